@@ -1,0 +1,38 @@
+"""CIFAR-10, ResNet-18 with a linear penultimate layer, as in the latent-point-collapse paper (arXiv 2310.08224).
+
+The paper trains 1000 epochs; every schedule here is a function of progress, so 200 epochs go through all of it.
+"""
+
+from tune_lpc.spec import Choice, Float, Space
+
+LPC_ON = {"gamma_ramp": ("two_regime", "exponential", "linear", "cosine")}
+TOPOLOGICAL_ON = {"topological_weight_schedule": ("constant", "rising")}
+
+SPACE = Space(
+    name="cifar10",
+    about="CIFAR-10, ResNet-18, linear penultimate layer, both regularisers",
+    trials=32,
+    settings={
+        "dataset": "cifar10",
+        "network": "resnet18",
+        "head": "linear",
+        "augmentation": "flip_crop",
+        "optimizer": "adamw",
+        "learning_rate_hold": 0.2,
+        "learning_rate_end": 1e-8,
+        "epochs": 200,
+    },
+    dimensions={
+        "learning_rate": Float(1e-4, 2e-3, log=True),
+        "weight_decay": Float(5e-5, 5e-2, log=True),
+        "penultimate_width": Choice([16, 32, 64, 128]),
+        "gamma_ramp": Choice(["off", "two_regime", "exponential", "linear", "cosine"]),
+        "gamma_start": Float(1e-5, 1e-2, log=True, when=LPC_ON),
+        "gamma_end": Float(1e0, 1e7, log=True, when=LPC_ON),
+        "gamma_ramp_length": Float(0.1, 0.8, when=LPC_ON),
+        "topological_weight_schedule": Choice(["off", "constant", "rising"]),
+        "topological_weight": Float(1e-3, 3e-1, log=True, when=TOPOLOGICAL_ON),
+        "beta_schedule": Choice(["constant", "sliding", "linear"], when=TOPOLOGICAL_ON),
+        "beta": Float(0.1, 2.0, when=TOPOLOGICAL_ON),
+    },
+)

@@ -1,0 +1,38 @@
+"""CIFAR-10 with 1,000 training images (100 a class), CNN-13, as in Topologically Densified Distributions (arXiv 2002.04805)."""
+
+from tune_lpc.spec import Choice, Float, Space
+
+LPC_ON = {"gamma_ramp": ("two_regime", "exponential", "linear", "cosine")}
+TOPOLOGICAL_ON = {"topological_weight_schedule": ("constant", "rising")}
+
+SPACE = Space(
+    name="cifar10_1000",
+    about="CIFAR-10, 1,000 training images, CNN-13, both regularisers on same-class groups",
+    trials=32,
+    settings={
+        "dataset": "cifar10",
+        "train_size": 1000,
+        "network": "cnn13",
+        "activation": "leaky_relu",
+        "head": "none",
+        "optimizer": "sgd",
+        "nesterov": True,
+        "augmentation": "flip_crop",
+        "batching": "grouped",
+        "epoch_unit": "anchors",
+        "epochs": 310,
+    },
+    dimensions={
+        "learning_rate": Float(3e-2, 1.0, log=True),
+        "weight_decay": Float(1e-4, 1e-2, log=True),
+        "gamma_ramp": Choice(["off", "two_regime", "exponential", "linear", "cosine"]),
+        "gamma_start": Float(1e-5, 1e-3, log=True, when=LPC_ON),
+        "gamma_end": Float(1e-2, 1e4, log=True, when=LPC_ON),
+        "gamma_ramp_length": Float(0.2, 0.9, when=LPC_ON),
+        "topological_weight_schedule": Choice(["off", "constant", "rising"]),
+        "topological_weight": Float(1e-3, 3e-1, log=True, when=TOPOLOGICAL_ON),
+        "beta_schedule": Choice(["constant", "sliding", "linear"], when=TOPOLOGICAL_ON),
+        "beta": Float(0.1, 2.0, when=TOPOLOGICAL_ON),
+        "distance": Choice(["l1", "l2"], when=TOPOLOGICAL_ON),
+    },
+)

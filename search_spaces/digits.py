@@ -1,0 +1,35 @@
+"""scikit-learn's 1,797 handwritten digits, 8 x 8 pixels, bundled with it: the demo, minutes on a laptop."""
+
+from tune_lpc.spec import Choice, Float, Int, Space
+
+LPC_ON = {"gamma_ramp": ("two_regime", "exponential", "linear", "cosine")}
+TOPOLOGICAL_ON = {"topological_weight_schedule": ("constant", "rising")}
+
+SPACE = Space(
+    name="digits",
+    about="1,797 handwritten digits (8 x 8), multilayer perceptron, both regularisers",
+    trials=16,
+    settings={
+        "dataset": "digits",
+        "network": "mlp",
+        "head": "linear",
+        "optimizer": "adamw",
+        "batch_size": 64,
+        "groups": 8,
+        "group_size": 8,
+        "epochs": 36,
+    },
+    dimensions={
+        "learning_rate": Float(3e-4, 3e-2, log=True),
+        "weight_decay": Float(1e-5, 1e-2, log=True),
+        "penultimate_width": Int(16, 128, log=True),
+        "gamma_ramp": Choice(["off", "two_regime", "exponential", "linear", "cosine"]),
+        "gamma_start": Float(1e-5, 1e-3, log=True, when=LPC_ON),
+        "gamma_end": Float(1e-2, 1e6, log=True, when=LPC_ON),
+        "gamma_ramp_length": Float(0.2, 0.9, when=LPC_ON),
+        "topological_weight_schedule": Choice(["off", "constant", "rising"]),
+        "topological_weight": Float(1e-3, 1e-1, log=True, when=TOPOLOGICAL_ON),
+        "beta_schedule": Choice(["constant", "sliding", "linear"], when=TOPOLOGICAL_ON),
+        "beta": Float(0.1, 2.0, when=TOPOLOGICAL_ON),
+    },
+)

@@ -1,0 +1,55 @@
+"""Finding search spaces: those shipped in `search_spaces/`, and a user's own file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+import search_spaces
+from tune_lpc.spec.errors import UserError, nearest
+from tune_lpc.spec.space import Choice, Float, Int, Space
+
+
+def shipped_names() -> list[str]:
+    """The names of the spaces that come with the package."""
+    return sorted(module.name for module in pkgutil.iter_modules(search_spaces.__path__))
+
+
+def load_space(name_or_file: str) -> Space:
+    """The checked space of that name, or the one in a Python file that sets SPACE.
+
+    Raises UserError when the name is unknown (naming the nearest), the file can't be run, or the space is wrong.
+    """
+    if name_or_file.endswith(".py"):
+        module = _run_file(Path(name_or_file))
+    elif name_or_file in shipped_names():
+        module = importlib.import_module(f"search_spaces.{name_or_file}")
+    else:
+        raise UserError(
+            f"there is no search space {name_or_file!r}{nearest(name_or_file, shipped_names())} "
+            f"(known: {', '.join(shipped_names())}; or give a file that ends in .py)"
+        )
+    space = getattr(module, "SPACE", None)
+    if not isinstance(space, Space):
+        raise UserError(f"{name_or_file} sets no SPACE; write SPACE = Space(...)")
+    strange = [n for n, d in space.dimensions.items() if not isinstance(d, (Float, Int, Choice))]
+    if strange:
+        raise UserError([f"space {space.name}: {name} must be a Float, Int or Choice" for name in strange])
+    return space.checked()
+
+
+def _run_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UserError(f"there is no space file {path}; check the path, or give the name of a shipped space")
+    module_spec = importlib.util.spec_from_file_location(f"space_file_{path.stem}", path)
+    if module_spec is None or module_spec.loader is None:
+        raise UserError(f"{path} can't be read as a Python module")
+    module = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file raises is the user's to mend
+        raise UserError(f"space file {path} can't be run: {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,378 @@
+"""Search spaces: Float, Int and Choice dimensions, conditions between them, and the fixed settings around them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Union
+
+from tune_lpc.spec.errors import UserError, nearest
+from tune_lpc.spec.fidelity import Fidelity
+from tune_lpc.spec.trial import (
+    TrialSpec,
+    Value,
+    parse_value,
+    setting_field,
+    setting_names,
+    setting_type,
+    value_problems,
+)
+
+NEVER_SEARCHED = (
+    "dataset",
+    "train_size",
+    "split",
+    "validation_share",
+    "image_size",
+    "epochs",
+    "epoch_unit",
+    "seed",
+    "precision",
+)
+"""Settings that decide what the score means or what an epoch costs; every trial of a search shares them."""
+
+When = Mapping[str, Sequence[Value]]
+
+
+@dataclass(frozen=True)
+class Float:
+    """A real number from `low` to `high`, drawn evenly, or evenly in the logarithm.
+
+    `when` names other parameters and the values with which this one has an effect; all must hold.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    when: When = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole number from `low` to `high`, both included, drawn evenly, or evenly in the logarithm."""
+
+    low: int
+    high: int
+    log: bool = False
+    when: When = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of `options`."""
+
+    options: Sequence[Value]
+    when: When = field(default_factory=dict)
+
+
+Dimension = Union[Float, Int, Choice]
+
+
+class Chooser(Protocol):
+    """What draws values; an Optuna trial is one."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value: ...
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space: what varies (`dimensions`), what is fixed (`settings`), and the size of a search.
+
+    Names are those of `TrialSpec`; a setting not named keeps its default there. A condition may refer to a
+    setting or to a dimension that stands above it. `checked` raises `UserError` with every problem.
+    """
+
+    name: str
+    about: str
+    dimensions: Mapping[str, Dimension]
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    trials: int = 32
+    reduction_factor: int = 3
+    first_rung: int | None = None
+
+    SEARCH_SETTINGS = ("trials", "reduction_factor", "first_rung")
+
+    # What the space says
+
+    @property
+    def dataset(self) -> str:
+        """The data set that the search trains on."""
+        return str(self.fixed("dataset"))
+
+    @property
+    def epochs(self) -> int:
+        """The full budget of a trial."""
+        epochs = self.fixed("epochs")
+        assert isinstance(epochs, int)
+        return epochs
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """The rungs of early stopping."""
+        return Fidelity(self.epochs, self.reduction_factor, self.first_rung)
+
+    def fixed(self, name: str) -> Value:
+        """The value of a setting that is not searched."""
+        return self.settings.get(name, setting_field(name).default)
+
+    def possible(self, name: str) -> tuple[Value, ...]:
+        """Every value that a fixed setting or a Choice can take."""
+        dimension = self.dimensions.get(name)
+        if isinstance(dimension, Choice):
+            return tuple(dimension.options)
+        return (self.fixed(name),)
+
+    def canonical_json(self) -> str:
+        """The same text for the same search, whatever the order and spelling in the file; the hash is taken of it."""
+        return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    def as_dict(self) -> dict[str, object]:
+        """The space as plain data, settings completed with their defaults; `about` is left out."""
+        settings = {name: self.fixed(name) for name in setting_names() if name not in self.dimensions}
+        search = {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
+        dimensions = {name: _dimension_as_dict(name, dimension) for name, dimension in self.dimensions.items()}
+        return {"name": self.name, "dimensions": dimensions, "settings": settings, **search}
+
+    # Drawing
+
+    def draw(self, chooser: Chooser) -> dict[str, Value]:
+        """The values of the dimensions that have an effect, drawn in the order of the table."""
+        drawn: dict[str, Value] = {}
+        for name, dimension in self.dimensions.items():
+            if all(drawn.get(other, self._setting_or_none(other)) in allowed for other, allowed in dimension.when.items()):
+                drawn[name] = _draw(name, dimension, chooser)
+        return drawn
+
+    def trial(self, drawn: Mapping[str, Value]) -> TrialSpec:
+        """The complete description of the trial with the values drawn."""
+        return TrialSpec.build({**self.settings, **drawn})
+
+    def _setting_or_none(self, name: str) -> Value:
+        return None if name in self.dimensions else self.fixed(name)
+
+    # Checking and changing
+
+    def checked(self) -> Space:
+        """This space, once everything in it is right; raises UserError with all problems otherwise."""
+        if found := self.problems():
+            raise UserError([f"space {self.name}: {problem}" for problem in found])
+        return self
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with the space, one line each."""
+        found = []
+        for name, value in self.settings.items():
+            found += value_problems(name, value)
+            if name in self.dimensions:
+                found.append(f"{name} is both a setting and a dimension; keep one")
+        for position, (name, dimension) in enumerate(self.dimensions.items()):
+            found += _dimension_problems(name, dimension)
+            found += self._condition_problems(name, dimension, list(self.dimensions)[:position])
+        if not _is_count(self.trials):
+            found.append(f"trials is {self.trials!r}, but must be a whole number, 1 or more")
+        if not value_problems("epochs", self.fixed("epochs")):
+            found += self.fidelity.problems()
+        return found or self._corner_problems()
+
+    def _condition_problems(self, name: str, dimension: Dimension, above: list[str]) -> list[str]:
+        if not isinstance(dimension.when, Mapping):
+            return [f"{name} has when={dimension.when!r}, but when takes names with lists of values"]
+        found = []
+        for other, allowed in dimension.when.items():
+            if other not in setting_names():
+                found.append(f"{name} has a condition on {other!r}, which does not exist{nearest(other, setting_names())}")
+            elif other in self.dimensions and other not in above:
+                found.append(f"{name} has a condition on {other}, which must stand above it in the table")
+            elif isinstance(allowed, str) or not set(self.possible(other)) & set(allowed):
+                found.append(f"{name} has a condition that never holds: {other} is never one of {allowed!r}")
+        needs = setting_field(name).metadata["needs"] if name in setting_names() else None
+        if needs and needs[0] not in dimension.when:
+            without = [value for value in self.possible(needs[0]) if value not in needs[1]]
+            if without:
+                found.append(
+                    f"{name} has no effect when {needs[0]} is {without[0]!r}; give it when={{{needs[0]!r}: {needs[1]!r}}}"
+                )
+        return found
+
+    def _corner_problems(self) -> list[str]:
+        """Conflicts in trials drawn from the space: its two extremes and 64 random ones."""
+        found: dict[str, None] = {}
+        choosers: list[Chooser] = [_Extreme(0), _Extreme(-1), *(RandomChooser(seed) for seed in range(64))]
+        for chooser in choosers:
+            try:
+                self.trial(self.draw(chooser))
+            except UserError as error:
+                found.update(dict.fromkeys(error.problems))
+        return list(found)[:8]
+
+    def with_values(self, changes: Mapping[str, Value]) -> Space:
+        """The space with settings changed; a dimension that is named becomes fixed.
+
+        Raises UserError naming every unknown name, wrong type, and value outside the setting's or dimension's range.
+        """
+        found = []
+        known = [*setting_names(), *self.SEARCH_SETTINGS]
+        for name, value in changes.items():
+            if name in self.SEARCH_SETTINGS:
+                if not _is_count(value) and not (name == "first_rung" and value is None):
+                    found.append(f"{name} is {value!r}, but must be a whole number, 1 or more")
+            elif name not in known:
+                found.append(f"{name!r} is not a setting of space {self.name}{nearest(name, known)}")
+            else:
+                problems = value_problems(name, value)
+                if not problems and name in self.dimensions:
+                    problems = self._outside(name, value)
+                found += problems
+        if found:
+            raise UserError(found)
+        search = {name: value for name, value in changes.items() if name in self.SEARCH_SETTINGS}
+        dimensions = {name: d for name, d in self.dimensions.items() if name not in changes}
+        settings = {**self.settings, **{n: v for n, v in changes.items() if n not in self.SEARCH_SETTINGS}}
+        changed = dataclasses.replace(self, settings=settings, dimensions=dimensions, **search)  # type: ignore[arg-type]
+        return changed._without_dead_dimensions().checked()
+
+    def _without_dead_dimensions(self) -> Space:
+        """Drop the dimensions whose condition can no longer hold, such as beta once the topological weight is off."""
+        dimensions: dict[str, Dimension] = {}
+        for name, dimension in self.dimensions.items():
+            space = dataclasses.replace(self, dimensions=dimensions)
+            if all(set(space.possible(other)) & set(allowed) for other, allowed in dimension.when.items()):
+                dimensions[name] = dimension
+        return dataclasses.replace(self, dimensions=dimensions)
+
+    def _outside(self, name: str, value: Value) -> list[str]:
+        dimension = self.dimensions[name]
+        if isinstance(dimension, Choice):
+            inside, rule = value in dimension.options, "one of " + ", ".join(map(str, dimension.options))
+        else:
+            inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.high
+            rule = f"from {dimension.low:g} to {dimension.high:g}"
+        return [] if inside else [f"{name} is {value}, but must be {rule} in space {self.name}"]
+
+    def parse_changes(self, texts: Iterable[str]) -> dict[str, Value]:
+        """NAME=VALUE texts as values; raises UserError for every text without '='."""
+        changes: dict[str, Value] = {}
+        found = []
+        for text in texts:
+            name, equals, value = (part.strip() for part in text.partition("="))
+            if not equals or not name:
+                found.append(f"--set takes NAME=VALUE, but got {text!r}")
+            elif name in self.SEARCH_SETTINGS:
+                changes[name] = _whole_number(value)
+            else:
+                changes[name] = parse_value(name, value) if name in setting_names() else value
+        if found:
+            raise UserError(found)
+        return changes
+
+
+class RandomChooser:
+    """Draws values at random from a fixed seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A number from `low` to `high`."""
+        if log:
+            return min(high, max(low, low * (high / low) ** self._random.random()))
+        return self._random.uniform(low, high)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        """A whole number from `low` to `high`."""
+        return round(self.suggest_float(name, low, high, log=True)) if log else self._random.randint(low, high)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        """One of `choices`."""
+        return self._random.choice(list(choices))
+
+
+class _Extreme:
+    """Draws the first (0) or the last (-1) value of every dimension."""
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return (low, high)[self._end]
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return (low, high)[self._end]
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        return choices[self._end]
+
+
+def _draw(name: str, dimension: Dimension, chooser: Chooser) -> Value:
+    if isinstance(dimension, Float):
+        return chooser.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+    if isinstance(dimension, Int):
+        return chooser.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
+    return chooser.suggest_categorical(name, list(dimension.options))
+
+
+def _dimension_problems(name: str, dimension: Dimension) -> list[str]:
+    if name not in setting_names():
+        return [f"{name!r} is not a setting{nearest(name, setting_names())}"]
+    if name in NEVER_SEARCHED:
+        return [f"{name} can't be searched: trials that differ in it can't be compared; make it a setting"]
+    if isinstance(dimension, Choice):
+        if isinstance(dimension.options, str) or not dimension.options:
+            return [f"{name} has no options; give Choice a list of at least one"]
+        return [problem for option in dimension.options for problem in value_problems(name, option)]
+    ends = (dimension.low, dimension.high)
+    kind = type(dimension).__name__
+    wanted = (int,) if isinstance(dimension, Int) else (int, float)
+    if setting_type(name) not in (int, float) or (setting_type(name) is int) != isinstance(dimension, Int):
+        return [f"{name} is a {setting_type(name).__name__} setting and can't be searched as {kind}"]
+    if any(isinstance(end, bool) or not isinstance(end, wanted) for end in ends):
+        return [f"{name} runs from {dimension.low!r} to {dimension.high!r}, but {kind} takes numbers of its type"]
+    found = [problem for end in ends for problem in value_problems(name, end)]
+    if dimension.low >= dimension.high:
+        found.append(f"{name} has an empty range: low is {dimension.low:g}, but must be below high ({dimension.high:g})")
+    if dimension.log and dimension.low <= 0:
+        found.append(f"{name} is logarithmic, so low is {dimension.low:g}, but must be above 0")
+    return found
+
+
+def _dimension_as_dict(name: str, dimension: Dimension) -> dict[str, object]:
+    when = {other: list(allowed) for other, allowed in dimension.when.items()}
+    if isinstance(dimension, Choice):
+        return {"type": "choice", "options": list(dimension.options), "when": when}
+    number = float if isinstance(dimension, Float) else int
+    kind = type(dimension).__name__.lower()
+    return {"type": kind, "low": number(dimension.low), "high": number(dimension.high), "log": dimension.log, "when": when}
+
+
+def describe_dimension(dimension: Dimension) -> str:
+    """A dimension in words, such as '0.0001 to 0.01, logarithmic'."""
+    if isinstance(dimension, Choice):
+        text = "one of " + ", ".join(map(str, dimension.options))
+    else:
+        text = f"{dimension.low:g} to {dimension.high:g}" + (", logarithmic" if dimension.log else "")
+    for other, allowed in dimension.when.items():
+        text += f"; when {other} is {' or '.join(map(str, allowed))}"
+    return text
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _whole_number(text: str) -> Value:
+    if text.lower() == "none":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return text
