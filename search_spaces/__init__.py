@@ -1,1 +1,1 @@
-"""The search spaces that come with tune_lpc, one data-only module each; list them with `python -m tune_lpc.run --list`."""
+"""The search spaces that come with tune_lpc, a data-only module each; see `python -m tune_lpc.run --list`."""

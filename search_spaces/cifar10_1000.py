@@ -1,4 +1,7 @@
-"""CIFAR-10 with 1,000 training images (100 a class), CNN-13, as in Topologically Densified Distributions (arXiv 2002.04805)."""
+"""CIFAR-10 with 1,000 training images (100 a class), CNN-13.
+
+As in Topologically Densified Distributions (arXiv 2002.04805).
+"""
 
 from tune_lpc.spec import Choice, Float, Space
 

@@ -1,4 +1,7 @@
-"""MNIST with 250 training images (25 a class), as in the topological-densification papers (arXiv 2002.04805 and its follower)."""
+"""MNIST with 250 training images (25 a class).
+
+As in the topological-densification papers (arXiv 2002.04805 and its follower).
+"""
 
 from tune_lpc.spec import Choice, Float, Space
 

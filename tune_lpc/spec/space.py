@@ -8,7 +8,7 @@ import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Union
+from typing import Protocol
 
 from tune_lpc.spec.errors import UserError, nearest
 from tune_lpc.spec.fidelity import Fidelity
@@ -69,7 +69,7 @@ class Choice:
     when: When = field(default_factory=dict)
 
 
-Dimension = Union[Float, Int, Choice]
+Dimension = Float | Int | Choice
 
 
 class Chooser(Protocol):
@@ -113,6 +113,13 @@ class Space:
         return epochs
 
     @property
+    def seed(self) -> int:
+        """The seed of the sampler and of every trial: trials differ by their parameters alone."""
+        seed = self.fixed("seed")
+        assert isinstance(seed, int)
+        return seed
+
+    @property
     def fidelity(self) -> Fidelity:
         """The rungs of early stopping."""
         return Fidelity(self.epochs, self.reduction_factor, self.first_rung)
@@ -128,6 +135,34 @@ class Space:
             return tuple(dimension.options)
         return (self.fixed(name),)
 
+    def highest(self, name: str) -> float:
+        """The largest value that a setting of numbers can take in any trial."""
+        dimension = self.dimensions.get(name)
+        if isinstance(dimension, (Float, Int)):
+            return dimension.high
+        return max(value for value in self.possible(name) if isinstance(value, (int, float)))
+
+    @property
+    def topological_is_possible(self) -> bool:
+        """Whether any trial has the topological loss on."""
+        return any(value != "off" for value in self.possible("topological_weight_schedule"))
+
+    @property
+    def largest_group(self) -> int | None:
+        """The largest same-class group that a trial may ask for, None when none asks for groups."""
+        if "grouped" not in self.possible("batching") and not self.topological_is_possible:
+            return None
+        return int(self.highest("group_size"))
+
+    def images_per_epoch(self, images: int) -> int:
+        """Images that an epoch of any trial draws, at most, from a data set with so many training images."""
+        train_size = self.fixed("train_size")
+        share = 1 - self.highest("validation_share")
+        train = train_size if isinstance(train_size, int) else round(images * share)
+        if self.fixed("epoch_unit") == "anchors" and self.largest_group is not None:
+            return train * self.largest_group
+        return train
+
     def canonical_json(self) -> str:
         """The same text for the same search, whatever the order and spelling in the file; the hash is taken of it."""
         return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -137,8 +172,11 @@ class Space:
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()
 
     def as_dict(self) -> dict[str, object]:
-        """The space as plain data, settings completed with their defaults; `about` is left out."""
-        settings = {name: self.fixed(name) for name in setting_names() if name not in self.dimensions}
+        """The space as plain data, settings completed with their defaults.
+
+        `about` and the seed are left out: the same search with another seed is one of the same space.
+        """
+        settings = {name: self.fixed(name) for name in setting_names() if name not in (*self.dimensions, "seed")}
         search = {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
         dimensions = {name: _dimension_as_dict(name, dimension) for name, dimension in self.dimensions.items()}
         return {"name": self.name, "dimensions": dimensions, "settings": settings, **search}
@@ -149,7 +187,9 @@ class Space:
         """The values of the dimensions that have an effect, drawn in the order of the table."""
         drawn: dict[str, Value] = {}
         for name, dimension in self.dimensions.items():
-            if all(drawn.get(other, self._setting_or_none(other)) in allowed for other, allowed in dimension.when.items()):
+            if all(
+                drawn.get(other, self._setting_or_none(other)) in allowed for other, allowed in dimension.when.items()
+            ):
                 drawn[name] = _draw(name, dimension, chooser)
         return drawn
 
@@ -190,7 +230,9 @@ class Space:
         found = []
         for other, allowed in dimension.when.items():
             if other not in setting_names():
-                found.append(f"{name} has a condition on {other!r}, which does not exist{nearest(other, setting_names())}")
+                found.append(
+                    f"{name} has a condition on {other!r}, which does not exist{nearest(other, setting_names())}"
+                )
             elif other in self.dimensions and other not in above:
                 found.append(f"{name} has a condition on {other}, which must stand above it in the table")
             elif isinstance(allowed, str) or not set(self.possible(other)) & set(allowed):
@@ -339,7 +381,9 @@ def _dimension_problems(name: str, dimension: Dimension) -> list[str]:
         return [f"{name} runs from {dimension.low!r} to {dimension.high!r}, but {kind} takes numbers of its type"]
     found = [problem for end in ends for problem in value_problems(name, end)]
     if dimension.low >= dimension.high:
-        found.append(f"{name} has an empty range: low is {dimension.low:g}, but must be below high ({dimension.high:g})")
+        found.append(
+            f"{name} has an empty range: low is {dimension.low:g}, but must be below high ({dimension.high:g})"
+        )
     if dimension.log and dimension.low <= 0:
         found.append(f"{name} is logarithmic, so low is {dimension.low:g}, but must be above 0")
     return found
@@ -351,18 +395,34 @@ def _dimension_as_dict(name: str, dimension: Dimension) -> dict[str, object]:
         return {"type": "choice", "options": list(dimension.options), "when": when}
     number = float if isinstance(dimension, Float) else int
     kind = type(dimension).__name__.lower()
-    return {"type": kind, "low": number(dimension.low), "high": number(dimension.high), "log": dimension.log, "when": when}
+    return {
+        "type": kind,
+        "low": number(dimension.low),
+        "high": number(dimension.high),
+        "log": dimension.log,
+        "when": when,
+    }
 
 
-def describe_dimension(dimension: Dimension) -> str:
-    """A dimension in words, such as '0.0001 to 0.01, logarithmic'."""
+def describe_dimension(space: Space, name: str) -> str:
+    """A dimension of the space in words, such as '0.0001 to 0.01, logarithmic'."""
+    dimension = space.dimensions[name]
     if isinstance(dimension, Choice):
         text = "one of " + ", ".join(map(str, dimension.options))
     else:
         text = f"{dimension.low:g} to {dimension.high:g}" + (", logarithmic" if dimension.log else "")
     for other, allowed in dimension.when.items():
-        text += f"; when {other} is {' or '.join(map(str, allowed))}"
+        excluded = [str(value) for value in space.possible(other) if value not in allowed]
+        if excluded:
+            text += f"; unless {other} is {' or '.join(excluded)}"
     return text
+
+
+def describe_values(values: Mapping[str, Value]) -> str:
+    """Parameters in a line, numbers to three figures."""
+    return ", ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
+    )
 
 
 def _is_count(value: object) -> bool:

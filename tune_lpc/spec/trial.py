@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, Union, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from tune_lpc.spec.errors import UserError, nearest
 
-Value = Union[str, int, float, bool, None]
+Value = str | int | float | bool | None
 
 
 def _setting(
@@ -83,14 +83,15 @@ class TrialSpec:
     )
     gamma_start: float | None = _setting(1e-4, "gamma at the start of the ramp", above=0.0, needs=_LPC)
     gamma_end: float | None = _setting(1e6, "gamma at the end of the ramp", above=0.0, needs=_LPC)
-    gamma_ramp_begin: float | None = _setting(
-        0.0, "progress at which the ramp begins", low=0.0, high=0.99, needs=_LPC
-    )
+    gamma_ramp_begin: float | None = _setting(0.0, "progress at which the ramp begins", low=0.0, high=0.99, needs=_LPC)
     gamma_ramp_length: float | None = _setting(
         0.266, "length of the ramp as a share of training", above=0.0, high=1.0, needs=_LPC
     )
     penalty_convention: str | None = _setting(
-        "mean", "gamma weighs the mean of z squared over the dimensions, or its sum", choices=("mean", "sum"), needs=_LPC
+        "mean",
+        "gamma weighs the mean of z squared over the dimensions, or its sum",
+        choices=("mean", "sum"),
+        needs=_LPC,
     )
     # Topological densification
     topological_weight_schedule: str = _setting(

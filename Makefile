@@ -1,0 +1,53 @@
+# make demo   search on 1,797 handwritten digits: results in results/demo-DATE-TIME
+# make test   the whole test suite
+# make lint   ruff and mypy
+#
+# Each sets up .venv first, and again only when pyproject.toml has changed. Settings:
+#   PYTHON=python3.12          the Python that .venv is made from, 3.11 or newer
+#   OUT=results/mine           where the demo writes
+#   PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"   a smaller torch, without CUDA
+
+PYTHON ?= python3
+OUT ?=
+PIP_OPTIONS ?=
+
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+setup: $(INSTALLED)
+
+demo: $(INSTALLED)
+	$(VENV_PYTHON) -m tune_lpc.run digits --out "$(or $(OUT),results/demo-$(shell date +%Y%m%d-%H%M%S))"
+
+test: $(INSTALLED)
+	$(VENV_PYTHON) -m pytest
+
+lint: $(INSTALLED)
+	$(VENV_PYTHON) -m ruff check
+	$(VENV_PYTHON) -m ruff format --check
+	$(VENV_PYTHON) -m mypy
+
+# pip is the last thing that venv puts there, so a .venv whose making was interrupted is made again.
+$(VENV)/bin/pip:
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "make: there is no $(PYTHON) here; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: $(PYTHON) is $$($(PYTHON) -V 2>&1), but tune_lpc needs 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "make: $(PYTHON) can't make virtual environments; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml | $(VENV)/bin/pip
+	@echo "Installing tune_lpc and what it needs into $(VENV) (the first time several GB and some minutes; log: $(VENV)/install.log)"
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --log $(VENV)/install.log $(PIP_OPTIONS) --editable '.[dev,cpu]'
+	@touch $@
+	@echo "Installed: $$($(VENV_PYTHON) -m pip list --disable-pip-version-check --format freeze 2>/dev/null | grep -E '^(torch|torchvision|ray|optuna)==' | tr '\n' ' ')"

@@ -1,0 +1,47 @@
+"""What the commands share: one-line errors with exit status 2, and the numbers of their options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from tune_lpc.spec.errors import UserError
+
+USER_ERROR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with status 2."""
+        self.exit(USER_ERROR, f"error: {message} (see {self.prog} --help)\n")
+
+
+def numbers(options: argparse.Namespace, kinds: Mapping[str, type[int | float]]) -> tuple[dict[str, Any], list[str]]:
+    """The numbers that the options named in `kinds` give, None where one is absent or no number, and all problems."""
+    values: dict[str, Any] = dict.fromkeys(kinds)
+    problems = []
+    for name, kind in kinds.items():
+        text = getattr(options, name)
+        try:
+            values[name] = None if text is None else kind(text)
+        except ValueError:
+            flag = "--" + name.replace("_", "-")
+            problems.append(f"{flag} is {text!r}, but must be a {'whole ' if kind is int else ''}number")
+    return values, problems
+
+
+def exit_status(command: Callable[[], int]) -> int:
+    """Run a command; what a user can cause becomes lines on standard error and status 2."""
+    try:
+        return command()
+    except UserError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

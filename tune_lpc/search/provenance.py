@@ -1,0 +1,75 @@
+"""What `run.json` says: everything needed to know, later, what was run on what."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tune_lpc import __version__
+from tune_lpc.search.resources import cpus_here, gpus_here
+from tune_lpc.spec.resources import Resources
+from tune_lpc.spec.space import Space
+from tune_lpc.training.prepare import Prepared
+
+_PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow", "scikit-learn")
+
+
+def describe_run(
+    space: Space, command: str, data_dir: Path | None, prepared: Prepared, resources: Resources
+) -> dict[str, Any]:
+    """The content of run.json: command, versions, git commit, space and its hash, seeds, data and split, hardware."""
+    return {
+        "command": command,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "tune_lpc": __version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in _PACKAGES},
+        },
+        "git": _git_state(),
+        "space": space.as_dict(),
+        "space_hash": space.hash(),
+        "searched": list(space.dimensions),
+        "rungs": space.fidelity.rungs(),
+        "seeds": {"sampler": space.seed, "trials": space.seed, "split": space.fixed("split")},
+        "data": {
+            "source": prepared.source.source,
+            "data_dir": str(data_dir.resolve()) if data_dir else None,
+            "fingerprint": prepared.source.fingerprint,
+            "images": len(prepared.source.labels),
+            "train_images": len(prepared.split.train),
+            "validation_images": len(prepared.split.validation),
+            "classes": list(prepared.source.class_names),
+        },
+        "split_hash": prepared.split.hash,
+        "test_data_opened": False,
+        "resources": {
+            "concurrent": resources.concurrent,
+            "cpus_per_trial": resources.cpus_per_trial,
+            "gpus_per_trial": resources.gpus_per_trial,
+        },
+        "hardware": {
+            "machine": platform.machine(),
+            "system": platform.platform(),
+            "cpus": cpus_here(),
+            "gpus": gpus_here(),
+        },
+    }
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the checkout that this package is run from, and whether it was changed; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        # A package installed into an environment below some other project's checkout is not tracked there.
+        tracked = ["git", "ls-files", "--error-unmatch", Path(__file__).name]
+        subprocess.run(tracked, cwd=here, capture_output=True, check=True)
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        status = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}

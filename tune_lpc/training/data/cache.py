@@ -1,0 +1,156 @@
+"""Decoded images, kept once a machine: every process maps the same file, so a node holds them in memory once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from filelock import FileLock
+
+from tune_lpc.spec.errors import UserError
+from tune_lpc.training.data.arrays import fingerprint
+from tune_lpc.training.data.problems import one_line
+
+FORMAT = 1
+"""Raise it when the files, or what is in them, change: older folders are then left alone."""
+VARIABLE = "TUNE_LPC_CACHE"
+
+log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Where training images come from. A source has no notion of test images."""
+
+    @property
+    def place(self) -> str:
+        """Where the images lie, for people."""
+        ...
+
+    def identity(self) -> list[object]:
+        """What tells these data from others, as JSON values."""
+        ...
+
+    def count(self) -> int:
+        """How many images there are, without decoding any."""
+        ...
+
+    def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
+        """Write images.npy and labels.npy in `folder`; returns the class names. Raises UserError for bad data."""
+        ...
+
+
+class CachedImages(NamedTuple):
+    """images: uint8 (n, height, width, channels), mapped; labels: int64 (n,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    fingerprint: str
+
+
+def cache_folder(given: Path | None = None) -> Path:
+    """`given`, or the folder that TUNE_LPC_CACHE names, or ~/.cache/tune_lpc."""
+    if given is None:
+        given = Path(os.environ.get(VARIABLE) or "~/.cache/tune_lpc")
+    try:
+        return given.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{given}: there is no home folder; set {VARIABLE} to a folder for the cache") from error
+
+
+@contextmanager
+def writing(cache: Path) -> Iterator[None]:
+    """Turn a failed write to the cache into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"the cache folder {cache} can't be written ({one_line(error)}); set {VARIABLE} to a folder that can"
+        ) from error
+
+
+def cached_images(dataset: str, image_size: int | None, source: Source, cache: Path) -> CachedImages:
+    """The images from the cache; written there first, by one process, when they are not in it or are damaged.
+
+    Raises UserError for bad data, leaving nothing behind, and for a cache that can't be written.
+    """
+    key = hashlib.sha256(json.dumps([FORMAT, dataset, image_size, source.identity()]).encode()).hexdigest()[:32]
+    folder = cache / "images" / key
+    if (found := _load(folder, logging.DEBUG)) is not None:
+        return found
+    with writing(cache):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock_file = folder.with_name(key + ".lock")
+        with FileLock(lock_file):
+            # Another process may have written them while this one waited.
+            if (found := _load(folder, logging.WARNING)) is not None:
+                return found
+            try:
+                _build(dataset, image_size, source, folder)
+            except UserError:
+                # Bad data leave nothing behind. Whoever waits for this very lock will find the same bad data.
+                lock_file.unlink(missing_ok=True)
+                raise
+            built = _load(folder, logging.WARNING)
+    if built is None:
+        raise RuntimeError(f"{folder} was written a moment ago but can't be read")
+    return built
+
+
+def _build(dataset: str, image_size: int | None, source: Source, folder: Path) -> None:
+    """Write everything to a temporary folder beside `folder`, then rename it."""
+    for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    partial = folder.with_name(f"{folder.name}.partial-{uuid.uuid4().hex}")
+    partial.mkdir()
+    log.info("decoding %s from %s, once on this machine", dataset, source.place)
+    try:
+        names = source.write(partial, image_size)
+        images, labels = (np.load(partial / name, mmap_mode="r") for name in ("images.npy", "labels.npy"))
+        meta = {
+            "format": FORMAT,
+            "dataset": dataset,
+            "image_size": image_size,
+            "source": f"{dataset}, {len(images):,} images from {source.place}",
+            "class_names": list(names),
+            "fingerprint": fingerprint(images, labels),
+            "shape": list(images.shape),
+            "bytes": {name: (partial / name).stat().st_size for name in ("images.npy", "labels.npy")},
+        }
+        (partial / "meta.json").write_text(json.dumps(meta, indent=1))
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _load(folder: Path, level: int) -> CachedImages | None:
+    """What the cache folder holds; None when it is missing, or, with a line in the log, when it is damaged."""
+    if not folder.exists():
+        return None
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        for name, size in meta["bytes"].items():
+            if (folder / name).stat().st_size != size:
+                raise ValueError(f"{name} has {(folder / name).stat().st_size} bytes, not {size}")
+        # Mode "c": shared pages, and torch may take the array without a warning about read-only memory.
+        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+        labels = np.load(folder / "labels.npy", allow_pickle=False)
+        shapes = (list(images.shape), labels.shape, images.dtype, labels.dtype)
+        if shapes != (meta["shape"], (len(images),), np.uint8, np.int64):
+            raise ValueError("the arrays are not those that meta.json tells of")
+        return CachedImages(images, labels, tuple(meta["class_names"]), meta["fingerprint"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.log(level, "the cached images in %s are damaged (%s); reading the data anew", folder, one_line(error))
+        return None

@@ -1,0 +1,105 @@
+"""Finding training images below a user's folder.
+
+Only names of training files are looked for; test files have no way in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_lpc.spec.errors import UserError, nearest
+from tune_lpc.training.data.problems import reading
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+PARQUET_PATTERN = "train-*.parquet"
+TRAIN_FOLDER = "train"
+
+
+@dataclass(frozen=True)
+class TrainFiles:
+    """Where the training images lie: Parquet files, or a folder with a folder for each class."""
+
+    folder: Path
+    parquet: tuple[Path, ...] = ()
+    """Sorted; empty when there are image folders instead."""
+
+    @property
+    def train_folder(self) -> Path:
+        """The folder that holds the class folders."""
+        return self.folder / TRAIN_FOLDER
+
+
+def find_train_files(dataset: str, data_dir: Path) -> TrainFiles:
+    """The training files in `data_dir/dataset`, or in `data_dir` itself when it has no folder of that name.
+
+    Parquet goes before image folders. Raises UserError when the folder is missing or empty, or holds neither.
+    """
+    data_dir = data_dir.expanduser()
+    with reading(data_dir):
+        return _find(dataset, data_dir)
+
+
+def _find(dataset: str, data_dir: Path) -> TrainFiles:
+    if not data_dir.exists():
+        raise UserError(f"there is no folder {data_dir}; mend --data-dir")
+    if not data_dir.is_dir():
+        raise UserError(f"{data_dir} is a file, but --data-dir must be a folder")
+    folder = data_dir / dataset
+    if folder.is_dir():
+        parquet = sorted(path for path in folder.rglob(PARQUET_PATTERN) if path.is_file())
+        looked_for = f"**/{PARQUET_PATTERN} and {TRAIN_FOLDER}/<class>/*.png (or jpg, jpeg, bmp, webp)"
+    else:
+        # No deeper than this: below a folder of several data sets, other data sets' files would fit too.
+        folder = data_dir
+        flat = [sorted(path for path in place.glob(PARQUET_PATTERN)) for place in (data_dir, data_dir / "data")]
+        parquet = flat[0] or flat[1]
+        looked_for = (
+            f"the folder {dataset}, and directly in {data_dir} for {PARQUET_PATTERN}, data/{PARQUET_PATTERN} "
+            f"and {TRAIN_FOLDER}/<class>/*.png (or jpg, jpeg, bmp, webp)"
+        )
+    if parquet:
+        return TrainFiles(folder, tuple(parquet))
+    found = TrainFiles(folder)
+    if found.train_folder.is_dir() and class_folders(found.train_folder):
+        return found
+    if not any(folder.iterdir()):
+        raise UserError(f"the folder {folder} is empty; put training images there, or mend --data-dir")
+    raise UserError(
+        f"{folder} holds no training images of {dataset!r}: looked for {looked_for}; "
+        f"{_what_is_there(folder)}{_hint(dataset, folder, data_dir)}"
+    )
+
+
+def class_folders(train_folder: Path) -> list[Path]:
+    """The folders of the classes, sorted by name; hidden ones don't count."""
+    return sorted(path for path in train_folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def image_files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """The images in a folder and the folders below it, sorted by name; hidden ones don't count."""
+    with os.scandir(folder) as listing:
+        entries = sorted((entry for entry in listing if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from image_files(Path(entry.path))
+        elif entry.name.lower().endswith(IMAGE_ENDINGS) and entry.is_file():
+            yield entry
+
+
+def _what_is_there(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not names:
+        return "there are no folders in it"
+    shown = ", ".join(names[:8])
+    return f"its folders are {shown}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _hint(dataset: str, folder: Path, data_dir: Path) -> str:
+    if folder != data_dir:
+        return ""
+    if data_dir.resolve().name == dataset:
+        return f"; to take {data_dir} for the data set itself, give --data-dir {data_dir.resolve().parent}"
+    return nearest(dataset, [path.name for path in folder.iterdir() if path.is_dir()])

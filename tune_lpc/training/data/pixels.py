@@ -1,0 +1,56 @@
+"""One image: its header, its pixels, its scaling."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+Encoded = bytes | Path | None
+"""An image as it is stored: its bytes, its file, or None where the bytes are missing."""
+
+GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+class Header(NamedTuple):
+    """What the header of an image tells."""
+
+    width: int
+    height: int
+    grey: bool
+
+
+def read_header(item: Encoded) -> Header:
+    """Size and greyness, without decoding the pixels."""
+    with _open(item) as image:
+        return Header(image.width, image.height, image.mode in GREY_MODES)
+
+
+def read_pixels(item: Encoded, grey: bool, image_size: int | None) -> np.ndarray:
+    """The pixels, uint8 (height, width, 1 or 3)."""
+    with _open(item) as image:
+        return pixels_of(image, grey, image_size)
+
+
+def pixels_of(image: Image.Image, grey: bool, image_size: int | None) -> np.ndarray:
+    """The pixels of an open image, uint8 (height, width, 1 or 3); scaled to a square when an image_size is given."""
+    if image.mode.startswith("I"):
+        # 16 bits a pixel: keep the upper 8. Pillow's own conversion would cut off everything above 255.
+        image = Image.fromarray(np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8))
+    image = image.convert("L" if grey else "RGB")
+    if image_size is not None and image.size != (image_size, image_size):
+        side = min(image.size)
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        box = (left, top, left + side, top + side)
+        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=box)
+    pixels = np.asarray(image)
+    return pixels[:, :, None] if grey else pixels
+
+
+def _open(item: Encoded) -> Image.Image:
+    if item is None:
+        raise ValueError("the image bytes are missing")
+    return Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)

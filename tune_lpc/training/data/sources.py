@@ -1,0 +1,89 @@
+"""From the name of a data set to its training images. Nothing in this room can read test images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tune_lpc.spec.errors import UserError, nearest
+from tune_lpc.training.data.cache import Source, cache_folder, cached_images
+from tune_lpc.training.data.digits import DigitsSource
+from tune_lpc.training.data.downloads import KNOWN_CLASSES, DownloadSource
+from tune_lpc.training.data.folder_images import FolderSource
+from tune_lpc.training.data.layouts import find_train_files
+from tune_lpc.training.data.parquet_images import ParquetSource
+
+BUILT_IN = ("cifar10", "cifar100", "digits", "mnist", "svhn")
+"""Data sets that need no folder."""
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """All training images of a data set, before any is split off for validation.
+
+    images: uint8 (n, height, width, channels), mapped from the cache; one copy a node, shared by all trials.
+    labels: int64 (n,), from 0.
+    class_names: in the order of the labels.
+    fingerprint: SHA-256 over shape, images and labels.
+    source: where they come from, one line for people.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    fingerprint: str
+    source: str
+
+
+def load_training_images(
+    dataset: str, data_dir: Path | None = None, *, image_size: int | None = None, cache_dir: Path | None = None
+) -> TrainingImages:
+    """The training images of `dataset`, decoded and cached on the first call on a machine.
+
+    data_dir: a folder that holds `<dataset>/**/train-*.parquet` or `<dataset>/train/<class>/*.png`, or one of these
+    without the folder `<dataset>`; None takes the data set from scikit-learn (digits) or downloads it.
+    image_size: side in pixels to scale to (shorter side, then the middle); None keeps the images as they are.
+    cache_dir: where decoded images are kept; None takes TUNE_LPC_CACHE, or ~/.cache/tune_lpc.
+
+    Raises UserError with all that is wrong with the data, an unknown name, a failed download or an unwritable cache.
+    """
+    cache = cache_folder(cache_dir)
+    source = _source(dataset, data_dir, cache)
+    found = cached_images(dataset, image_size, source, cache)
+    line = f"{dataset}, {len(found.images):,} images from {source.place}"
+    return TrainingImages(found.images, found.labels, found.class_names, found.fingerprint, line)
+
+
+def count_training_images(dataset: str, data_dir: Path | None = None) -> int | None:
+    """How many training images there are, or None when only loading can tell. Decodes, downloads and writes nothing.
+
+    Raises UserError as `load_training_images` does for a folder that is missing, empty or without training files.
+    """
+    return _source(dataset, data_dir, cache_folder()).count()
+
+
+def _source(dataset: str, data_dir: Path | None, cache: Path) -> Source:
+    if dataset in (".", "..") or Path(dataset).name != dataset:
+        raise UserError(f"dataset is {dataset!r}, but must be a plain name; put folders into --data-dir")
+    if data_dir is not None:
+        try:
+            found = find_train_files(dataset, data_dir)
+        except UserError as error:
+            if dataset not in BUILT_IN:
+                raise
+            told = [f"{problem} (without --data-dir, {dataset} needs no folder)" for problem in error.problems]
+            raise UserError(told) from error
+        if found.parquet:
+            return ParquetSource(found.folder, found.parquet, KNOWN_CLASSES.get(dataset))
+        return FolderSource(found.folder, found.train_folder)
+    if dataset == "digits":
+        return DigitsSource()
+    if dataset in KNOWN_CLASSES:
+        return DownloadSource(dataset, cache)
+    raise UserError(
+        f"dataset is {dataset!r}, but without --data-dir must be one of {', '.join(BUILT_IN)}"
+        f"{nearest(dataset, BUILT_IN)}; for your own images give --data-dir DIR "
+        f"with DIR/{dataset}/train/<class>/*.png or DIR/{dataset}/train-*.parquet"
+    )

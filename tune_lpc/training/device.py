@@ -1,0 +1,38 @@
+"""Where a network trains, and in which precision."""
+
+from __future__ import annotations
+
+import torch
+
+from tune_lpc.spec.trial import TrialSpec
+
+
+def best_device() -> torch.device:
+    """The first GPU that is visible to this process, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast_type(spec: TrialSpec, device: torch.device) -> torch.dtype | None:
+    """The low precision of the backbone, or None for float32 throughout.
+
+    "auto" takes bfloat16 where the hardware computes in it (GPUs from Ampere on, CPUs with AMX or AVX512-BF16), but not
+    for the MLP, which is too small to gain.
+    """
+    if spec.precision == "bfloat16":
+        return torch.bfloat16
+    if spec.precision == "float32" or spec.network == "mlp":
+        return None
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    capable = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if capable else None
+
+
+def gpus_here() -> int:
+    """The GPUs that this process sees."""
+    return torch.cuda.device_count()
+
+
+def use_threads(threads: int) -> None:
+    """Compute on so many CPU threads; as many as a trial has CPUs, so that concurrent trials do not fight."""
+    torch.set_num_threads(threads)

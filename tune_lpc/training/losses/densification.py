@@ -1,0 +1,16 @@
+"""Topological densification: drive the persistence of same-class groups towards a scale beta."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tune_lpc.training.persistence import Metric, h0_deaths
+
+
+def densification_loss(z: Tensor, beta: float, metric: Metric = "l2") -> Tensor:
+    """Mean over groups of the sum of |death - beta| (Hofer et al., arXiv 2002.04805).
+
+    z: (groups, points, dim), the representations of same-class groups. Returns a scalar.
+    A death of 0, from an image drawn twice, counts |0 - beta|.
+    """
+    return (h0_deaths(z, metric) - beta).abs().sum(dim=1).mean()

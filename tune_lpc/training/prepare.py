@@ -1,0 +1,85 @@
+"""From settings to a training that can start: images in memory, the split, the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tune_lpc.spec.errors import UserError
+from tune_lpc.spec.trial import TrialSpec
+from tune_lpc.training.data import (
+    Split,
+    TrainingImages,
+    load_training_images,
+    split_off_validation,
+)
+from tune_lpc.training.loop import Training
+from tune_lpc.training.models.backbones import SMALLEST_SIDE
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set in memory with its split; shared by all trials of a process, its pixels by all of a machine."""
+
+    source: TrainingImages
+    split: Split
+    images: Tensor
+    labels: Tensor
+
+    def describe(self) -> str:
+        """One line for people."""
+        height, width, channels = self.source.images.shape[1:]
+        return (
+            f"{self.source.source}; {len(self.source.class_names)} classes, {height} x {width} x {channels}; "
+            f"{len(self.split.train):,} to train, {len(self.split.validation):,} to validate"
+        )
+
+
+def prepare(spec: TrialSpec, data_dir: Path | None = None, group_size: int | None = None) -> Prepared:
+    """Load the data set that `spec` names and split off its validation set; test data are never opened.
+
+    group_size: the largest same-class group that a trial may ask for, None where none does.
+    Raises UserError with everything that is wrong with the data.
+    """
+    source = load_training_images(spec.dataset, data_dir, image_size=spec.image_size)
+    split = split_off_validation(
+        source.labels,
+        train_size=spec.train_size,
+        validation_share=spec.validation_share,
+        split=spec.split,
+        group_size=group_size,
+        class_names=source.class_names,
+    )
+    return Prepared(source, split, torch.from_numpy(source.images), torch.from_numpy(source.labels))
+
+
+def check_image_size(network: str, prepared: Prepared) -> None:
+    """Raise UserError when the images are too small for the backbone, or not square."""
+    height, width = prepared.source.images.shape[1:3]
+    problems = []
+    if height != width:
+        problems.append(
+            f"the images are {height} x {width}, but must be square; scale them with --set image_size={min(height, width)}"
+        )
+    elif height < SMALLEST_SIDE[network]:
+        problems.append(
+            f"the images are {height} x {width}, but {network} needs {SMALLEST_SIDE[network]} pixels or more; "
+            f"scale them with --set image_size={SMALLEST_SIDE[network]} or choose --set network=mlp"
+        )
+    if problems:
+        raise UserError(problems)
+
+
+def start_training(spec: TrialSpec, prepared: Prepared, device: torch.device | str = "cpu") -> Training:
+    """The training that `spec` describes, at its first epoch."""
+    return Training(
+        spec,
+        prepared.images,
+        prepared.labels,
+        torch.from_numpy(prepared.split.train),
+        torch.from_numpy(prepared.split.validation),
+        device,
+    )
