@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -35,13 +36,14 @@ def numbers(options: argparse.Namespace, kinds: Mapping[str, type[int | float]])
 
 
 def exit_status(command: Callable[[], int]) -> int:
-    """Run a command; what a user can cause becomes lines on standard error and status 2."""
+    """Run a command; what a user can cause becomes lines on standard error and status 2,
+    an interruption 128 and the signal's number."""
     try:
         return command()
     except UserError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return USER_ERROR
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         print("interrupted", file=sys.stderr)
-        return 130
+        return 128 + getattr(interruption, "signal_number", signal.SIGINT)

@@ -170,10 +170,8 @@ def _print_summary(console: Console, tables: Tables, space: Space, out: Path) ->
         console.print("best configs", style="bold")
     for row in summary.best:
         best = f"best epoch {row.best_epoch}: {row.best_score:.4f}"
-        console.print(
-            f"{row.rank:>2}. validation accuracy {row.score:.4f}  {row.trial_id}, {row.status} at epoch {row.epochs} ({best})",
-            markup=False,
-        )
+        ended = f"{row.trial_id}, {row.status} at epoch {row.epochs} ({best})"
+        console.print(f"{row.rank:>2}. validation accuracy {row.score:.4f}  {ended}", markup=False)
         config = {name: value for name, value in row.config.items() if value is not None}
         console.print(Padding(Text(describe_values(config), style="dim"), (0, 0, 0, 4)))
     if summary.best:
@@ -184,7 +182,7 @@ def _print_summary(console: Console, tables: Tables, space: Space, out: Path) ->
         f"{summary.trials} trials: {ended or 'none started'}",
         f"epochs trained: {summary.epochs_spent:,}; {saved}",
         *(f"damaged: {line}" for line in tables.damaged),
-        f"files in {out}: trials.parquet (a row a trial), epochs.parquet (a row an epoch), best.parquet (ranked), run.json",
+        f"files in {out}: trials.parquet, epochs.parquet (a row an epoch), best.parquet (ranked), run.json",
     ]
     if summary.best:
         lines.append(f"train the best config again: python -m tune_lpc.train {shlex.quote(str(out))} --rank 1")

@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from ray.tune.stopper import Stopper
 
-
-class Interrupted(BaseException):
-    """Raised by a signal where there is nothing to bring to an order; carries its number."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal.Signals(signal_number).name)
-        self.signal_number = signal_number
+from tune_lpc.spec.errors import Interrupted
 
 
-class Interrupt(Stopper):  # type: ignore[misc]
-    """Notes a signal, and tells Ray Tune through its Stopper interface to end the search.
+class Interrupt(Stopper):
+    """Notes a signal, and tells Ray Tune through its Stopper interface to end the search; a context manager.
 
-    `graceful` is set while trials run; before and after, a signal raises `Interrupted` at once, as does a second one.
+    Within `graceful()` the first signal is only noted; outside, and the second time, it raises `Interrupted` at once.
     """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
-        self.graceful = False
         self.requested: str | None = None
+        self._graceful = False
+        self._before: dict[int, Any] = {}
 
-    def install(self) -> None:
-        """Take over SIGINT and SIGTERM for the rest of the process."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
+    def __enter__(self) -> Self:
+        """Take over SIGINT and SIGTERM."""
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give both signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def graceful(self) -> Iterator[None]:
+        """While trials run, who asks the search to end must let Ray bring it to an end."""
+        self._graceful = True
+        try:
+            yield
+        finally:
+            self._graceful = False
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         second = self.signal_number is not None
         self.signal_number = number
-        if second or not self.graceful:
+        if second or not self._graceful:
             raise Interrupted(number)
         self.request(signal.Signals(number).name)
 
@@ -54,4 +65,4 @@ class Interrupt(Stopper):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing that belongs to this process goes into Ray's saved state."""
-        return {"signal_number": None, "graceful": False, "requested": None}
+        return {"signal_number": None, "requested": None, "_graceful": False, "_before": {}}

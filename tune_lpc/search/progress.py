@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -128,7 +128,7 @@ class Progress:
             if trial.status == "running":
                 score = "" if trial.score is None else f"{trial.score:.4f}"
                 table.add_row(str(trial.number), str(trial.epoch), score, describe_values(trial.drawn))
-        lines = [table, Text(self._counts())]
+        lines: list[RenderableType] = [table, Text(self._counts())]
         if self.best is not None and self.best.score is not None:
             best = f"best so far: {self.best.score:.4f}, trial {self.best.number}: {describe_values(self.best.drawn)}"
             lines.append(Text(best, style="bold green"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
 
-class Recorder(Callback):  # type: ignore[misc]
+class Recorder(Callback):
     """Writes every event of the search to the journal as it happens.
 
     An exception in a callback would bring the whole of Ray Tune down, so a journal that can't be written asks the
@@ -47,7 +47,7 @@ class Recorder(Callback):  # type: ignore[misc]
         if number not in self._started:
             self._started.add(number)
             config = self._space.trial(drawn).as_dict()
-            self._write("trial_started", trial_id=trial_id_of(number), number=number, config=config)
+            self.write("trial_started", trial_id=trial_id_of(number), number=number, config=config)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -56,7 +56,7 @@ class Recorder(Callback):  # type: ignore[misc]
         number, record = trial.config[NUMBER], result["record"]
         self._last_record[number] = record
         self._progress.epoch_done(number, record["epoch"], record["validation_accuracy"])
-        self._write("epoch", trial_id=trial_id_of(number), record=record)
+        self.write("epoch", trial_id=trial_id_of(number), record=record)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has run its course or was stopped."""
@@ -76,14 +76,15 @@ class Recorder(Callback):  # type: ignore[misc]
 
     def _end(self, trial: Trial, status: str, reason: str) -> None:
         number = trial.config[NUMBER]
-        self._write("trial_ended", trial_id=trial_id_of(number), status=status, reason=reason)
+        self.write("trial_ended", trial_id=trial_id_of(number), status=status, reason=reason)
         self._progress.trial_ended(number, status, reason)
         if trial.local_path:
             # Checkpoints of a trial that has ended are of no more use and fill disks.
             for folder in Path(trial.local_path).glob("checkpoint_*"):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _write(self, kind: str, **fields: Any) -> None:
+    def write(self, kind: str, **fields: Any) -> None:
+        """Append an entry to the journal, or note why it can't be written and ask the search to end."""
         if self.failure is not None:
             return
         try:

@@ -41,11 +41,11 @@ class Rungs:
         return f"{SCORE} {score:.4f} was below the cut-off {cutoff:.4f} at the rung of epoch {epoch}"
 
 
-class RungScheduler(FIFOScheduler):  # type: ignore[misc]
+class RungScheduler(FIFOScheduler):
     """Runs trials in order, stops those that fall short at a rung and those that have diverged."""
 
     def __init__(self, fidelity: Fidelity) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._rungs = Rungs(fidelity)
         self.reasons: dict[str, str] = {}
 

@@ -17,7 +17,7 @@ NUMBER = "number"
 """Key under which a sampled config carries the trial's number, in order of sampling from 0."""
 
 
-class SpaceSearch(OptunaSearch):  # type: ignore[misc]
+class SpaceSearch(OptunaSearch):
     """The tree-structured Parzen estimator over a `Space`, conditions included.
 
     Ray's own OptunaSearch tells Optuna that a trial stopped at a rung is complete, with its early score as if it were
@@ -29,7 +29,12 @@ class SpaceSearch(OptunaSearch):  # type: ignore[misc]
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.TPESampler(seed=space.seed, multivariate=True, group=True, constant_liar=concurrent > 1)
+            sampler = optuna.samplers.TPESampler(
+                seed=space.seed,
+                multivariate=True,
+                group=True,
+                constant_liar=concurrent > 1,  # trials still running count as poor, so that the next ones go elsewhere
+            )
         super().__init__(space=self._draw, metric=SCORE, mode="max", sampler=sampler)
         self._tuned_space = space
 
@@ -44,15 +49,16 @@ class SpaceSearch(OptunaSearch):  # type: ignore[misc]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how the trial ended."""
-        trial = self._ot_trials[trial_id]
         if trial_id in self._completed_trials:
             return
         self._completed_trials.add(trial_id)
+        study, trial = self._ot_study, self._ot_trials[trial_id]
+        assert study is not None
         if error or not result or math.isnan(result[SCORE]) or result["record/diverged"]:
-            self._ot_study.tell(trial, state=TrialState.FAIL)
+            study.tell(trial, state=TrialState.FAIL)
         elif result["record/epoch"] < self._tuned_space.epochs:
             # Ray does not pass on the result with which a scheduler stops a trial.
             trial.report(result[SCORE], result["record/epoch"])
-            self._ot_study.tell(trial, state=TrialState.PRUNED)
+            study.tell(trial, state=TrialState.PRUNED)
         else:
-            self._ot_study.tell(trial, result[SCORE])
+            study.tell(trial, result[SCORE])

@@ -31,10 +31,10 @@ class Job:
     threads: int
 
 
-class TrialTrainable(tune.Trainable):  # type: ignore[misc]
+class TrialTrainable(tune.Trainable):
     """Trains one trial after another in the same process; the data stay in memory between them."""
 
-    def setup(self, config: dict[str, Any], job: Job) -> None:
+    def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
         """Prepare the data once, then the first trial."""
         self._job = job
         use_threads(job.threads)
@@ -66,7 +66,7 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]
         """Write the state after the last whole epoch."""
         self._training.save(Path(checkpoint_dir) / STATE_FILE)
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
         """Go on from a saved state."""
         self._training.restore(Path(checkpoint_dir) / STATE_FILE)
         self._records = self._training.epochs()

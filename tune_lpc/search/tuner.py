@@ -31,7 +31,7 @@ from tune_lpc.search.resources import cpus_here, gpus_here
 from tune_lpc.search.rungs import RungScheduler
 from tune_lpc.search.searcher import SpaceSearch
 from tune_lpc.search.trainable import Job, TrialTrainable
-from tune_lpc.spec.errors import UserError
+from tune_lpc.spec.errors import Interrupted, UserError
 from tune_lpc.spec.resources import Resources, ResourcesAsked
 from tune_lpc.spec.space import RandomChooser, Space
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
@@ -66,7 +66,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended. exit_status: 0, 1 when no trial succeeded or the journal failed, 128 + the signal's number."""
+    """How a search ended.
+
+    exit_status: 0; 1 when no trial reached a score or the journal failed; 128 and the signal's number.
+    """
 
     tables: Tables
     exit_status: int
@@ -81,42 +84,42 @@ def run_search(request: Request, console: Console) -> Outcome:
     space = request.space
     resources, prepared = _check(request, space, with_local_resources=request.address is None)
     console.print(f"data: {prepared.describe()}", markup=False, highlight=False, soft_wrap=True)
-    interrupt = Interrupt()
-    interrupt.install()
-    with _ray(request.address, console):
+    with Interrupt() as interrupt, _ray(request.address, console):
         if resources is None:
             totals = ray.cluster_resources()
             resources = _resources(request.resources, totals.get("CPU", 0.0), totals.get("GPU", 0.0))
         console.print(f"trials: {resources.describe()}", markup=False, highlight=False, soft_wrap=True)
-        return _run(request, space, resources, prepared, interrupt, console)
+        return _run(request, resources, prepared, interrupt, console)
 
 
-def _run(
-    request: Request, space: Space, resources: Resources, prepared: Prepared, interrupt: Interrupt, console: Console
-) -> Outcome:
+def _run(request: Request, resources: Resources, prepared: Prepared, interrupt: Interrupt, console: Console) -> Outcome:
+    space, out = request.space, request.out
     run = describe_run(space, request.command, request.data_dir, prepared, resources)
-    request.out.mkdir(parents=True, exist_ok=True)
-    write_run(request.out, run)
-    journal = Journal(request.out / JOURNAL_FILE)
+    out.mkdir(parents=True, exist_ok=True)
+    write_run(out, run)
+    journal = Journal(out / JOURNAL_FILE)
     journal.append("run_started", run=run)
     scheduler = RungScheduler(space.fidelity)
     with Progress(space, console) as progress:
         recorder = Recorder(space, journal, scheduler, progress, interrupt)
-        interrupt.graceful = True
+        tuner = _tuner(request, resources, prepared, scheduler, recorder, interrupt)
         try:
-            _tuner(request, space, resources, prepared, scheduler, recorder, interrupt).fit()
-        finally:
-            interrupt.graceful = False
-    reason = recorder.failure or interrupt.requested
-    if recorder.failure is None:
-        journal.append(
-            "run_ended", outcome="interrupted" if reason else "finished", reason=reason or "all trials ended"
-        )
-    journal.close()
-    tables = export(request.out)
-    if not reason:
-        shutil.rmtree(request.out / RAY_FOLDER, ignore_errors=True)
+            with interrupt.graceful():
+                tuner.fit()
+        except BaseException as error:
+            # Whatever ended the search, what was finished goes into the files.
+            _finish(out, journal, recorder, f"{type(error).__name__}: {error}")
+            raise
+    tables = _finish(out, journal, recorder, interrupt.requested)
+    if interrupt.requested is None:
+        shutil.rmtree(out / RAY_FOLDER, ignore_errors=True)
     return _outcome(tables, recorder.failure, interrupt.signal_number)
+
+
+def _finish(out: Path, journal: Journal, recorder: Recorder, reason: str | None) -> Tables:
+    recorder.write("run_ended", outcome="interrupted" if reason else "finished", reason=reason or "all trials ended")
+    journal.close()
+    return export(out)
 
 
 def _outcome(tables: Tables, failure: str | None, signal_number: int | None) -> Outcome:
@@ -134,13 +137,13 @@ def _outcome(tables: Tables, failure: str | None, signal_number: int | None) -> 
 
 def _tuner(
     request: Request,
-    space: Space,
     resources: Resources,
     prepared: Prepared,
     scheduler: RungScheduler,
     recorder: Recorder,
     interrupt: Interrupt,
 ) -> tune.Tuner:
+    space = request.space
     data_dir = request.data_dir.resolve() if request.data_dir else None
     job = Job(space, data_dir, prepared.source.fingerprint, space.largest_group, resources.cpus_per_trial)
     trainable = tune.with_resources(
@@ -218,8 +221,11 @@ def _ray(address: str | None, console: Console) -> Iterator[None]:
     console.print("starting Ray …" if address is None else f"joining Ray at {address} …", highlight=False)
     try:
         context = ray.init(
-            address=address or "local", log_to_driver=False, logging_level="error", include_dashboard=True
+            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=True
         )
+    except Interrupted:
+        ray.shutdown()
+        raise
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(
             f"no Ray cluster could be {'joined at ' + address if address else 'started'}: {_first_line(error)}"

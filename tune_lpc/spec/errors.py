@@ -1,8 +1,9 @@
-"""The one error that a user can cause."""
+"""What a user can cause: an error to mend, and an interruption."""
 
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -19,6 +20,14 @@ class UserError(Exception):
     def __reduce__(self) -> tuple[type[UserError], tuple[list[str]]]:
         """Keep the list of problems when the error crosses from a worker process."""
         return type(self), (self.problems,)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM where there is nothing to bring to an order; carries the signal's number."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal.Signals(signal_number).name)
+        self.signal_number = signal_number
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -54,7 +54,8 @@ class GammaRamp:
         if share >= 1.0:
             return self.end
         if self.kind == "exponential":
-            return self.start * (self.end / self.start) ** share
+            growth: float = (self.end / self.start) ** share
+            return self.start * growth
         if self.kind == "linear":
             return self.start + (self.end - self.start) * share
         if self.kind == "cosine":

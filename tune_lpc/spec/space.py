@@ -16,6 +16,7 @@ from tune_lpc.spec.trial import (
     TrialSpec,
     Value,
     parse_value,
+    setting_default,
     setting_field,
     setting_names,
     setting_type,
@@ -126,7 +127,7 @@ class Space:
 
     def fixed(self, name: str) -> Value:
         """The value of a setting that is not searched."""
-        return self.settings.get(name, setting_field(name).default)
+        return self.settings.get(name, setting_default(name))
 
     def possible(self, name: str) -> tuple[Value, ...]:
         """Every value that a fixed setting or a Choice can take."""
@@ -242,7 +243,8 @@ class Space:
             without = [value for value in self.possible(needs[0]) if value not in needs[1]]
             if without:
                 found.append(
-                    f"{name} has no effect when {needs[0]} is {without[0]!r}; give it when={{{needs[0]!r}: {needs[1]!r}}}"
+                    f"{name} has no effect when {needs[0]} is {without[0]!r}; "
+                    f"give it when={{{needs[0]!r}: {needs[1]!r}}}"
                 )
         return found
 
@@ -327,7 +329,8 @@ class RandomChooser:
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """A number from `low` to `high`."""
         if log:
-            return min(high, max(low, low * (high / low) ** self._random.random()))
+            growth: float = (high / low) ** self._random.random()
+            return min(high, max(low, low * growth))
         return self._random.uniform(low, high)
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:

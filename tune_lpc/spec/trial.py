@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from tune_lpc.spec.errors import UserError, nearest
 
@@ -124,7 +124,7 @@ class TrialSpec:
         found = [problem for name, value in values.items() for problem in value_problems(name, value)]
         if found:
             raise UserError(found)
-        complete = {name: _as_declared(name, values.get(name, setting_field(name).default)) for name in setting_names()}
+        complete = {name: _as_declared(name, values.get(name, setting_default(name))) for name in setting_names()}
         spec = cls(**without_effect_removed(complete))  # type: ignore[arg-type]
         if conflicts := spec.conflicts():
             raise UserError(conflicts)
@@ -177,12 +177,18 @@ def setting_names() -> list[str]:
 def setting_type(name: str) -> type:
     """The type of a setting's values (str, int, float or bool), whether or not it may be None."""
     hint = get_type_hints(TrialSpec)[name]
-    return next((part for part in get_args(hint) if part is not type(None)), hint)
+    kind: type = next((part for part in get_args(hint) if part is not type(None)), hint)
+    return kind
 
 
 def setting_field(name: str) -> dataclasses.Field[Any]:
     """The dataclass field of a setting: its default, and its rule in `metadata`."""
     return TrialSpec.__dataclass_fields__[name]
+
+
+def setting_default(name: str) -> Value:
+    """The value of a setting that is not given."""
+    return cast(Value, setting_field(name).default)
 
 
 def has_effect(name: str, values: dict[str, Value]) -> bool:

@@ -88,7 +88,7 @@ class Training:
         with torch.random.fork_rng(devices=self._own_devices()):
             torch.manual_seed(spec.seed)
             network = build_network(spec, classes, channels, side)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self._optimizer = _build_optimizer(spec, self.network)
         self._autocast = autocast_type(spec, self.device)
 
@@ -139,7 +139,7 @@ class Training:
             images_per_second=images / train_seconds,
             seconds=time.perf_counter() - start,
             diverged=diverged,
-            **measured,  # type: ignore[arg-type]
+            **measured,
         )
 
     def _train(self, strengths: Strengths, generator: torch.Generator) -> dict[str, float]:

@@ -35,7 +35,8 @@ def h0_deaths(z: Tensor, metric: Metric = "l2") -> Tensor:
         child, parent = _spanning_tree(z, metric)
     group = torch.arange(z.shape[0], device=z.device)[:, None]
     edges = z[group, child] - z[group, parent]
-    return torch.linalg.vector_norm(edges, ord=_ORDER[metric], dim=-1).sort(dim=1).values
+    deaths: Tensor = torch.linalg.vector_norm(edges, ord=_ORDER[metric], dim=-1)
+    return deaths.sort(dim=1).values
 
 
 def _spanning_tree(z: Tensor, metric: Metric) -> tuple[Tensor, Tensor]:

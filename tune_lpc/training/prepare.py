@@ -62,7 +62,8 @@ def check_image_size(network: str, prepared: Prepared) -> None:
     problems = []
     if height != width:
         problems.append(
-            f"the images are {height} x {width}, but must be square; scale them with --set image_size={min(height, width)}"
+            f"the images are {height} x {width}, but must be square; "
+            f"scale them with --set image_size={min(height, width)}"
         )
     elif height < SMALLEST_SIDE[network]:
         problems.append(

@@ -117,7 +117,7 @@ class BatchStream:
         self._mean, self._deviation = training.mean_and_deviation()
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """(batch, height, width, channels) uint8 to (batch, channels, height, width) float32 in channels-last memory."""
+        """(batch, height, width, channels) uint8 to (batch, channels, height, width) float32, channels-last memory."""
         return ((pixels.float() / 255 - self._mean) / self._deviation).permute(0, 3, 1, 2)
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:

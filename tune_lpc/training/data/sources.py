@@ -65,7 +65,7 @@ def count_training_images(dataset: str, data_dir: Path | None = None) -> int | N
 
 
 def _source(dataset: str, data_dir: Path | None, cache: Path) -> Source:
-    if dataset in (".", "..") or Path(dataset).name != dataset:
+    if dataset in ("", "..") or Path(dataset).name != dataset:
         raise UserError(f"dataset is {dataset!r}, but must be a plain name; put folders into --data-dir")
     if data_dir is not None:
         try:

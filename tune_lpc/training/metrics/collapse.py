@@ -18,8 +18,8 @@ def nc1(z: Tensor, grouping: Tensor) -> float:
     """Within-class variability collapse NC1 = tr(S_W pinv(S_B)) / C.
 
     z: (points, dim). grouping: (points,) whole numbers, the label of each point, true or predicted.
-    S_W is the mean over classes of the within-class covariance (n - 1 in its denominator), S_B the mean over classes of the outer product of
-    the centred class means, C the number of classes present. Computed in float64, without a dim x dim matrix.
+    S_W is the mean over classes of the within-class covariance (n - 1 in its denominator), S_B the mean over classes
+    of the outer product of the centred class means, C the number of classes present. Computed in float64, without a dim x dim matrix.
 
     Raises MeasureError for fewer than two classes, a class of one point, values that are not finite, or class means
     that coincide.
@@ -39,7 +39,7 @@ def nc1(z: Tensor, grouping: Tensor) -> float:
     centred = means - z.mean(dim=0)
     if not bool(centred.abs().max() > torch.finfo(torch.float32).tiny):
         raise MeasureError("NC1 needs class means that differ, but they coincide")
-    # S_B = M'M / C with M the centred means, so tr(S_W pinv(S_B)) = C times the within-class spread seen through pinv(M).
+    # S_B = M'M / C with M the centred means, so tr(S_W pinv(S_B)) is C times the spread seen through pinv(M).
     seen = (z - means[group]) @ torch.linalg.pinv(centred, rtol=_RANK_TOLERANCE)
     spread = (seen.square().sum(dim=1) / (counts[group] - 1)).sum() / classes
     return float(spread)

@@ -25,7 +25,7 @@ def mlp(channels: int, side: int, activation: str) -> tuple[nn.Module, int]:
 
 
 def small_cnn(channels: int, side: int, activation: str) -> tuple[nn.Module, int]:
-    """Four times conv, batch norm, activation, max-pool, with 8 to 128 channels (the MNIST network of arXiv 2002.04805)."""
+    """Four convolutions of 8 to 128 channels, each halved by max-pooling (the MNIST network of arXiv 2002.04805)."""
     layers: list[nn.Module] = []
     for width in (8, 32, 64, 128):
         layers += [*_convolution(channels, width, 3, 1, activation), nn.MaxPool2d(2)]
@@ -51,10 +51,10 @@ def resnet18_backbone(channels: int, side: int, activation: str) -> tuple[nn.Mod
     """torchvision's ResNet-18 with the activation chosen and, below 64 pixels, a 3 x 3 stem without max-pool."""
     network = resnet18(weights=None)
     features = network.fc.in_features
-    network.fc = nn.Identity()  # type: ignore[assignment]
+    network.fc = nn.Identity()
     if side < SMALL_IMAGE:
         network.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
-        network.maxpool = nn.Identity()  # type: ignore[assignment]
+        network.maxpool = nn.Identity()
     elif channels != 3:
         network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
     for module in list(network.modules()):

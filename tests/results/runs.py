@@ -1,0 +1,86 @@
+"""Journals of made-up searches for the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tune_lpc.results import Journal
+from tune_lpc.spec import TrialSpec
+from tune_lpc.spec.record import EpochRecord
+from tune_lpc.spec.trial import Value
+
+RUN = {"command": "python -m tune_lpc.run digits", "seeds": {"search": 7}, "share": 0.1}
+
+
+def record(epoch: int, accuracy: float | None = 0.5, **values: Any) -> dict[str, Any]:
+    """An epoch as the loop would report it; `values` replace the made-up ones."""
+    made_up = EpochRecord(
+        epoch=epoch,
+        train_loss=1.5 / epoch,
+        train_cross_entropy=1.0 / epoch,
+        train_penalty=0.5 / epoch,
+        train_topological=None,
+        train_accuracy=0.25,
+        validation_loss=2.0 / epoch,
+        validation_accuracy=accuracy,
+        gamma=1e-3 * epoch,
+        beta=None,
+        topological_weight=0.0,
+        learning_rate=1e-3,
+        mean_norm=3.5,
+        nc1=0.125,
+        images_per_second=1000.0,
+        seconds=2.0,
+        diverged=None,
+    )
+    return made_up.as_dict() | values
+
+
+class Search:
+    """Writes the journal of a search, a call an event; trials are numbered as they start."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.journal = Journal(directory / "journal.jsonl")
+        self.journal.append("run_started", run=RUN)
+        self.trials = 0
+
+    def start(self, **settings: Value) -> str:
+        """Start a trial; returns its id."""
+        trial_id = f"t{self.trials:03d}"
+        config = TrialSpec.build({"epochs": 4, **settings}).as_dict()
+        self.journal.append("trial_started", trial_id=trial_id, number=self.trials, config=config)
+        self.trials += 1
+        return trial_id
+
+    def epoch(self, trial_id: str, epoch: int, accuracy: float | None = 0.5, **values: Any) -> None:
+        self.journal.append("epoch", trial_id=trial_id, record=record(epoch, accuracy, **values))
+
+    def end(self, trial_id: str, status: str = "completed", reason: str = "full budget") -> None:
+        self.journal.append("trial_ended", trial_id=trial_id, status=status, reason=reason)
+
+    def trial(self, accuracies: list[float | None], status: str | None = "completed", **settings: Value) -> str:
+        """A whole trial: its score at each epoch, and how it ended (None: it has no end entry)."""
+        trial_id = self.start(**settings)
+        for epoch, accuracy in enumerate(accuracies, start=1):
+            self.epoch(trial_id, epoch, accuracy)
+        if status is not None:
+            self.end(trial_id, status, f"it {status}")
+        return trial_id
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file may grow beyond `size` bytes meanwhile: writing more fails in the middle, as on a full disk."""
+    import pytest
+
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

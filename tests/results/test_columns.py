@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tune_lpc.results.columns import columns_markdown
+from tune_lpc.results.schema import best_schema, epochs_schema, trials_schema
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+
+
+def test_every_column_is_listed_itself_or_by_its_family() -> None:
+    named = set(re.findall(r"^\| `([^`]+)` \|", columns_markdown(), re.MULTILINE))
+    for schema in (trials_schema(), epochs_schema(), best_schema()):
+        for name in schema.names:
+            family = name.split(".")[0] + ".<name>"
+            bare = name.removeprefix("best.").removeprefix("last.")
+            assert name in named or (family in named and bare in named), name
+
+
+def test_a_row_holds_type_unit_and_meaning() -> None:
+    assert "| `seconds` | number | s | wall time of the epoch, validation included |" in columns_markdown()
+    assert "| `config.nesterov` | true or false |  | Nesterov's momentum" in columns_markdown()
+
+
+def test_every_table_row_has_four_cells() -> None:
+    rows = [line for line in columns_markdown().splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in rows} == {5}
+
+
+def test_the_ranking_rule_is_told() -> None:
+    assert "1. Trials that reached the full budget" in columns_markdown()
+
+
+def test_the_command_prints_it_and_nothing_else() -> None:
+    command = [sys.executable, "-m", "tune_lpc.results.columns"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == columns_markdown() + "\n"
+    assert done.stderr == ""
+
+
+def test_the_readme_agrees() -> None:
+    text = README.read_text(encoding="utf-8") if README.is_file() else ""
+    section = re.search(r"<!-- columns -->(.*?)<!-- /?columns -->", text, re.DOTALL)
+    if section is None:
+        pytest.skip("README.md has no section between <!-- columns --> markers")
+    assert section.group(1).strip() == columns_markdown(), "run python -m tune_lpc.results.columns and paste it there"

@@ -1,0 +1,372 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tests.results.runs import RUN, Search, largest_file, record
+from tune_lpc.results import Tables, export, load_ranked, load_run, read_journal, write_run
+from tune_lpc.spec import TrialSpec, UserError
+from tune_lpc.spec.record import EpochRecord, record_fields
+from tune_lpc.spec.trial import setting_names, setting_type
+
+FILES = ("trials.parquet", "epochs.parquet", "best.parquet")
+LPC: dict[str, Any] = {"gamma_ramp": "linear", "gamma_end": 10.0}
+TOPOLOGICAL: dict[str, Any] = {"topological_weight_schedule": "rising", "beta": 0.5}
+SGD: dict[str, Any] = {"optimizer": "sgd", "nesterov": True}
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Search:
+    return Search(tmp_path)
+
+
+def row(frame: pd.DataFrame, trial_id: str) -> dict[Any, Any]:
+    (found,) = (row for row in frame.to_dict("records") if row["trial_id"] == trial_id)
+    return found
+
+
+def small_search(search: Search) -> None:
+    search.trial([0.1, 0.9, 0.9, 0.8], **LPC)
+    search.trial([0.2], "stopped", **TOPOLOGICAL)
+    search.trial([], "failed", **SGD)
+    search.trial([0.3, 0.4], None)
+
+
+# What the tables hold
+
+
+def test_a_row_a_trial_with_its_end(search: Search) -> None:
+    small_search(search)
+    trials = export(search.directory).trials
+    assert trials["trial_id"].tolist() == ["t000", "t001", "t002", "t003"]
+    assert trials["number"].tolist() == [0, 1, 2, 3]
+    assert trials["status"].tolist() == ["completed", "stopped", "failed", "interrupted"]
+    assert trials["reason"].tolist() == ["it completed", "it stopped", "it failed", pd.NA]
+    assert trials["epochs"].tolist() == [4, 1, 0, 2]
+    assert trials["seconds"].tolist() == [8.0, 2.0, 0.0, 4.0]
+    assert trials["best_epoch"].tolist() == [2, 1, pd.NA, 2]
+
+
+def test_best_and_last_hold_the_whole_record_of_their_epoch(search: Search) -> None:
+    small_search(search)
+    trial = row(export(search.directory).trials, "t000")
+    for prefix, epoch, accuracy in (("best", 2, 0.9), ("last", 4, 0.8)):
+        expected = record(epoch, accuracy)
+        del expected["epoch"]
+        found = {name: trial[f"{prefix}.{name}"] for name in expected}
+        assert {name: None if pd.isna(value) else value for name, value in found.items()} == expected
+
+
+def test_a_row_an_epoch_ordered_by_number_then_epoch(search: Search) -> None:
+    first, second = search.start(), search.start()
+    for trial_id, epoch in ((second, 1), (first, 1), (second, 2), (first, 2)):
+        search.epoch(trial_id, epoch, accuracy=epoch / 10)
+    epochs = export(search.directory).epochs
+    assert epochs["trial_id"].tolist() == [first, first, second, second]
+    assert epochs["number"].tolist() == [0, 0, 1, 1]
+    assert epochs["epoch"].tolist() == [1, 2, 1, 2]
+    assert epochs["validation_accuracy"].tolist() == [0.1, 0.2, 0.1, 0.2]
+
+
+def test_trials_are_ordered_by_number_not_by_the_journal(search: Search) -> None:
+    config = TrialSpec.build({}).as_dict()
+    for number in (2, 0, 1):
+        search.journal.append("trial_started", trial_id=f"x{number}", number=number, config=config)
+    assert export(search.directory).trials["trial_id"].tolist() == ["x0", "x1", "x2"]
+
+
+def test_an_epoch_done_again_counts_once_and_the_later_one_wins(search: Search) -> None:
+    trial_id = search.start()
+    search.epoch(trial_id, 1, 0.1)
+    search.epoch(trial_id, 2, 0.9)
+    search.epoch(trial_id, 2, 0.3)
+    search.epoch(trial_id, 3, 0.2)
+    tables = export(search.directory)
+    assert tables.epochs["validation_accuracy"].tolist() == [0.1, 0.3, 0.2]
+    trial = row(tables.trials, trial_id)
+    assert (trial["epochs"], trial["best_epoch"], trial["seconds"]) == (3, 2, 8.0)
+    assert trial["best.validation_accuracy"] == 0.3
+
+
+def test_a_trial_that_starts_again_has_no_end_until_it_ends_again(search: Search) -> None:
+    trial_id = search.trial([0.1], "failed")
+    config = TrialSpec.build({}).as_dict()
+    search.journal.append("trial_started", trial_id=trial_id, number=0, config=config)
+    trial = row(export(search.directory).trials, trial_id)
+    assert (trial["status"], trial["epochs"]) == ("interrupted", 1)
+    search.epoch(trial_id, 2)
+    search.end(trial_id, "stopped", "rung 2")
+    trial = row(export(search.directory).trials, trial_id)
+    assert (trial["status"], trial["reason"], trial["epochs"]) == ("stopped", "rung 2", 2)
+
+
+def test_nan_becomes_null_and_is_never_best(search: Search) -> None:
+    trial_id = search.start()
+    search.epoch(trial_id, 1, 0.4)
+    search.epoch(trial_id, 2, math.nan, train_loss=math.inf, diverged="train_loss is inf", seconds=math.nan)
+    search.end(trial_id, "diverged", "train_loss is inf")
+    tables = export(search.directory)
+    assert tables.epochs["validation_accuracy"].tolist() == [0.4, pd.NA]
+    assert tables.epochs["train_loss"].isna().tolist() == [False, True]
+    trial = row(tables.trials, trial_id)
+    assert (trial["best_epoch"], trial["seconds"], trial["last.diverged"]) == (1, 2.0, "train_loss is inf")
+
+
+def test_null_only_where_there_is_no_value(search: Search) -> None:
+    small_search(search)
+    trials = export(search.directory).trials
+    without_effect = {
+        "t000": {name for name, value in TrialSpec.build({**LPC}).as_dict().items() if value is None},
+        "t001": {name for name, value in TrialSpec.build({**TOPOLOGICAL}).as_dict().items() if value is None},
+        "t002": {name for name, value in TrialSpec.build({**SGD}).as_dict().items() if value is None},
+        "t003": {name for name, value in TrialSpec.build({}).as_dict().items() if value is None},
+    }
+    never = {"train_topological", "beta", "diverged"}
+    every = {field.name for field in record_fields()} - {"epoch"}
+    for trial_id, names in without_effect.items():
+        expected = {f"config.{name}" for name in names}
+        missing = every if trial_id == "t002" else never
+        expected |= {f"{prefix}.{name}" for prefix in ("best", "last") for name in missing}
+        expected |= {"best_epoch"} if trial_id == "t002" else set()
+        expected |= {"reason"} if trial_id == "t003" else set()
+        nulls = {column for column, value in row(trials, trial_id).items() if pd.isna(value)}
+        assert nulls == expected
+
+
+def test_values_keep_their_types_and_every_digit(search: Search) -> None:
+    settings: dict[str, Any] = {
+        "learning_rate": 0.1 + 0.2,
+        "train_size": 250,
+        "seed": 2**31 - 1,
+        **SGD,
+        "momentum": 0.9,
+    }
+    trial_id = search.trial([1 / 3], **settings)
+    trials = export(search.directory).trials
+    trial = row(trials, trial_id)
+    expected = {name: value for name, value in settings.items() if name != "nesterov"}
+    assert {name: trial[f"config.{name}"] for name in expected} == expected
+    assert trial["config.nesterov"] is True
+    assert trial["last.validation_accuracy"] == 1 / 3
+    kinds = {int: "Int64", float: "Float64", bool: "boolean", str: "string"}
+    for name in setting_names():
+        assert str(trials[f"config.{name}"].dtype) == kinds[setting_type(name)], name
+
+
+def test_frames_equal_the_files(search: Search) -> None:
+    small_search(search)
+    tables = export(search.directory)
+    for name, frame in zip(FILES, (tables.trials, tables.epochs, tables.best), strict=True):
+        file = pd.read_parquet(search.directory / name, dtype_backend="numpy_nullable")
+        pd.testing.assert_frame_equal(frame, file)
+
+
+def test_a_run_without_trials_gives_readable_files_with_all_columns(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    empty = tmp_path / "empty"
+    for directory in (full, empty):
+        directory.mkdir()
+    small_search(Search(full))
+    Search(empty)
+    export(full)
+    tables = export(empty)
+    assert [len(frame) for frame in (tables.trials, tables.epochs, tables.best)] == [0, 0, 0]
+    for name in FILES:
+        assert pq.read_table(empty / name).num_rows == 0
+        assert pq.read_schema(empty / name).equals(pq.read_schema(full / name), check_metadata=True)
+
+
+# What other tools read
+
+
+@pytest.mark.parametrize("trials", [0, 4])
+def test_polars_and_duckdb_read_every_file_with_its_types(search: Search, trials: int) -> None:
+    polars = pytest.importorskip("polars")
+    duckdb = pytest.importorskip("duckdb")
+    if trials:
+        small_search(search)
+    tables = export(search.directory)
+    kinds = {
+        "int64": (polars.Int64, "BIGINT"),
+        "double": (polars.Float64, "DOUBLE"),
+        "bool": (polars.Boolean, "BOOLEAN"),
+        "string": (polars.String, "VARCHAR"),
+    }
+    for name, frame in zip(FILES, (tables.trials, tables.epochs, tables.best), strict=True):
+        path = search.directory / name
+        expected = {field.name: kinds[str(field.type)] for field in pq.read_schema(path)}
+        in_polars = polars.read_parquet(path)
+        assert dict(in_polars.schema) == {column: kind for column, (kind, _) in expected.items()}
+        assert in_polars.height == len(frame)
+        in_duckdb = duckdb.sql(f"select * from '{path}'")
+        assert dict(zip(in_duckdb.columns, map(str, in_duckdb.types), strict=True)) == {
+            column: kind for column, (_, kind) in expected.items()
+        }
+        assert len(in_duckdb.fetchall()) == len(frame)
+    if trials:
+        query = (
+            f"""select avg("config.learning_rate") from '{search.directory / FILES[0]}' where "config.beta" is null"""
+        )
+        assert duckdb.sql(query).fetchall() == [(pytest.approx(1e-3),)]
+
+
+def test_the_run_travels_in_the_metadata_of_every_file(search: Search) -> None:
+    search.trial([0.5])
+    export(search.directory)
+    for name in FILES:
+        metadata = pq.read_schema(search.directory / name).metadata
+        assert metadata[b"tune_lpc.schema"] == b"1"
+        assert json.loads(metadata[b"tune_lpc.run"]) == RUN
+
+
+# Damage and failure
+
+
+def test_a_damaged_epoch_is_left_out_and_named(search: Search) -> None:
+    search.trial([0.1, 0.2, 0.3, 0.4])
+    path = search.directory / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3].replace(b'"epoch":2', b'"epoch":7')
+    path.write_bytes(b"".join(lines) + lines[2][:30])
+    tables = export(search.directory)
+    assert tables.epochs["epoch"].tolist() == [1, 3, 4]
+    trial = row(tables.trials, "t000")
+    assert (trial["status"], trial["epochs"], trial["last.validation_accuracy"]) == ("completed", 4, 0.4)
+    assert [line.split(":")[0] for line in tables.damaged] == ["line 4 is damaged", "line 8 is cut off"]
+
+
+def test_a_trial_without_its_start_is_left_out_and_named(search: Search) -> None:
+    search.trial([0.1, 0.2])
+    search.trial([0.3])
+    path = search.directory / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    del lines[1]
+    path.write_bytes(b"".join(lines))
+    tables = export(search.directory)
+    assert tables.trials["trial_id"].tolist() == ["t001"]
+    assert tables.epochs["trial_id"].tolist() == ["t001"]
+    assert tables.damaged == ["trial t000 is left out: its start entry is missing (3 entries)"]
+
+
+def test_unknown_kinds_and_fields_are_passed_over(search: Search) -> None:
+    trial_id = search.start()
+    search.journal.append("rung", trial_id=trial_id, verdict="promoted")
+    search.epoch(trial_id, 1, deepfool=0.1)
+    tables = export(search.directory)
+    assert len(tables.epochs) == 1
+    assert tables.damaged == []
+
+
+@pytest.mark.parametrize("size", [0, 2000, 30_000])
+def test_a_failing_write_leaves_the_old_files(search: Search, size: int) -> None:
+    search.trial([0.5])
+    export(search.directory)
+    before = {name: (search.directory / name).read_bytes() for name in FILES}
+    assert len(before["trials.parquet"]) > 2000
+    for number in range(400):
+        search.epoch("t000", number + 1, accuracy=1 / (number + 7), mean_norm=math.sin(number), nc1=math.cos(number))
+    with largest_file(size), pytest.raises(OSError, match="File too large"):
+        export(search.directory)
+    assert {name: (search.directory / name).read_bytes() for name in FILES} == before
+    assert sorted(path.name for path in search.directory.iterdir()) == sorted([*FILES, "journal.jsonl"])
+    assert len(export(search.directory).epochs) == 400
+
+
+def test_who_reads_meanwhile_keeps_a_whole_old_file(search: Search) -> None:
+    search.trial([0.5])
+    export(search.directory)
+    path = search.directory / "trials.parquet"
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        search.trial([0.6])
+        export(search.directory)
+        assert reader.read() == before
+    assert path.read_bytes() != before
+
+
+def test_exporting_twice_gives_the_same_and_leaves_the_journal_alone(search: Search) -> None:
+    small_search(search)
+    journal = (search.directory / "journal.jsonl").read_bytes()
+    first, second = export(search.directory), export(search.directory)
+    pd.testing.assert_frame_equal(first.trials, second.trials)
+    assert (search.directory / "journal.jsonl").read_bytes() == journal
+
+
+def test_a_folder_without_a_journal_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no run: it has no journal\.jsonl"):
+        export(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# run.json and the way back from a row to a trial
+
+
+def test_run_file_round_trip(tmp_path: Path) -> None:
+    write_run(tmp_path, {"command": "x", "seeds": {"search": 1}, "cost": math.inf})
+    assert load_run(tmp_path) == {"command": "x", "seeds": {"search": 1}, "cost": None}
+    assert "\n  " in (tmp_path / "run.json").read_text()
+
+
+def test_a_failing_run_file_leaves_the_old_one(tmp_path: Path) -> None:
+    write_run(tmp_path, RUN)
+    with largest_file(10), pytest.raises(OSError, match="File too large"):
+        write_run(tmp_path, {"command": "other"})
+    assert load_run(tmp_path) == RUN
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"command": ', b"[1]", b"\xff\xfe"])
+def test_a_missing_or_damaged_run_file_is_the_users_to_mend(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"run\.json"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("settings", [LPC, TOPOLOGICAL, SGD, {**LPC, **TOPOLOGICAL, "head": "none", "train_size": 9}])
+def test_a_ranked_row_gives_back_its_trial(search: Search, settings: dict[str, Any]) -> None:
+    search.trial([0.1, 0.1, 0.1, 0.1])
+    search.trial([0.2, 0.2, 0.2, 0.2], **settings)
+    export(search.directory)
+    assert load_ranked(search.directory, 1) == TrialSpec.build({"epochs": 4, **settings})
+    assert load_ranked(search.directory, 2) == TrialSpec.build({"epochs": 4})
+
+
+@pytest.mark.parametrize("rank", [-1, 0, 3])
+def test_a_rank_out_of_range_says_how_many_there_are(search: Search, rank: int) -> None:
+    search.trial([0.1])
+    search.trial([0.2])
+    export(search.directory)
+    with pytest.raises(UserError, match=f"rank is {rank}, but must be from 1 to 2"):
+        load_ranked(search.directory, rank)
+
+
+def test_nothing_ranked_no_run_and_damage_are_told_apart(search: Search) -> None:
+    with pytest.raises(UserError, match=r"holds no run: it has no best\.parquet"):
+        load_ranked(search.directory, 1)
+    search.trial([], "failed")
+    export(search.directory)
+    with pytest.raises(UserError, match="ranks no config"):
+        load_ranked(search.directory, 1)
+    (search.directory / "best.parquet").write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match=r"best\.parquet is damaged"):
+        load_ranked(search.directory, 1)
+
+
+def test_an_export_while_the_search_runs_sees_what_is_there(search: Search) -> None:
+    trial_id = search.start()
+    search.epoch(trial_id, 1)
+    assert isinstance(export(search.directory), Tables)
+    search.epoch(trial_id, 2)
+    assert export(search.directory).epochs["epoch"].tolist() == [1, 2]
+    assert len(read_journal(search.directory / "journal.jsonl")[0]) == 4
+
+
+def test_the_made_up_record_is_a_whole_one() -> None:
+    assert list(record(1)) == [field.name for field in record_fields()]
+    assert EpochRecord(**record(1)).epoch == 1

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.results.runs import largest_file
+from tune_lpc.results import Journal, read_journal
+
+plain_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+plain_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | plain_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(plain_text, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+def write(path: Path, *reasons: str) -> None:
+    with Journal(path) as journal:
+        for reason in reasons:
+            journal.append("note", reason=reason)
+
+
+def reasons(path: Path) -> list[str]:
+    return [entry["reason"] for entry in read_journal(path)[0]]
+
+
+def test_entries_come_back_in_order_with_kind_and_time(path: Path) -> None:
+    before = time.time()
+    with Journal(path) as journal:
+        journal.append("trial_started", trial_id="a", number=0, config={"epochs": 3, "beta": None})
+        journal.append("epoch", trial_id="a", record={"epoch": 1, "seconds": 0.1})
+    (first, second), damaged = read_journal(path)
+    assert damaged == []
+    assert before <= first.pop("time") <= second.pop("time") <= time.time()
+    assert first == {"kind": "trial_started", "trial_id": "a", "number": 0, "config": {"epochs": 3, "beta": None}}
+    assert second == {"kind": "epoch", "trial_id": "a", "record": {"epoch": 1, "seconds": 0.1}}
+
+
+def test_a_line_is_checksum_space_and_json(path: Path) -> None:
+    write(path, "Grüße\nund Zeilen")
+    checksum, payload = path.read_bytes().removesuffix(b"\n").split(b" ", 1)
+    assert checksum == f"{zlib.crc32(payload):08x}".encode()
+    assert json.loads(payload)["reason"] == "Grüße\nund Zeilen"
+    assert path.read_bytes().count(b"\n") == 1
+
+
+@given(values=st.lists(plain_values, max_size=4))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_any_plain_value_survives(values: list[object]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        with Journal(path) as journal:
+            for value in values:
+                journal.append("note", value=value)
+        entries, damaged = read_journal(path)
+    assert damaged == []
+    assert [entry["value"] for entry in entries] == values
+
+
+def test_nan_and_infinity_become_null(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append("epoch", record={"loss": math.nan, "parts": [math.inf, (-math.inf, 1.0)]}, top=math.nan)
+    (entry,), _ = read_journal(path)
+    assert entry["record"] == {"loss": None, "parts": [None, [None, 1.0]]}
+    assert entry["top"] is None
+
+
+def test_text_that_is_not_unicode_is_kept_readable(path: Path) -> None:
+    write(path, "no such file: caf" + os.fsdecode(b"\xe9"))
+    assert reasons(path) == ["no such file: caf?"]
+
+
+def test_a_value_that_json_lacks_is_refused_and_nothing_is_written(path: Path) -> None:
+    with Journal(path) as journal:
+        with pytest.raises(TypeError):
+            journal.append("note", reason=object())
+        journal.append("note", reason="next")
+    assert reasons(path) == ["next"]
+
+
+def test_opening_again_appends(path: Path) -> None:
+    write(path, "one")
+    write(path, "two")
+    assert reasons(path) == ["one", "two"]
+    assert read_journal(path)[1] == []
+
+
+@given(position=st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_a_cut_anywhere_costs_at_most_the_entry_cut(position: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        write(path, *(f"entry {number} ä" for number in range(5)))
+        whole = path.read_bytes()
+        cut = position % (len(whole) + 1)
+        path.write_bytes(whole[:cut])
+        ends = [index for index, byte in enumerate(whole) if byte == ord("\n")]
+        # An entry that lacks only the end of its line is whole.
+        kept = [f"entry {number} ä" for number, end in enumerate(ends) if end <= cut]
+        entries, damaged = read_journal(path)
+        assert [entry["reason"] for entry in entries] == kept
+        is_cut = cut not in (0, *ends, *(end + 1 for end in ends))
+        assert len(damaged) == is_cut
+        assert all(f"line {len(kept) + 1} is cut off" in line for line in damaged)
+
+        write(path, "after")
+        entries, damaged = read_journal(path)
+        assert [entry["reason"] for entry in entries] == [*kept, "after"]
+        assert len(damaged) == is_cut
+
+
+@given(position=st.integers(0, 10_000), bit=st.integers(0, 7))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_a_flipped_bit_never_passes_for_an_entry(position: int, bit: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        write(path, "one", "two", "three")
+        content = bytearray(path.read_bytes())
+        content[position % len(content)] ^= 1 << bit
+        path.write_bytes(content)
+        entries, damaged = read_journal(path)
+    # A changed line end joins two entries; at the very end it leaves a tail that isn't whole.
+    assert [entry["reason"] for entry in entries] in (
+        ["one", "two"],
+        ["one", "three"],
+        ["two", "three"],
+        ["one"],
+        ["three"],
+    )
+    assert damaged
+
+
+def test_damage_in_the_middle_is_named_by_line_and_reason(path: Path) -> None:
+    write(path, "one", "two", "three")
+    lines = path.read_bytes().splitlines(keepends=True)
+    no_entry = b"[1, 2]"
+    extra = b"%08x %s\n" % (zlib.crc32(no_entry), no_entry)
+    path.write_bytes(lines[0] + lines[1].replace(b"two", b"TWO") + b"\x00\x00\n" + extra + lines[2])
+    entries, damaged = read_journal(path)
+    assert [entry["reason"] for entry in entries] == ["one", "three"]
+    assert damaged == [
+        "line 2 is damaged: its checksum does not match",
+        "line 3 is damaged: it does not begin with a checksum",
+        "line 4 is damaged: it is not an entry with a kind",
+    ]
+
+
+def test_a_write_that_fails_half_way_spoils_only_its_own_entry(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append("note", reason="one")
+        with largest_file(path.stat().st_size + 20), pytest.raises(OSError, match="File too large"):
+            journal.append("note", reason="two")
+        assert not path.read_bytes().endswith(b"\n")
+        journal.append("note", reason="three")
+    entries, damaged = read_journal(path)
+    assert [entry["reason"] for entry in entries] == ["one", "three"]
+    assert damaged == ["line 2 is damaged: its checksum does not match"]
+
+
+def test_a_killed_process_leaves_every_entry_it_had_appended(path: Path) -> None:
+    program = (
+        "import sys, time, pathlib\n"
+        "from tune_lpc.results.journal import Journal\n"
+        "journal = Journal(pathlib.Path(sys.argv[1]))\n"
+        "for number in range(50): journal.append('note', reason=str(number))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert reasons(path) == [str(number) for number in range(50)]
+
+
+def test_close_is_final_and_may_be_repeated(path: Path) -> None:
+    journal = Journal(path)
+    journal.close()
+    journal.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        journal.append("note", reason="late")
+
+
+def test_an_empty_journal_holds_nothing(path: Path) -> None:
+    Journal(path).close()
+    assert read_journal(path) == ([], [])

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from tune_lpc.results.schema import best_schema, epochs_schema, trials_schema
+from tune_lpc.spec.record import record_fields
+from tune_lpc.spec.trial import setting_names
+
+RECORD = [field.name for field in record_fields()]
+CONFIG = [f"config.{name}" for name in setting_names()]
+
+
+def test_names_and_order_of_the_columns() -> None:
+    start = ["trial_id", "number", "status", "reason", "epochs", "seconds", "best_epoch"]
+    records = [f"{prefix}.{name}" for prefix in ("best", "last") for name in RECORD[1:]]
+    assert trials_schema().names == [*start, *records, *CONFIG]
+    assert epochs_schema().names == ["trial_id", "number", *RECORD]
+    start = ["rank", "score", "trial_id", "number", "status", "epochs", "best_epoch", "best.validation_accuracy"]
+    assert best_schema().names == [*start, *CONFIG]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("number", pa.int64()),
+        ("seconds", pa.float64()),
+        ("best.nc1", pa.float64()),
+        ("last.diverged", pa.string()),
+        ("config.train_size", pa.int64()),
+        ("config.beta", pa.float64()),
+        ("config.nesterov", pa.bool_()),
+        ("config.network", pa.string()),
+    ],
+)
+def test_types_follow_the_declarations(name: str, kind: pa.DataType) -> None:
+    assert trials_schema().field(name).type == kind
+
+
+def test_every_column_says_what_it_means_and_some_have_units() -> None:
+    for schema in (trials_schema(), epochs_schema(), best_schema()):
+        assert all(field.metadata[b"description"] for field in schema)
+        assert all(b"unit" in field.metadata for field in schema)
+    assert epochs_schema().field("seconds").metadata[b"unit"] == b"s"
+    assert trials_schema().field("last.validation_accuracy").metadata[b"unit"] == b"0 to 1"
+    assert b"null where it has no effect" in trials_schema().field("config.beta").metadata[b"description"]

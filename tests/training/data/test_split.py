@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tune_lpc.spec import UserError
+from tune_lpc.training.data import Split, split_off_validation
+
+
+def _split(
+    labels: np.ndarray, train_size: int | None = None, share: float = 0.1, split: int = 0, **more: object
+) -> Split:
+    return split_off_validation(labels, train_size=train_size, validation_share=share, split=split, **more)  # type: ignore[arg-type]
+
+
+def test_a_tenth_of_cifar_validates_with_exact_sizes_a_class() -> None:
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(10), 5000))
+    found = _split(labels)
+    assert len(found.validation) == 5000
+    assert (np.bincount(labels[found.validation]) == 500).all()
+    assert sorted([*found.train, *found.validation]) == list(range(50_000))
+    assert found.train.dtype == found.validation.dtype == np.int64
+
+
+def test_a_train_size_takes_equally_many_of_each_class_and_validates_in_the_proportions_of_the_rest() -> None:
+    labels = np.repeat(np.arange(3), [100, 200, 300])
+    found = _split(labels, train_size=60)
+    assert np.bincount(labels[found.train]).tolist() == [20, 20, 20]
+    assert np.bincount(labels[found.validation]).tolist() == [9, 20, 31]  # of 80, 180, 280
+    assert not set(found.train) & set(found.validation)
+
+
+def test_a_small_class_gives_half_of_its_images_and_others_make_up_for_it() -> None:
+    labels = np.repeat(np.arange(3), [6, 100, 100])
+    found = _split(labels, train_size=60)
+    assert np.bincount(labels[found.train]).tolist() == [3, 29, 28]
+    assert len(found.validation) == 60
+    assert (np.bincount(labels[found.validation], minlength=3) >= 1).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.integers(2, 40), min_size=2, max_size=8),
+    share=st.floats(0.01, 0.5),
+    split=st.integers(0, 9),
+    small=st.booleans(),
+    data=st.data(),
+)
+def test_every_split_is_exact_disjoint_and_has_all_classes_on_both_sides(
+    counts: list[int], share: float, split: int, small: bool, data: st.DataObject
+) -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    train_size = data.draw(st.integers(len(counts), len(labels) // 2)) if small else None
+    found = _split(labels, train_size, share, split)
+    assert not set(found.train) & set(found.validation)
+    for rows in (found.train, found.validation):
+        assert (np.bincount(labels[rows], minlength=len(counts)) >= 1).all()
+    if train_size is None:
+        wanted = int(np.floor(share * len(labels) + 0.5))
+        assert len(found.validation) == max(len(counts), wanted)
+        assert len(found.train) + len(found.validation) == len(labels)
+        if wanted >= len(counts) * 4:
+            away = np.bincount(labels[found.validation]) - wanted * np.array(counts) / len(labels)
+            assert np.abs(away).max() < len(counts)
+    else:
+        assert len(found.train) == len(found.validation) == train_size
+
+
+def test_the_same_number_gives_the_same_split_and_another_another() -> None:
+    labels = np.arange(1000) % 10
+    assert _split(labels).hash == _split(labels).hash
+    assert (_split(labels).train == _split(labels).train).all()
+    assert len({_split(labels, split=number).hash for number in range(10)}) == 10
+    overlap = set(_split(labels).validation) & set(_split(labels, split=1).validation)
+    assert len(overlap) < 40
+
+
+def test_splits_stay_what_they_were() -> None:
+    """The rows of a published search: whoever changes this makes old and new results differ."""
+    found = _split(np.arange(100) % 10)
+    assert found.validation.tolist() == [5, 8, 37, 52, 56, 59, 60, 64, 91, 93]
+
+
+def test_numpys_global_seed_has_no_say() -> None:
+    labels = np.arange(100) % 10
+    np.random.seed(1)
+    first = _split(labels).hash
+    np.random.seed(2)
+    assert _split(labels).hash == first
+
+
+def test_a_class_with_one_image_is_named() -> None:
+    labels = np.repeat(np.arange(3), [50, 1, 50])
+    with pytest.raises(UserError, match="class 'cat' has 1, but each class needs 2 or more"):
+        _split(labels, class_names=("ant", "cat", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("train_size", "words"),
+    [(5, "train_size is 5, but must be 10 or more"), (60, "train_size is 60, but must be 50 or less")],
+)
+def test_a_train_size_that_does_not_fit_is_refused(train_size: int, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        _split(np.arange(100) % 10, train_size)
+
+
+def test_classes_too_small_for_the_groups_are_named_with_the_mend() -> None:
+    labels = np.repeat(np.arange(3), [12, 100, 8])
+    with pytest.raises(UserError) as caught:
+        _split(labels, group_size=16, class_names=("ant", "cat", "dog"))
+    (line,) = caught.value.problems
+    assert "class 'ant' has 11, class 'dog' has 7" in line
+    assert "'cat'" not in line
+    assert "group_size is 16" in line and "--set group_size=7" in line
+    assert _split(labels, group_size=7).hash == _split(labels).hash
+
+
+def test_many_small_classes_are_counted() -> None:
+    with pytest.raises(UserError, match="and 15 more classes fall short"):
+        _split(np.arange(100) % 20, group_size=16)

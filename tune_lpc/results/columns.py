@@ -1,0 +1,57 @@
+"""The README's tables of columns, made from the schemas: `python -m tune_lpc.results.columns` prints them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from tune_lpc.results.schema import best_schema, epochs_schema, trials_schema
+from tune_lpc.results.tables import ranked
+
+_TYPES = {"int64": "integer", "double": "number", "bool": "true or false", "string": "text"}
+_RECORD = "each column of `epochs.parquet` from `train_loss` on, at the {} epoch"
+_CONFIG = "each setting of the trial, see below"
+
+
+def columns_markdown() -> str:
+    """The columns of the three files in Markdown, with types, units and meaning, and the rule of the ranking.
+
+    The columns of an epoch and the settings are listed once; `best.<name>`, `last.<name>` and `config.<name>` refer
+    to them.
+    """
+    trials, epochs, best = trials_schema(), epochs_schema(), best_schema()
+    record = [("`best.<name>`", _RECORD.format("best")), ("`last.<name>`", _RECORD.format("last"))]
+    config = ("`config.<name>`", _CONFIG)
+    own = [column for column in trials if "." not in column.name]
+    ranking = [column for column in best if not column.name.startswith("config.")]
+    settings = [column for column in trials if column.name.startswith("config.")]
+    return "\n\n".join(
+        [
+            "`trials.parquet`: a row a trial, in order of number.",
+            _table(own, [*record, config]),
+            "`epochs.parquet`: a row an epoch of a trial, in order of number, then epoch.",
+            _table(epochs, []),
+            "`best.parquet`: a row a ranked config.",
+            _table(ranking, [config]),
+            inspect.cleandoc(ranked.__doc__ or ""),
+            "`config.<name>`: the settings, in `trials.parquet` and `best.parquet`.",
+            _table(settings, []),
+        ]
+    )
+
+
+def _table(columns: Iterable[pa.Field], families: Iterable[tuple[str, str]]) -> str:
+    """A Markdown table of columns; a family is a name and a meaning that stand for many columns."""
+    rows = ["| Column | Type | Unit | Meaning |", "|---|---|---|---|"]
+    for column in columns:
+        metadata = {key.decode(): text.decode() for key, text in column.metadata.items()}
+        kind = _TYPES[str(column.type)]
+        rows.append(f"| `{column.name}` | {kind} | {metadata['unit']} | {metadata['description']} |")
+    rows += [f"| {name} | | | {meaning} |" for name, meaning in families]
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(columns_markdown())

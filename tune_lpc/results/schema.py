@@ -1,0 +1,123 @@
+"""The columns of the three Parquet files, with type, unit and meaning; never inferred from the data.
+
+Field metadata: `description` and `unit`. Schema metadata: `tune_lpc.schema`, the version of the columns, and
+`tune_lpc.run`, the content of run.json as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, get_args, get_type_hints
+
+import pyarrow as pa
+
+from tune_lpc.results.history import STATUSES
+from tune_lpc.spec.record import SCORE, EpochRecord, record_fields
+from tune_lpc.spec.trial import setting_field, setting_names, setting_type
+
+SCHEMA_VERSION = "1"
+"""Raised when a column changes its name, type or meaning; added columns don't raise it."""
+
+_ARROW_TYPES = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
+
+
+def trials_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Columns of trials.parquet: a row a trial. `run` is the content of run.json."""
+    return _schema(
+        [
+            _trial_id(),
+            _number(),
+            _status(),
+            _column("reason", str, "why the trial ended; null when it was interrupted"),
+            _epochs(),
+            _column("seconds", float, "wall time of all its epochs, those done again after a failure included", "s"),
+            _best_epoch(),
+            *_record_columns("best.", "at the best epoch: "),
+            *_record_columns("last.", "at the last epoch: "),
+            *_config_columns(),
+        ],
+        run,
+    )
+
+
+def epochs_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Columns of epochs.parquet: a row an epoch of a trial. `run` is the content of run.json."""
+    epoch = record_fields()[0]
+    record = [_column(epoch.name, int, epoch.metadata["text"], epoch.metadata["unit"]), *_record_columns("", "")]
+    return _schema([_trial_id(), _number(), *record], run)
+
+
+def best_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Columns of best.parquet: a row a ranked config. `run` is the content of run.json."""
+    return _schema(
+        [
+            _column("rank", int, "place in the ranking, from 1"),
+            _column("score", float, "validation accuracy of the last epoch", "0 to 1"),
+            _trial_id(),
+            _number(),
+            _status(),
+            _epochs(),
+            _best_epoch(),
+            *(field for field in _record_columns("best.", "at the best epoch: ") if field.name == f"best.{SCORE}"),
+            *_config_columns(),
+        ],
+        run,
+    )
+
+
+def _schema(fields: list[pa.Field], run: Mapping[str, Any] | None) -> pa.Schema:
+    metadata = {"tune_lpc.schema": SCHEMA_VERSION, "tune_lpc.run": json.dumps(run or {})}
+    return pa.schema(fields, metadata=metadata)
+
+
+def _column(name: str, kind: type, text: str, unit: str = "") -> pa.Field:
+    return pa.field(name, _ARROW_TYPES[kind], metadata={"description": text, "unit": unit})
+
+
+def _trial_id() -> pa.Field:
+    return _column("trial_id", str, "name of the trial, unique in the search")
+
+
+def _number() -> pa.Field:
+    return _column("number", int, "number of the trial, from 0, in order of creation")
+
+
+def _status() -> pa.Field:
+    return _column("status", str, "how the trial ended: " + ", ".join(STATUSES[:-1]) + f" or {STATUSES[-1]}")
+
+
+def _epochs() -> pa.Field:
+    return _column("epochs", int, "epochs reached", "epochs")
+
+
+def _best_epoch() -> pa.Field:
+    return _column("best_epoch", int, "epoch of the best validation accuracy, the first of equals; null without any")
+
+
+def _record_columns(prefix: str, before: str) -> list[pa.Field]:
+    """Every field of an EpochRecord but the epoch, under `prefix`."""
+    types = get_type_hints(EpochRecord)
+    return [
+        _column(
+            prefix + field.name, _value_type(types[field.name]), before + field.metadata["text"], field.metadata["unit"]
+        )
+        for field in record_fields()
+        if field.name != "epoch"
+    ]
+
+
+def _config_columns() -> list[pa.Field]:
+    """Every setting of a TrialSpec, as config.<name>."""
+    columns = []
+    for name in setting_names():
+        rule = setting_field(name).metadata
+        text = rule["text"] + ("; null where it has no effect" if rule["needs"] else "")
+        columns.append(_column(f"config.{name}", setting_type(name), text.replace("None", "null")))
+    return columns
+
+
+def _value_type(hint: Any) -> type:
+    """The type of a field's values, whether or not it may be None."""
+    kind: type = next((part for part in get_args(hint) if part is not type(None)), hint)
+    return kind
