@@ -13,6 +13,7 @@ PIP_OPTIONS ?=
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
+MADE := $(VENV)/made
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
@@ -35,8 +36,8 @@ lint: $(INSTALLED)
 	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m mypy
 
-# pip is the last thing that venv puts there, so a .venv whose making was interrupted is made again.
-$(VENV)/bin/pip:
+# Files of our own tell that a step went through to its end: an interrupted one is done again.
+$(MADE):
 	@command -v $(PYTHON) >/dev/null || \
 		{ echo "make: there is no $(PYTHON) here; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -45,8 +46,9 @@ $(VENV)/bin/pip:
 		{ echo "make: $(PYTHON) can't make virtual environments; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Making $(VENV) with $$($(PYTHON) -V)"
 	@$(PYTHON) -m venv $(VENV)
+	@touch $@
 
-$(INSTALLED): pyproject.toml | $(VENV)/bin/pip
+$(INSTALLED): pyproject.toml | $(MADE)
 	@echo "Installing tune_lpc and what it needs into $(VENV) (the first time several GB and some minutes; log: $(VENV)/install.log)"
 	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --log $(VENV)/install.log $(PIP_OPTIONS) --editable '.[dev,cpu]'
 	@touch $@

@@ -35,4 +35,23 @@ SPACE = Space(
         "beta_schedule": Choice(["constant", "sliding", "linear"], when=TOPOLOGICAL_ON),
         "beta": Float(0.1, 2.0, when=TOPOLOGICAL_ON),
     },
+    first=[
+        {
+            "learning_rate": 4e-4,
+            "weight_decay": 5e-4,
+            "penultimate_width": 64,
+            "gamma_ramp": "off",
+            "topological_weight_schedule": "off",
+        },
+        {
+            "learning_rate": 4e-4,
+            "weight_decay": 5e-4,
+            "penultimate_width": 64,
+            "gamma_ramp": "two_regime",
+            "gamma_start": 1e-4,
+            "gamma_end": 1e6,
+            "gamma_ramp_length": 0.266,
+            "topological_weight_schedule": "off",
+        },
+    ],
 )

@@ -33,4 +33,17 @@ SPACE = Space(
         "beta": Float(0.1, 2.0, when=TOPOLOGICAL_ON),
         "distance": Choice(["l1", "l2"], when=TOPOLOGICAL_ON),
     },
+    first=[
+        {"learning_rate": 0.03, "weight_decay": 1e-3, "gamma_ramp": "off", "topological_weight_schedule": "off"},
+        {
+            "learning_rate": 0.03,
+            "weight_decay": 1e-3,
+            "gamma_ramp": "off",
+            "topological_weight_schedule": "rising",
+            "topological_weight": 0.1,
+            "beta_schedule": "sliding",
+            "beta": 1.0,
+            "distance": "l2",
+        },
+    ],
 )

@@ -41,7 +41,7 @@ RULES = {
     SPEC: rule(),
     TRAINING: rule(SPEC, "torch torchvision faiss numba triton sklearn numpy scipy PIL filelock"),
     RESULTS: rule(SPEC, "pyarrow pandas numpy matplotlib"),
-    SEARCH: rule(f"{SPEC} {TRAINING} {RESULTS}", "ray optuna rich numpy"),
+    SEARCH: rule(f"{SPEC} {TRAINING} {RESULTS}", "ray optuna rich"),
     COMMANDS: rule(f"{SPEC} {TRAINING} {RESULTS} {SEARCH}", "rich"),
 }
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from tune_lpc.commands import Parser, exit_status, numbers
 from tune_lpc.results import Tables, summarise
 from tune_lpc.spec import Space, UserError, load_space, shipped_names
-from tune_lpc.spec.resources import ResourcesAsked
+from tune_lpc.spec.resources import ResourcesAsked, cpus_here
 from tune_lpc.spec.space import describe_dimension, describe_values
 
 
@@ -115,8 +115,8 @@ def _print_list(console: Console) -> None:
 def _dry_run(
     console: Console, space: Space, asked: ResourcesAsked, data_dir: Path | None, out: Path, address: str | None
 ) -> None:
-    from tune_lpc.search.resources import cpus_here, gpus_here
     from tune_lpc.training.data import count_training_images
+    from tune_lpc.training.device import gpus_here
 
     table = Table(
         "searched", "range", box=None, pad_edge=False, title=f"{space.name}: {space.about}", title_justify="left"
@@ -125,13 +125,12 @@ def _dry_run(
         table.add_row(name, describe_dimension(space, name))
     console.print(table)
     fixed = ", ".join(f"{name}={value}" for name, value in space.settings.items())
-    lines = [f"fixed: {fixed}", f"space hash: {space.hash()}"]
+    lines = [f"begins with: {describe_values(config)}" for config in space.first]
+    lines += [f"fixed: {fixed}", f"space hash: {space.hash()}"]
     fidelity = space.fidelity
-    rungs = ", ".join(map(str, fidelity.rungs())) or "none"
-    lines.append(
-        f"trials: {space.trials} of up to {space.epochs} epochs; rungs at epochs {rungs}, "
-        f"where the best 1 in {fidelity.reduction_factor} go on"
-    )
+    rungs = ", ".join(map(str, fidelity.rungs()))
+    looks = f"rungs at epochs {rungs}, where the best 1 in {fidelity.reduction_factor} go on"
+    lines.append(f"trials: {space.trials} of up to {space.epochs} epochs; {looks if rungs else 'too short for rungs'}")
     lines += _ramp_notes(space)
     if address is None:
         resources, problems = asked.plan(cpus_here(), gpus_here())
@@ -171,10 +170,12 @@ def _print_summary(console: Console, tables: Tables, space: Space, out: Path) ->
     for row in summary.best:
         best = f"best epoch {row.best_epoch}: {row.best_score:.4f}"
         ended = f"{row.trial_id}, {row.status} at epoch {row.epochs} ({best})"
-        console.print(f"{row.rank:>2}. validation accuracy {row.score:.4f}  {ended}", markup=False)
+        console.print(f"{row.rank:>2}. validation accuracy {row.score:.4f}  {ended}", markup=False, soft_wrap=True)
         config = {name: value for name, value in row.config.items() if value is not None}
         console.print(Padding(Text(describe_values(config), style="dim"), (0, 0, 0, 4)))
-    if summary.best:
+    if summary.best and summary.best[0].status != "completed":
+        console.print("(no trial has reached its full budget; these are ranked by how far they came)")
+    elif summary.best:
         console.print(f"best validation accuracy: {summary.best[0].score:.4f}", highlight=False)
     ended = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if count)
     saved = f"early stopping saved {summary.share_saved:.0%} of {summary.epochs_without_stopping:,}"

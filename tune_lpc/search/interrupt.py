@@ -12,6 +12,8 @@ from ray.tune.stopper import Stopper
 
 from tune_lpc.spec.errors import Interrupted
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupt(Stopper):
     """Notes a signal, and tells Ray Tune through its Stopper interface to end the search; a context manager.
@@ -26,14 +28,20 @@ class Interrupt(Stopper):
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        """Take over SIGINT and SIGTERM."""
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Take over SIGINT and SIGTERM until the context ends."""
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self.take_over()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give both signals back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def take_over(self) -> None:
+        """Set the handlers, again where a library has put its own in their place (ray.init does for SIGTERM)."""
+        for number in _SIGNALS:
+            signal.signal(number, self._handle)
 
     @contextmanager
     def graceful(self) -> Iterator[None]:

@@ -37,6 +37,9 @@ class SpaceSearch(OptunaSearch):
             )
         super().__init__(space=self._draw, metric=SCORE, mode="max", sampler=sampler)
         self._tuned_space = space
+        assert self._ot_study is not None
+        for config in space.first:
+            self._ot_study.enqueue_trial(dict(config))
 
     def _draw(self, chooser: Any) -> dict[str, Any]:
         drawn = self._tuned_space.draw(chooser)

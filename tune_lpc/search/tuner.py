@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,18 +28,19 @@ from tune_lpc.search.interrupt import Interrupt
 from tune_lpc.search.progress import Progress
 from tune_lpc.search.provenance import describe_run
 from tune_lpc.search.recorder import Recorder
-from tune_lpc.search.resources import cpus_here, gpus_here
 from tune_lpc.search.rungs import RungScheduler
 from tune_lpc.search.searcher import SpaceSearch
 from tune_lpc.search.trainable import Job, TrialTrainable
 from tune_lpc.spec.errors import Interrupted, UserError
-from tune_lpc.spec.resources import Resources, ResourcesAsked
+from tune_lpc.spec.resources import Resources, ResourcesAsked, cpus_here
 from tune_lpc.spec.space import RandomChooser, Space
+from tune_lpc.training.device import gpus_here
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
 MAX_FAILURES = 2
 """How often a trial goes on from its last checkpoint after its worker failed."""
 CHECKPOINTS_PER_TRIAL = 5
+ADDRESS_SECONDS = 10.0
 RAY_FOLDER = "ray"
 
 _RAY_ENVIRONMENT = {
@@ -85,6 +87,7 @@ def run_search(request: Request, console: Console) -> Outcome:
     resources, prepared = _check(request, space, with_local_resources=request.address is None)
     console.print(f"data: {prepared.describe()}", markup=False, highlight=False, soft_wrap=True)
     with Interrupt() as interrupt, _ray(request.address, console):
+        interrupt.take_over()
         if resources is None:
             totals = ray.cluster_resources()
             resources = _resources(request.resources, totals.get("CPU", 0.0), totals.get("GPU", 0.0))
@@ -194,6 +197,7 @@ def _check(request: Request, space: Space, *, with_local_resources: bool) -> tup
             check_image_size(str(network), prepared)
     except UserError as error:
         problems += error.problems
+    problems += address_problems(request.address)
     if problems or prepared is None:
         raise UserError(problems)
     return resources, prepared
@@ -207,6 +211,20 @@ def _resources(asked: ResourcesAsked, cpus: float, gpus: float) -> Resources:
 
 
 # Ray
+
+
+def address_problems(address: str | None) -> list[str]:
+    """Why no Ray can be joined at `address`; Ray itself would try for minutes where nothing listens."""
+    host, colon, port = (address or "auto").removeprefix("ray://").rpartition(":")
+    if address in (None, "auto", "local"):
+        return []
+    if not colon or not port.isdigit():
+        return [f"--address is {address!r}, but must be auto, HOST:PORT or ray://HOST:PORT"]
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ADDRESS_SECONDS):
+            return []
+    except (OSError, OverflowError) as error:
+        return [f"nothing can be joined at --address {address} ({error}); is Ray running there?"]
 
 
 @contextmanager

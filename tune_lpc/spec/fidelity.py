@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 LOOKS = 2
 """Rungs placed below the full budget when no first rung is asked for."""
+EARLIEST_LOOK = 3
+"""No rung is placed before this epoch unless asked for: one or two epochs tell more of luck than of a config."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Fidelity:
 
     epochs: the full budget of a trial.
     reduction_factor: 2 or more.
-    first_rung: epoch of the first look; None places two looks, at epochs / factor^2 and epochs / factor.
+    first_rung: epoch of the first look; None places two looks, at epochs / factor^2 and epochs / factor, those before
+        epoch 3 left out.
     """
 
     epochs: int
@@ -38,6 +41,7 @@ class Fidelity:
         if self.first_rung is None:
             powers = range(LOOKS, 0, -1)
             candidates = [math.ceil(self.epochs / self.reduction_factor**power) for power in powers]
+            candidates = [rung for rung in candidates if rung >= EARLIEST_LOOK]
         else:
             candidates = []
             rung = self.first_rung

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 
@@ -58,3 +59,8 @@ class ResourcesAsked:
         if gpus_each:
             fitting = min(fitting, int(gpus / gpus_each + 1e-9))
         return Resources(self.concurrent or max(1, fitting), cpus_each, gpus_each), []
+
+
+def cpus_here() -> int:
+    """The CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -48,7 +48,7 @@ class GammaRamp:
         """Gamma at progress t."""
         if t < self.begin - _ROUNDING:
             return self.start
-        share = min(1.0, (t - self.begin) / self.length)
+        share = min(1.0, max(0.0, (t - self.begin) / self.length))
         if self.kind == "two_regime":
             return self._staircase(share)
         if share >= 1.0:

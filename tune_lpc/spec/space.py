@@ -15,6 +15,7 @@ from tune_lpc.spec.fidelity import Fidelity
 from tune_lpc.spec.trial import (
     TrialSpec,
     Value,
+    as_declared,
     parse_value,
     setting_default,
     setting_field,
@@ -35,6 +36,9 @@ NEVER_SEARCHED = (
     "precision",
 )
 """Settings that decide what the score means or what an epoch costs; every trial of a search shares them."""
+
+CORNERS = 256
+"""Corners in which the settings of a space are checked against each other: far more than a pair of them needs."""
 
 When = Mapping[str, Sequence[Value]]
 
@@ -85,6 +89,8 @@ class Chooser(Protocol):
 class Space:
     """A search space: what varies (`dimensions`), what is fixed (`settings`), and the size of a search.
 
+    `first` holds configs to begin with, such as a baseline and a paper's own: a value for each dimension with effect.
+
     Names are those of `TrialSpec`; a setting not named keeps its default there. A condition may refer to a
     setting or to a dimension that stands above it. `checked` raises `UserError` with every problem.
     """
@@ -93,6 +99,7 @@ class Space:
     about: str
     dimensions: Mapping[str, Dimension]
     settings: Mapping[str, Value] = field(default_factory=dict)
+    first: Sequence[Mapping[str, Value]] = ()
     trials: int = 32
     reduction_factor: int = 3
     first_rung: int | None = None
@@ -133,7 +140,7 @@ class Space:
         """Every value that a fixed setting or a Choice can take."""
         dimension = self.dimensions.get(name)
         if isinstance(dimension, Choice):
-            return tuple(dimension.options)
+            return tuple(dimension.options) if isinstance(dimension.options, (list, tuple)) else ()
         return (self.fixed(name),)
 
     def highest(self, name: str) -> float:
@@ -177,10 +184,15 @@ class Space:
 
         `about` and the seed are left out: the same search with another seed is one of the same space.
         """
-        settings = {name: self.fixed(name) for name in setting_names() if name not in (*self.dimensions, "seed")}
+        names = [name for name in setting_names() if name not in (*self.dimensions, "seed")]
+        settings = {name: as_declared(name, self.fixed(name)) for name in names}
         search = {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
         dimensions = {name: _dimension_as_dict(name, dimension) for name, dimension in self.dimensions.items()}
-        return {"name": self.name, "dimensions": dimensions, "settings": settings, **search}
+        first = [{name: self._canonical(name, value) for name, value in config.items()} for config in self.first]
+        return {"name": self.name, "dimensions": dimensions, "settings": settings, "first": first, **search}
+
+    def _canonical(self, name: str, value: Value) -> Value:
+        return float(value) if isinstance(self.dimensions.get(name), Float) and isinstance(value, int) else value
 
     # Drawing
 
@@ -219,11 +231,12 @@ class Space:
         for position, (name, dimension) in enumerate(self.dimensions.items()):
             found += _dimension_problems(name, dimension)
             found += self._condition_problems(name, dimension, list(self.dimensions)[:position])
-        if not _is_count(self.trials):
-            found.append(f"trials is {self.trials!r}, but must be a whole number, 1 or more")
-        if not value_problems("epochs", self.fixed("epochs")):
+        search = {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
+        wrong = [problem for name, value in search.items() for problem in _search_setting_problems(name, value)]
+        found += wrong
+        if not wrong and not value_problems("epochs", self.fixed("epochs")):
             found += self.fidelity.problems()
-        return found or self._corner_problems()
+        return found or self._corner_problems() + self._first_problems()
 
     def _condition_problems(self, name: str, dimension: Dimension, above: list[str]) -> list[str]:
         if not isinstance(dimension.when, Mapping):
@@ -236,7 +249,9 @@ class Space:
                 )
             elif other in self.dimensions and other not in above:
                 found.append(f"{name} has a condition on {other}, which must stand above it in the table")
-            elif isinstance(allowed, str) or not set(self.possible(other)) & set(allowed):
+            elif not isinstance(allowed, (list, tuple)):
+                found.append(f"{name} has a condition on {other} with {allowed!r}, but it takes a list of values")
+            elif not any(value in allowed for value in self.possible(other)):
                 found.append(f"{name} has a condition that never holds: {other} is never one of {allowed!r}")
         needs = setting_field(name).metadata["needs"] if name in setting_names() else None
         if needs and needs[0] not in dimension.when:
@@ -249,15 +264,29 @@ class Space:
         return found
 
     def _corner_problems(self) -> list[str]:
-        """Conflicts in trials drawn from the space: its two extremes and 64 random ones."""
+        """Conflicts in trials drawn from the corners of the space."""
         found: dict[str, None] = {}
-        choosers: list[Chooser] = [_Extreme(0), _Extreme(-1), *(RandomChooser(seed) for seed in range(64))]
-        for chooser in choosers:
+        for seed in range(CORNERS):
             try:
-                self.trial(self.draw(chooser))
+                self.trial(self.draw(_Corner(seed)))
             except UserError as error:
                 found.update(dict.fromkeys(error.problems))
         return list(found)[:8]
+
+    def _first_problems(self) -> list[str]:
+        """What is wrong with the configs to begin with: names, ranges, completeness, conflicts."""
+        found = []
+        for position, config in enumerate(self.first, start=1):
+            chooser = _Given(config)
+            try:
+                drawn = self.draw(chooser)
+                chooser.problems += [f"{name} has no place in it" for name in config if name not in drawn]
+                if not chooser.problems:
+                    self.trial(drawn)
+            except UserError as error:
+                chooser.problems += error.problems
+            found += [f"config {position} of first: {problem}" for problem in chooser.problems]
+        return found
 
     def with_values(self, changes: Mapping[str, Value]) -> Space:
         """The space with settings changed; a dimension that is named becomes fixed.
@@ -268,8 +297,7 @@ class Space:
         known = [*setting_names(), *self.SEARCH_SETTINGS]
         for name, value in changes.items():
             if name in self.SEARCH_SETTINGS:
-                if not _is_count(value) and not (name == "first_rung" and value is None):
-                    found.append(f"{name} is {value!r}, but must be a whole number, 1 or more")
+                found += _search_setting_problems(name, value)
             elif name not in known:
                 found.append(f"{name!r} is not a setting of space {self.name}{nearest(name, known)}")
             else:
@@ -283,16 +311,23 @@ class Space:
         dimensions = {name: d for name, d in self.dimensions.items() if name not in changes}
         settings = {**self.settings, **{n: v for n, v in changes.items() if n not in self.SEARCH_SETTINGS}}
         changed = dataclasses.replace(self, settings=settings, dimensions=dimensions, **search)  # type: ignore[arg-type]
-        return changed._without_dead_dimensions().checked()
+        return changed._without_dead_dimensions()._without_impossible_first().checked()
 
     def _without_dead_dimensions(self) -> Space:
         """Drop the dimensions whose condition can no longer hold, such as beta once the topological weight is off."""
         dimensions: dict[str, Dimension] = {}
         for name, dimension in self.dimensions.items():
             space = dataclasses.replace(self, dimensions=dimensions)
-            if all(set(space.possible(other)) & set(allowed) for other, allowed in dimension.when.items()):
+            conditions = dimension.when.items()
+            if all(any(value in allowed for value in space.possible(other)) for other, allowed in conditions):
                 dimensions[name] = dimension
         return dataclasses.replace(self, dimensions=dimensions)
+
+    def _without_impossible_first(self) -> Space:
+        """Take fixed and dead names out of the configs to begin with; drop those that say too little then."""
+        kept = [{name: value for name, value in config.items() if name in self.dimensions} for config in self.first]
+        possible = [config for config in kept if not dataclasses.replace(self, first=[config])._first_problems()]
+        return dataclasses.replace(self, first=possible)
 
     def _outside(self, name: str, value: Value) -> list[str]:
         dimension = self.dimensions[name]
@@ -342,20 +377,43 @@ class RandomChooser:
         return self._random.choice(list(choices))
 
 
-class _Extreme:
-    """Draws the first (0) or the last (-1) value of every dimension."""
-
-    def __init__(self, end: int) -> None:
-        self._end = end
+class _Corner(RandomChooser):
+    """Draws an end of each range, and any option of each Choice: where settings contradict each other, if anywhere."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return (low, high)[self._end]
+        return self._random.choice((low, high))
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        return (low, high)[self._end]
+        return self._random.choice((low, high))
+
+
+class _Given:
+    """Takes the values of a config that is written down, and notes what it lacks or has out of range."""
+
+    def __init__(self, config: Mapping[str, Value]) -> None:
+        self._config = config
+        self.problems: list[str] = []
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return self._number(name, low, high, (int, float))
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return int(self._number(name, low, high, (int,)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
-        return choices[self._end]
+        value = self._config.get(name)
+        if value in choices:
+            return value
+        self.problems.append(f"{name} is {value!r}, but must be one of {', '.join(map(str, choices))}")
+        return choices[0]
+
+    def _number(self, name: str, low: float, high: float, kinds: tuple[type, ...]) -> float:
+        value = self._config.get(name)
+        if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:  # type: ignore[operator]
+            assert isinstance(value, (int, float))
+            return value
+        self.problems.append(f"{name} is {value!r}, but must be from {low:g} to {high:g}")
+        return low
 
 
 def _draw(name: str, dimension: Dimension, chooser: Chooser) -> Value:
@@ -372,7 +430,7 @@ def _dimension_problems(name: str, dimension: Dimension) -> list[str]:
     if name in NEVER_SEARCHED:
         return [f"{name} can't be searched: trials that differ in it can't be compared; make it a setting"]
     if isinstance(dimension, Choice):
-        if isinstance(dimension.options, str) or not dimension.options:
+        if not isinstance(dimension.options, (list, tuple)) or not dimension.options:
             return [f"{name} has no options; give Choice a list of at least one"]
         return [problem for option in dimension.options for problem in value_problems(name, option)]
     ends = (dimension.low, dimension.high)
@@ -395,7 +453,8 @@ def _dimension_problems(name: str, dimension: Dimension) -> list[str]:
 def _dimension_as_dict(name: str, dimension: Dimension) -> dict[str, object]:
     when = {other: list(allowed) for other, allowed in dimension.when.items()}
     if isinstance(dimension, Choice):
-        return {"type": "choice", "options": list(dimension.options), "when": when}
+        options = [as_declared(name, option) for option in dimension.options]
+        return {"type": "choice", "options": options, "when": when}
     number = float if isinstance(dimension, Float) else int
     kind = type(dimension).__name__.lower()
     return {
@@ -428,8 +487,12 @@ def describe_values(values: Mapping[str, Value]) -> str:
     )
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _search_setting_problems(name: str, value: object) -> list[str]:
+    if name == "first_rung" and value is None:
+        return []
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return []
+    return [f"{name} is {value!r}, but must be a whole number, 1 or more"]
 
 
 def _whole_number(text: str) -> Value:

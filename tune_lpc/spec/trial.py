@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import Any, cast, get_args, get_type_hints
@@ -124,15 +125,16 @@ class TrialSpec:
         found = [problem for name, value in values.items() for problem in value_problems(name, value)]
         if found:
             raise UserError(found)
-        complete = {name: _as_declared(name, values.get(name, setting_default(name))) for name in setting_names()}
+        complete = {name: as_declared(name, values.get(name, setting_default(name))) for name in setting_names()}
         spec = cls(**without_effect_removed(complete))  # type: ignore[arg-type]
         if conflicts := spec.conflicts():
             raise UserError(conflicts)
         return spec
 
     def conflicts(self) -> list[str]:
-        """Every pair of settings that contradict each other, one line each."""
-        found = []
+        """Every setting that is none though needed, else every pair that contradict each other, one line each."""
+        if found := self._missing():
+            return found
         if self.topological and self.batching == "shuffled":
             found.append("batching is 'shuffled', but the topological loss needs 'grouped' (or 'auto')")
         if self.gamma_ramp != "off":
@@ -152,6 +154,15 @@ class TrialSpec:
                 f"learning_rate_end is {self.learning_rate_end:g}, "
                 f"but must not exceed learning_rate ({self.learning_rate:g})"
             )
+        return found
+
+    def _missing(self) -> list[str]:
+        values, found = self.as_dict(), []
+        for name, value in values.items():
+            needs = setting_field(name).metadata["needs"]
+            if value is None and needs and has_effect(name, values):
+                other = f"{needs[0]} is {values[needs[0]]!r}"
+                found.append(f"{name} is none, but must be {describe_rule(name)} when {other}")
         return found
 
     @property
@@ -176,9 +187,15 @@ def setting_names() -> list[str]:
 
 def setting_type(name: str) -> type:
     """The type of a setting's values (str, int, float or bool), whether or not it may be None."""
-    hint = get_type_hints(TrialSpec)[name]
+    hint = _type_hints()[name]
     kind: type = next((part for part in get_args(hint) if part is not type(None)), hint)
     return kind
+
+
+@functools.cache
+def _type_hints() -> dict[str, Any]:
+    # Read once: it evaluates every annotation, and checking a space asks for thousands.
+    return get_type_hints(TrialSpec)
 
 
 def setting_field(name: str) -> dataclasses.Field[Any]:
@@ -208,7 +225,7 @@ def value_problems(name: str, value: Value) -> list[str]:
         return [f"{name!r} is not a setting{nearest(name, setting_names())}"]
     kind, rule = setting_type(name), setting_field(name).metadata
     if value is None:
-        optional = type(None) in get_args(get_type_hints(TrialSpec)[name])
+        optional = type(None) in get_args(_type_hints()[name])
         return [] if optional else [f"{name} is none, but must be {describe_rule(name)}"]
     fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
@@ -226,7 +243,7 @@ def value_problems(name: str, value: Value) -> list[str]:
     return []
 
 
-def _as_declared(name: str, value: Value) -> Value:
+def as_declared(name: str, value: Value) -> Value:
     """A whole number given for a float setting becomes a float, so that columns keep one type."""
     return float(value) if setting_type(name) is float and isinstance(value, int) else value
 

@@ -43,6 +43,7 @@ def _spanning_tree(z: Tensor, metric: Metric) -> tuple[Tensor, Tensor]:
     """Prim's algorithm on all groups at once; both ends of the points - 1 edges, each (groups, points - 1)."""
     groups, points, _ = z.shape
     group = torch.arange(groups, device=z.device)
+    largest = torch.finfo(z.dtype).max
     newest = torch.zeros(groups, dtype=torch.long, device=z.device)
     nearest = z.new_full((groups, points), torch.inf)
     parent = newest[:, None].expand(groups, points)
@@ -51,6 +52,8 @@ def _spanning_tree(z: Tensor, metric: Metric) -> tuple[Tensor, Tensor]:
     for _ in range(points - 1):
         in_tree[group, newest] = True
         distance = torch.linalg.vector_norm(z - z[group, newest][:, None], ord=_ORDER[metric], dim=-1)
+        # Each point joins the tree once even when its distances overflow or are NaN, so that the deaths show it.
+        distance = distance.nan_to_num(nan=largest, posinf=largest)
         closer = distance < nearest
         nearest = torch.where(closer, distance, nearest)
         parent = torch.where(closer, newest[:, None], parent)

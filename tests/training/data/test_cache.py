@@ -64,7 +64,7 @@ def test_the_way_to_the_folder_does_not_matter(
     caplog.set_level(logging.INFO)
     load_training_images("pets", pets)
     monkeypatch.chdir(pets)
-    assert load_training_images("pets", Path(".")).source == "pets, 40 images from pets (image folders)"
+    assert load_training_images("pets", Path()).source == "pets, 40 images from pets (image folders)"
     assert _decoded(caplog) == 1
 
 

@@ -96,6 +96,14 @@ def test_all_problems_of_a_file_come_together(tmp_path: Path) -> None:
     assert "train-0.parquet" in lines[2] and "broken" in lines[2]
 
 
+def test_a_missing_label_hides_no_other_problem(tmp_path: Path) -> None:
+    names = ("ant", "cat", "dog")
+    write_parquet(tmp_path / "pets/train-0.parquet", _pngs(random_images(4)), [0, None, 1, 9], class_names=names)
+    first, second = _problems(tmp_path)
+    assert "row 1 " in first and "missing" in first
+    assert "row 3 " in second and "the label is 9" in second
+
+
 def test_after_five_problems_the_rest_is_counted(tmp_path: Path) -> None:
     write_parquet(tmp_path / "pets/train-0.parquet", [b"no image"] * 50, [0, 1] * 25)
     lines = _problems(tmp_path)

@@ -89,7 +89,7 @@ def _attempt(work: Callable[[Encoded], Result], item: Encoded) -> Result | str:
         return work(item)
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's decoders raise errors of many types for broken images
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise errors of many types for broken images
         # Pillow ends such messages with the address of its buffer, which tells nobody anything.
         return one_line(error).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
 

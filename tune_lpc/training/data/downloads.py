@@ -7,7 +7,6 @@ only the training files, so that the test part is not even unpacked.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import tarfile
 from functools import cache
@@ -137,7 +136,7 @@ def _makers() -> dict[str, Any]:
         @property
         def raw_folder(self) -> str:
             # Where torchvision's MNIST has it, so that files fetched elsewhere with torchvision fit.
-            return os.path.join(self.root, "MNIST", "raw")
+            return str(Path(self.root) / "MNIST" / "raw")
 
         def _check_legacy_exist(self) -> bool:
             return False  # files of very old torchvision versions have no checksum

@@ -15,12 +15,14 @@ def check_labels(
     classes: int | None,
     place: Callable[[int], str],
     problems: Problems,
+    complete: bool = True,
 ) -> None:
     """Add a problem for each label out of range and each class without images.
 
     labels: (n,) int64. class_names: names in the order of the labels, None when there are none.
     classes: how many classes there must be; None takes the largest label for the last class.
     place: where image i lies, for the messages.
+    complete: whether all labels could be read; if not, a class without images may only seem so and is not told.
     """
     wrong = labels < 0
     if classes is not None:
@@ -31,7 +33,7 @@ def check_labels(
     problems.add_uncounted(max(0, int(wrong.sum()) - LINES))
 
     seen = np.unique(labels[~wrong])
-    if not len(seen):
+    if not complete or not len(seen):
         return
     total = int(seen[-1]) + 1 if classes is None else classes
     told = 0

@@ -56,10 +56,9 @@ class ParquetSource:
         names = _class_names(files, problems)
         classes = len(names) if names else self._known_classes
         labels = np.concatenate([file.labels(problems) for file in files] or [np.zeros(0, np.int64)])
-        if not problems:
-            if not len(labels):
-                problems.add(f"{self.place} holds no images; its files have 0 rows")
-            check_labels(labels, names, classes, images.place, problems)
+        if not problems and not len(labels):
+            problems.add(f"{self.place} holds no images; its files have 0 rows")
+        check_labels(labels, names, classes, images.place, problems, complete=not problems)
         decode(images, image_size, problems, folder / "images.npy")
         problems.raise_if_any()
         write_labels(labels, folder)

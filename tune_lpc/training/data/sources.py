@@ -83,7 +83,7 @@ def _source(dataset: str, data_dir: Path | None, cache: Path) -> Source:
     if dataset in KNOWN_CLASSES:
         return DownloadSource(dataset, cache)
     raise UserError(
-        f"dataset is {dataset!r}, but without --data-dir must be one of {', '.join(BUILT_IN)}"
-        f"{nearest(dataset, BUILT_IN)}; for your own images give --data-dir DIR "
-        f"with DIR/{dataset}/train/<class>/*.png or DIR/{dataset}/train-*.parquet"
+        f"dataset is {dataset!r}, but without --data-dir must be one of {', '.join(BUILT_IN)}; for your own images "
+        f"give --data-dir DIR with DIR/{dataset}/train/<class>/*.png or DIR/{dataset}/train-*.parquet"
+        f"{nearest(dataset, BUILT_IN)}"
     )

@@ -19,7 +19,8 @@ def nc1(z: Tensor, grouping: Tensor) -> float:
 
     z: (points, dim). grouping: (points,) whole numbers, the label of each point, true or predicted.
     S_W is the mean over classes of the within-class covariance (n - 1 in its denominator), S_B the mean over classes
-    of the outer product of the centred class means, C the number of classes present. Computed in float64, without a dim x dim matrix.
+    of the outer product of the centred class means, C the number of classes present. Computed in float64, without a
+    dim x dim matrix.
 
     Raises MeasureError for fewer than two classes, a class of one point, values that are not finite, or class means
     that coincide.

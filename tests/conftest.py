@@ -1,0 +1,39 @@
+"""What the tests share: a cache of their own, and one Ray for the whole session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Decoded images of the tests don't go to the user's home; workers and commands inherit the variable."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("TUNE_LPC_CACHE")
+    os.environ["TUNE_LPC_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["TUNE_LPC_CACHE"]
+    else:
+        os.environ["TUNE_LPC_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def ray_session(cache_of_the_session: Path) -> Iterator[str]:
+    """A local Ray of two CPUs on ports that it picks itself, in a folder of its own; its address."""
+    ray = pytest.importorskip("ray")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Not below pytest's folder: Ray puts sockets there, whose paths must be short.
+    folder = tempfile.mkdtemp(prefix="tl-")
+    context = ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
+    yield context.address_info["address"]
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)

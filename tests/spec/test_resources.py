@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tune_lpc.spec.resources import Resources, ResourcesAsked
+
+
+def test_as_many_trials_as_cpus_run_at_once_without_a_gpu() -> None:
+    assert ResourcesAsked().plan(8, 0) == (Resources(8, 1, 0.0), [])
+
+
+def test_a_trial_takes_a_whole_gpu_when_there_are_any() -> None:
+    assert ResourcesAsked().plan(16, 2) == (Resources(2, 1, 1.0), [])
+
+
+def test_trials_that_share_a_gpu_are_limited_by_the_cpus_too() -> None:
+    assert ResourcesAsked(gpus_per_trial=0.25).plan(16, 2) == (Resources(8, 1, 0.25), [])
+    assert ResourcesAsked(gpus_per_trial=0.25, cpus_per_trial=4).plan(16, 2) == (Resources(4, 4, 0.25), [])
+
+
+def test_a_third_of_a_gpu_fits_three_times() -> None:
+    assert ResourcesAsked(gpus_per_trial=1 / 3).plan(16, 1)[0] == Resources(3, 1, 1 / 3)
+
+
+def test_no_gpu_can_be_asked_for_although_there_are_some() -> None:
+    assert ResourcesAsked(gpus_per_trial=0).plan(4, 2) == (Resources(4, 1, 0.0), [])
+
+
+def test_more_at_once_than_fit_may_be_asked_for() -> None:
+    assert ResourcesAsked(concurrent=12).plan(2, 0) == (Resources(12, 1, 0.0), [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "option"),
+    [
+        (ResourcesAsked(concurrent=0), "--concurrent is 0"),
+        (ResourcesAsked(concurrent=-2), "--concurrent is -2"),
+        (ResourcesAsked(cpus_per_trial=0), "--cpus-per-trial is 0"),
+        (ResourcesAsked(gpus_per_trial=-0.5), "--gpus-per-trial is -0.5"),
+        (ResourcesAsked(gpus_per_trial=1.5), "--gpus-per-trial is 1.5"),
+        (ResourcesAsked(gpus_per_trial=math.nan), "--gpus-per-trial is nan"),
+        (ResourcesAsked(gpus_per_trial=math.inf), "--gpus-per-trial is inf"),
+    ],
+)
+def test_what_no_machine_can_give_is_a_problem(asked: ResourcesAsked, option: str) -> None:
+    problems = asked.problems()
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{option}, but must be")
+
+
+def test_everything_that_this_machine_lacks_is_named_at_once() -> None:
+    resources, problems = ResourcesAsked(concurrent=0, cpus_per_trial=5, gpus_per_trial=2).plan(4, 1)
+    assert resources is None
+    assert [problem.split()[0] for problem in problems] == ["--concurrent", "--cpus-per-trial", "--gpus-per-trial"]
+
+
+def test_the_line_for_people_leaves_out_a_gpu_that_is_not_used() -> None:
+    assert Resources(2, 1, 0.0).describe() == "2 at once, 1 CPU each"
+    assert Resources(4, 2, 0.5).describe() == "4 at once, 2 CPU, 0.5 GPU each"

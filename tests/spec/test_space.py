@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tune_lpc.spec import Choice, Float, Int, Space, TrialSpec, UserError
+from tune_lpc.spec.space import Dimension, RandomChooser, describe_dimension, describe_values
+from tune_lpc.spec.trial import Value
+
+LPC_ON = {"gamma_ramp": ("linear", "cosine")}
+SPACE = Space(
+    name="small",
+    about="a space for tests",
+    trials=8,
+    settings={"optimizer": "sgd", "epochs": 20},
+    dimensions={
+        "learning_rate": Float(1e-4, 1e-2, log=True),
+        "penultimate_width": Int(16, 64, log=True),
+        "batch_size": Int(32, 64),
+        "gamma_ramp": Choice(["off", "linear", "cosine"]),
+        "gamma_end": Float(1e0, 1e3, log=True, when=LPC_ON),
+        "gamma_ramp_length": Float(0.2, 0.8, when=LPC_ON),
+    },
+)
+
+
+def _space(dimensions: Mapping[str, Any], **settings: Value) -> Space:
+    return Space("x", "", dimensions=dimensions, settings=settings)
+
+
+def _problem(space: Space) -> str:
+    (problem,) = space.problems()
+    return problem
+
+
+def _refused(changes: Mapping[str, Value], space: Space = SPACE) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        space.with_values(changes)
+    return caught.value.problems
+
+
+# Drawing
+
+
+def test_draws_stay_in_their_ranges_and_reach_across_them() -> None:
+    draws = [SPACE.draw(RandomChooser(seed)) for seed in range(300)]
+    for name, low, high in (("learning_rate", 1e-4, 1e-2), ("penultimate_width", 16, 64), ("batch_size", 32, 64)):
+        values = [float(draw[name]) for draw in draws]  # type: ignore[arg-type]
+        assert low <= min(values) < 1.2 * low
+        assert high / 1.2 < max(values) <= high
+    assert {draw["gamma_ramp"] for draw in draws} == {"off", "linear", "cosine"}
+    assert {type(draw["penultimate_width"]) for draw in draws} == {int}
+
+
+def test_a_logarithmic_range_is_drawn_evenly_in_the_logarithm() -> None:
+    rates = [float(SPACE.draw(RandomChooser(seed))["learning_rate"]) for seed in range(400)]  # type: ignore[arg-type]
+    assert 0.4 < sum(rate < 1e-3 for rate in rates) / 400 < 0.6
+
+
+def test_a_conditional_dimension_is_drawn_only_where_it_has_an_effect() -> None:
+    for seed in range(60):
+        draw = SPACE.draw(RandomChooser(seed))
+        assert ("gamma_end" in draw) is (draw["gamma_ramp"] != "off")
+
+
+def test_a_condition_may_refer_to_a_setting() -> None:
+    space = _space({"momentum": Float(0.1, 0.9, when={"optimizer": ("sgd",)})}, optimizer="sgd").checked()
+    assert "momentum" in space.draw(RandomChooser(0))
+
+
+def test_the_same_seed_draws_the_same_values() -> None:
+    assert SPACE.draw(RandomChooser(3)) == SPACE.draw(RandomChooser(3))
+    assert SPACE.draw(RandomChooser(3)) != SPACE.draw(RandomChooser(4))
+
+
+def test_a_trial_has_the_settings_and_what_was_drawn() -> None:
+    drawn = SPACE.draw(RandomChooser(1))
+    spec = SPACE.trial(drawn)
+    assert isinstance(spec, TrialSpec)
+    assert (spec.optimizer, spec.epochs) == ("sgd", 20)
+    assert {name: getattr(spec, name) for name in drawn} == drawn
+
+
+# Checking
+
+CONDITION = {"topological_weight_schedule": ("constant",)}
+
+
+def test_a_right_space_has_no_problems() -> None:
+    assert SPACE.problems() == []
+    assert SPACE.checked() is SPACE
+
+
+@pytest.mark.parametrize(
+    ("name", "dimension", "told"),
+    [
+        ("learning_rat", Float(1, 2), "'learning_rat' is not a setting; did you mean 'learning_rate'?"),
+        ("epochs", Int(1, 5), "epochs can't be searched: trials that differ in it can't be compared"),
+        ("seed", Int(1, 5), "seed can't be searched"),
+        ("activation", Choice([]), "activation has no options"),
+        ("activation", Choice("silu"), "activation has no options"),
+        ("activation", Choice(3), "activation has no options"),  # type: ignore[arg-type]
+        ("activation", Choice(["silu", "tanh"]), "activation is 'tanh', but must be one of silu, relu, leaky_relu"),
+        ("activation", Float(0, 1), "activation is a str setting and can't be searched as Float"),
+        ("batch_size", Float(32, 64), "batch_size is a int setting and can't be searched as Float"),
+        ("weight_decay", Int(0, 1), "weight_decay is a float setting and can't be searched as Int"),
+        ("batch_size", Int(32.0, 64), "batch_size runs from 32.0 to 64, but Int takes numbers"),  # type: ignore[arg-type]
+        ("weight_decay", Float("a", 1), "weight_decay runs from 'a' to 1"),  # type: ignore[arg-type]
+        ("weight_decay", Float(1e-2, 1e-2), "weight_decay has an empty range: low is 0.01, but must be below high"),
+        ("weight_decay", Float(0, 1e-2, log=True), "weight_decay is logarithmic, so low is 0, but must be above 0"),
+        ("weight_decay", Float(-1, 1), "weight_decay is -1, but must be a number, 0 or more"),
+        ("weight_decay", Float(0, float("inf")), "weight_decay is inf, but must be"),
+        ("weight_decay", Float(0, 1, when={"optimiser": ("sgd",)}), "on 'optimiser', which does not exist; did you"),
+        ("weight_decay", Float(0, 1, when={"head": ("none",)}), "never holds: head is never one of ('none',)"),
+        ("weight_decay", Float(0, 1, when={"head": "linear"}), "on head with 'linear', but it takes a list"),
+        ("weight_decay", Float(0, 1, when=[]), "weight_decay has when=[], but when takes names"),  # type: ignore[arg-type]
+        ("beta", Float(0.1, 1), "beta has no effect when topological_weight_schedule is 'off'; give it when="),
+    ],
+)
+def test_a_broken_rule_of_a_dimension_is_named(name: str, dimension: Dimension, told: str) -> None:
+    assert told in _problem(_space({name: dimension}))
+
+
+def test_a_condition_must_refer_to_what_stands_above() -> None:
+    ramp, end = Choice(["off", "linear"]), Float(1, 2, when={"gamma_ramp": ("linear",)})
+    assert _space({"gamma_ramp": ramp, "gamma_end": end}).problems() == []
+    told = "gamma_end has a condition on gamma_ramp, which must stand above it in the table"
+    assert _problem(_space({"gamma_end": end, "gamma_ramp": ramp})) == told
+
+
+def test_a_name_is_a_setting_or_a_dimension_but_not_both() -> None:
+    told = "weight_decay is both a setting and a dimension; keep one"
+    assert _problem(_space({"weight_decay": Float(0, 1)}, weight_decay=0.1)) == told
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"trials": 0}, "trials is 0, but must be a whole number, 1 or more"),
+        ({"trials": True}, "trials is True, but must be a whole number, 1 or more"),
+        ({"reduction_factor": 1}, "reduction_factor is 1, but must be 2 or more"),
+        ({"reduction_factor": "3"}, "reduction_factor is '3', but must be a whole number"),
+        ({"first_rung": 2.5}, "first_rung is 2.5, but must be a whole number"),
+        ({"first_rung": 21}, "first_rung is 21, but must be from 1 to epochs (20)"),
+    ],
+)
+def test_a_broken_rule_of_the_search_is_named(changes: dict[str, Any], told: str) -> None:
+    assert _problem(dataclasses.replace(SPACE, **changes)).startswith(told)
+
+
+def test_settings_that_contradict_each_other_in_some_trial_are_found() -> None:
+    weight = Choice(["off", "constant"])
+    assert "the topological loss needs" in _problem(
+        _space({"topological_weight_schedule": weight}, batching="shuffled")
+    )
+    # Only few draws have the two the wrong way round.
+    overlap = _space({"gamma_start": Float(1e-3, 1e1), "gamma_end": Float(1e0, 1e3)}, gamma_ramp="linear")
+    assert _problem(overlap) == "gamma_end is 1, but must be above gamma_start (10)"
+
+
+def test_every_problem_of_a_space_is_told_at_once() -> None:
+    space = Space(
+        "wrong",
+        "",
+        trials=0,
+        reduction_factor=0,
+        settings={"epochs": "ten", "optimizer": "lion"},
+        dimensions={
+            "weight_decay": Float(2, 1),
+            "learning_rat": Float(1, 2),
+            "beta": Float(0.1, 1, when={"gama": ("x",)}),
+        },
+    )
+    told = space.problems()
+    for name in ("epochs", "optimizer", "weight_decay", "'learning_rat'", "'gama'", "trials", "reduction_factor"):
+        assert any(name in problem for problem in told), name
+    with pytest.raises(UserError) as caught:
+        space.checked()
+    assert caught.value.problems == [f"space wrong: {problem}" for problem in told]
+
+
+# Changing
+
+
+def test_a_changed_setting_is_in_every_trial() -> None:
+    changed = SPACE.with_values({"momentum": 0.5, "epochs": 7})
+    assert changed.trial(changed.draw(RandomChooser(0))).momentum == 0.5
+    assert changed.epochs == 7
+    assert SPACE.epochs == 20
+
+
+def test_a_dimension_that_is_named_becomes_fixed() -> None:
+    changed = SPACE.with_values({"learning_rate": 5e-3})
+    assert "learning_rate" not in changed.dimensions
+    assert {changed.trial(changed.draw(RandomChooser(seed))).learning_rate for seed in range(5)} == {5e-3}
+
+
+def test_dimensions_that_lose_their_effect_are_dropped() -> None:
+    changed = SPACE.with_values({"gamma_ramp": "off"})
+    assert list(changed.dimensions) == ["learning_rate", "penultimate_width", "batch_size"]
+
+
+def test_dimensions_that_keep_their_effect_stay() -> None:
+    assert "gamma_end" in SPACE.with_values({"gamma_ramp": "cosine"}).dimensions
+
+
+def test_trials_and_rungs_can_be_changed() -> None:
+    changed = SPACE.with_values({"trials": 3, "first_rung": 2, "reduction_factor": 4})
+    assert (changed.trials, changed.first_rung, changed.reduction_factor) == (3, 2, 4)
+    assert changed.fidelity.rungs() == [2, 8]
+    assert changed.with_values({"first_rung": None}).first_rung is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("learning_rate", 1.0, "learning_rate is 1.0, but must be from 0.0001 to 0.01 in space small"),
+        ("gamma_ramp", "exponential", "gamma_ramp is exponential, but must be one of off, linear, cosine"),
+        ("penultimate_width", None, "penultimate_width is None, but must be from 16 to 64"),
+        ("penultimate_width", 20.5, "penultimate_width is 20.5, but must be a whole number"),
+        ("momentum", 2.0, "momentum is 2, but must be a number from 0 to 1"),
+        ("momentum", "high", "momentum is 'high', but must be a number from 0 to 1"),
+        ("momentum", None, "space small: momentum is none, but must be a number from 0 to 1 when optimizer is 'sgd'"),
+        ("momentun", 0.5, "'momentun' is not a setting of space small; did you mean 'momentum'?"),
+        ("trial", 5, "'trial' is not a setting of space small; did you mean 'trials'?"),
+        ("trials", 0, "trials is 0, but must be a whole number, 1 or more"),
+        ("trials", -1, "trials is -1, but must be a whole number, 1 or more"),
+        ("trials", None, "trials is None, but must be a whole number, 1 or more"),
+        ("first_rung", 30, "space small: first_rung is 30, but must be from 1 to epochs (20)"),
+        ("batching", "grouped_", "batching is 'grouped_', but must be one of auto, shuffled, grouped; did you mean"),
+    ],
+)
+def test_a_change_that_is_not_possible_is_refused(name: str, value: Value, told: str) -> None:
+    (problem,) = _refused({name: value})
+    assert problem.startswith(told)
+
+
+def test_every_change_that_is_not_possible_is_told_at_once() -> None:
+    assert len(_refused({"learning_rate": 1.0, "momentun": 0.5, "epochs": 0, "trials": 0})) == 4
+
+
+def test_a_change_that_contradicts_the_space_is_refused() -> None:
+    (problem,) = _refused({"nesterov": True, "momentum": 0.0})
+    assert problem == "space small: nesterov is true, but needs momentum above 0"
+
+
+def test_texts_become_changes() -> None:
+    texts = ["learning_rate=1e-3", "epochs = 3", "head=none", "train_size=none", "trials=4", "first_rung=none", "new=x"]
+    assert SPACE.parse_changes(texts) == {
+        "learning_rate": 1e-3,
+        "epochs": 3,
+        "head": "none",
+        "train_size": None,
+        "trials": 4,
+        "first_rung": None,
+        "new": "x",
+    }
+
+
+def test_every_text_without_a_value_is_told_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        SPACE.parse_changes(["learning_rate", "=3", "epochs=3"])
+    assert caught.value.problems == [
+        "--set takes NAME=VALUE, but got 'learning_rate'",
+        "--set takes NAME=VALUE, but got '=3'",
+    ]
+
+
+def test_a_text_of_the_wrong_type_is_refused_as_a_change() -> None:
+    assert len(_refused(SPACE.parse_changes(["epochs=many", "trials=few", "momentum=nan"]))) == 3
+
+
+# What the space says
+
+
+def test_the_hash_does_not_depend_on_spelling() -> None:
+    one = _space({"learning_rate": Float(1, 2), "optimizer": Choice(("adamw", "sgd"))}, weight_decay=0, epochs=10)
+    two = _space({"optimizer": Choice(["adamw", "sgd"]), "learning_rate": Float(1.0, 2.0)}, weight_decay=0.0)
+    assert one.canonical_json() == two.canonical_json()
+    assert one.hash() == two.hash()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"settings": {**SPACE.settings, "momentum": 0.8}},
+        {"settings": {**SPACE.settings, "epochs": 21}},
+        {"trials": 9},
+        {"reduction_factor": 4},
+        {"first_rung": 3},
+        {"dimensions": {**SPACE.dimensions, "learning_rate": Float(1e-4, 2e-2, log=True)}},
+        {"dimensions": {**SPACE.dimensions, "learning_rate": Float(1e-4, 1e-2)}},
+        {"dimensions": {**SPACE.dimensions, "gamma_ramp": Choice(["off", "linear"])}},
+    ],
+)
+def test_the_hash_depends_on_everything_that_is_searched(changes: dict[str, Any]) -> None:
+    assert dataclasses.replace(SPACE, **changes).hash() != SPACE.hash()
+
+
+def test_a_fixed_setting_is_its_default_unless_given() -> None:
+    assert (SPACE.fixed("optimizer"), SPACE.fixed("momentum")) == ("sgd", 0.9)
+    assert (SPACE.dataset, SPACE.seed, SPACE.epochs) == ("digits", 0, 20)
+
+
+def test_the_largest_group_is_that_of_any_trial_with_groups() -> None:
+    weight = Choice(["off", "constant"])
+    assert SPACE.largest_group is None
+    assert _space({"topological_weight_schedule": weight}).largest_group == 16
+    assert _space({"topological_weight_schedule": weight, "group_size": Int(4, 32)}).largest_group == 32
+    assert _space({"group_size": Choice([4, 8])}, batching="grouped").largest_group == 8
+
+
+def test_an_epoch_of_anchors_draws_a_group_for_each_image() -> None:
+    assert SPACE.images_per_epoch(1000) == 900
+    assert _space({}, train_size=250).images_per_epoch(1000) == 250
+    assert _space({}, train_size=250, epoch_unit="anchors").images_per_epoch(1000) == 250
+    assert _space({}, train_size=250, epoch_unit="anchors", batching="grouped").images_per_epoch(1000) == 4000
+
+
+def test_a_dimension_in_words() -> None:
+    assert describe_dimension(SPACE, "learning_rate") == "0.0001 to 0.01, logarithmic"
+    assert describe_dimension(SPACE, "gamma_ramp") == "one of off, linear, cosine"
+    assert describe_dimension(SPACE, "gamma_ramp_length") == "0.2 to 0.8; unless gamma_ramp is off"
+
+
+def test_values_in_a_line() -> None:
+    assert describe_values({"learning_rate": 0.00123456, "head": "none", "epochs": 36}) == (
+        "learning_rate=0.00123, head=none, epochs=36"
+    )

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tune_lpc.spec import TrialSpec
+from tune_lpc.training.device import autocast_type, best_device, gpus_here, use_threads
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+def _type(device: torch.device, network: str = "small_cnn", precision: str = "auto") -> torch.dtype | None:
+    return autocast_type(TrialSpec.build({"network": network, "precision": precision}), device)
+
+
+@pytest.fixture
+def processor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A CPU that computes in bfloat16, or not; the parameter says which instructions it has."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: request.param == "amx")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: request.param == "avx512")
+
+
+@pytest.mark.parametrize("device", [CPU, GPU])
+def test_a_precision_that_is_asked_for_is_taken(device: torch.device) -> None:
+    assert _type(device, precision="bfloat16") is torch.bfloat16
+    assert _type(device, precision="float32") is None
+
+
+@pytest.mark.usefixtures("processor")
+@pytest.mark.parametrize("processor", ["amx", "avx512"], indirect=True)
+def test_auto_takes_bfloat16_on_a_cpu_that_computes_in_it_but_not_for_the_mlp() -> None:
+    assert _type(CPU) is torch.bfloat16
+    assert _type(CPU, "mlp") is None
+
+
+@pytest.mark.usefixtures("processor")
+@pytest.mark.parametrize("processor", ["neither"], indirect=True)
+def test_auto_takes_float32_on_another_cpu() -> None:
+    assert _type(CPU) is None
+
+
+@pytest.mark.parametrize("capable", [True, False])
+def test_auto_takes_bfloat16_on_a_gpu_that_computes_in_it(capable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: capable)
+    assert _type(GPU) is (torch.bfloat16 if capable else None)
+    assert _type(GPU, "mlp") is None
+
+
+@pytest.mark.parametrize(("available", "kind"), [(True, "cuda"), (False, "cpu")])
+def test_the_best_device_is_a_gpu_when_there_is_one(
+    available: bool, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert best_device().type == kind
+
+
+def test_gpus_are_those_that_torch_sees() -> None:
+    assert gpus_here() == torch.cuda.device_count()
+
+
+def test_threads_are_set_for_the_process() -> None:
+    before = torch.get_num_threads()
+    try:
+        use_threads(2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.data.samples import write_folders
+from tune_lpc.spec import TrialSpec, UserError
+from tune_lpc.spec.trial import Value
+from tune_lpc.training.prepare import Prepared, check_image_size, prepare, start_training
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNE_LPC_CACHE", str(tmp_path / "cache"))
+
+
+def _prepared(tmp_path: Path, height: int, width: int) -> Prepared:
+    labels = np.arange(12) % 3
+    images = np.random.default_rng(0).integers(0, 256, (12, height, width, 3), dtype=np.uint8)
+    write_folders(tmp_path / "data" / "mine", images, labels, ["ant", "bee", "cat"])
+    return prepare(TrialSpec.build({"dataset": "mine"}), tmp_path / "data")
+
+
+def _digits(**settings: Value) -> Prepared:
+    return prepare(TrialSpec.build({"dataset": "digits", **settings}))
+
+
+def test_digits_are_split_once_for_all() -> None:
+    first, second = _digits(), _digits(seed=3, network="small_cnn", image_size=None)
+    assert first.images.shape == (1797, 8, 8, 1)
+    assert (first.images.dtype, first.labels.dtype) == (torch.uint8, torch.int64)
+    assert len(first.split.train) + len(first.split.validation) == 1797
+    assert first.split.hash == second.split.hash
+    assert first.split.hash != _digits(split=1).split.hash
+
+
+def test_the_pixels_are_not_copied() -> None:
+    prepared = _digits()
+    assert np.shares_memory(prepared.images.numpy(), prepared.source.images)
+
+
+def test_a_small_sample_validates_on_as_many_images() -> None:
+    prepared = _digits(train_size=200)
+    assert (len(prepared.split.train), len(prepared.split.validation)) == (200, 200)
+    assert prepared.describe().endswith("10 classes, 8 x 8 x 1; 200 to train, 200 to validate")
+
+
+def test_images_are_scaled_when_asked() -> None:
+    assert _digits(image_size=16).images.shape == (1797, 16, 16, 1)
+
+
+def test_classes_too_small_for_the_groups_are_a_problem() -> None:
+    with pytest.raises(UserError, match="too few training images for the groups"):
+        prepare(TrialSpec.build({"train_size": 100}), group_size=16)
+
+
+def test_a_training_starts_at_its_first_epoch() -> None:
+    training = start_training(TrialSpec.build({"epochs": 2, "train_size": 100}), _digits(train_size=100))
+    assert training.epochs_done == 0
+    assert [record.epoch for record in training.epochs()] == [1, 2]
+
+
+def test_images_that_are_not_square_are_a_problem(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        check_image_size("mlp", _prepared(tmp_path, 12, 10))
+    assert caught.value.problems == ["the images are 12 x 10, but must be square; scale them with --set image_size=10"]
+
+
+@pytest.mark.parametrize(("network", "least"), [("small_cnn", 16), ("cnn13", 12)])
+def test_images_too_small_for_the_backbone_are_a_problem(network: str, least: int) -> None:
+    with pytest.raises(UserError) as caught:
+        check_image_size(network, _digits())
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"the images are 8 x 8, but {network} needs {least} pixels or more")
+
+
+@pytest.mark.parametrize("network", ["mlp", "resnet18"])
+def test_images_large_enough_are_fine(network: str) -> None:
+    check_image_size(network, _digits())
+
+
+def test_images_of_three_channels_train(tmp_path: Path) -> None:
+    training = start_training(TrialSpec.build({"dataset": "mine", "epochs": 1}), _prepared(tmp_path, 8, 8))
+    assert next(training.epochs()).validation_accuracy is not None
