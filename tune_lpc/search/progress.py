@@ -110,8 +110,10 @@ class Progress:
         parts = [f"{count['running']} running", f"{count['stopped']} stopped early", f"{count['completed']} done"]
         parts += [f"{count['diverged']} diverged"] if count["diverged"] else []
         parts += [f"{count['failed']} failed", f"{self.space.trials - len(self.trials)} to come"]
-        left = self._seconds_left()
         spent = f"{self._epochs():,} epochs, {_clock(self._seconds())} spent"
+        if not count["running"] and len(self.trials) >= self.space.trials:
+            return ", ".join(parts) + f" | {spent}"
+        left = self._seconds_left()
         return (
             ", ".join(parts)
             + f" | {spent}, "
@@ -128,7 +130,8 @@ class Progress:
             if trial.status == "running":
                 score = "" if trial.score is None else f"{trial.score:.4f}"
                 table.add_row(str(trial.number), str(trial.epoch), score, describe_values(trial.drawn))
-        lines: list[RenderableType] = [table, Text(self._counts())]
+        lines: list[RenderableType] = [table] if table.row_count else []
+        lines.append(Text(self._counts()))
         if self.best is not None and self.best.score is not None:
             best = f"best so far: {self.best.score:.4f}, trial {self.best.number}: {describe_values(self.best.drawn)}"
             lines.append(Text(best, style="bold green"))
