@@ -93,32 +93,33 @@ class Progress:
     def _seconds(self) -> float:
         return time.monotonic() - self.started
 
-    def _epochs(self) -> int:
-        return sum(trial.epoch for trial in self.trials.values())
+    def _shown(self) -> list[Shown]:
+        # A copy: the live table is drawn in a thread of its own while trials are added.
+        return list(self.trials.values())
 
     def _seconds_left(self) -> float | None:
         """Time left if the trials to come cost what those that ended did; None before the first has ended."""
-        ended = [trial for trial in self.trials.values() if trial.status != "running"]
-        if not ended or not self._epochs():
+        shown = self._shown()
+        ended = [trial.epoch for trial in shown if trial.status != "running"]
+        done = sum(trial.epoch for trial in shown)
+        if not ended or not done:
             return None
-        each = sum(trial.epoch for trial in ended) / len(ended)
-        to_come = each * self.space.trials - sum(min(each, trial.epoch) for trial in self.trials.values())
-        return max(0.0, to_come) * self._seconds() / self._epochs()
+        each = sum(ended) / len(ended)
+        running = sum(max(0.0, each - trial.epoch) for trial in shown if trial.status == "running")
+        return (running + each * (self.space.trials - len(shown))) * self._seconds() / done
 
     def _counts(self) -> str:
-        count = Counter(trial.status for trial in self.trials.values())
+        count = Counter(trial.status for trial in self._shown())
+        to_come = self.space.trials - count.total()
         parts = [f"{count['running']} running", f"{count['stopped']} stopped early", f"{count['completed']} done"]
         parts += [f"{count['diverged']} diverged"] if count["diverged"] else []
-        parts += [f"{count['failed']} failed", f"{self.space.trials - len(self.trials)} to come"]
-        spent = f"{self._epochs():,} epochs, {_clock(self._seconds())} spent"
-        if not count["running"] and len(self.trials) >= self.space.trials:
-            return ", ".join(parts) + f" | {spent}"
+        parts += [f"{count['failed']} failed", f"{to_come} to come"]
+        epochs = sum(trial.epoch for trial in self._shown())
+        text = f"{', '.join(parts)} | {epochs:,} epochs, {_clock(self._seconds())} spent"
+        if not count["running"] and not to_come:
+            return text
         left = self._seconds_left()
-        return (
-            ", ".join(parts)
-            + f" | {spent}, "
-            + (f"about {_clock(left)} left" if left is not None else "time left unknown")
-        )
+        return f"{text}, {'time left unknown' if left is None else f'about {_clock(left)} left'}"
 
     def _table(self) -> Group:
         table = Table(title=f"{self.space.name}: {self.space.trials} trials of up to {self.space.epochs} epochs")
@@ -126,7 +127,7 @@ class Progress:
         table.add_column("epoch", justify="right")
         table.add_column(SCORE.replace("_", " "), justify="right")
         table.add_column("parameters", overflow="fold")
-        for trial in self.trials.values():
+        for trial in self._shown():
             if trial.status == "running":
                 score = "" if trial.score is None else f"{trial.score:.4f}"
                 table.add_row(str(trial.number), str(trial.epoch), score, describe_values(trial.drawn))
