@@ -66,6 +66,15 @@ def test_its_hash_changes_with_a_range_or_a_setting(name: str) -> None:
     assert space.with_values({"epochs": space.epochs + 1}).hash() != space.hash()
 
 
+@pytest.mark.parametrize("name", shipped_names())
+def test_it_begins_with_a_baseline_without_regulariser_and_the_configs_of_its_paper(name: str) -> None:
+    space = load_space(name)
+    baseline, *of_the_paper = [space.trial(config) for config in space.first]
+    assert (baseline.gamma_ramp, baseline.topological) == ("off", False)
+    assert of_the_paper
+    assert all(spec.gamma_ramp != "off" or spec.topological for spec in of_the_paper)
+
+
 def test_all_hashes_differ() -> None:
     assert len({load_space(name).hash() for name in shipped_names()}) == len(shipped_names())
 

@@ -27,10 +27,9 @@ def test_no_rung_stands_at_the_full_budget() -> None:
     assert Fidelity(5, 3, 5).rungs() == []
 
 
-def test_the_shortest_budgets_still_work() -> None:
-    assert Fidelity(1).rungs() == []
-    assert Fidelity(2).rungs() == [1]
-    assert Fidelity(3).rungs() == [1]
+def test_no_rung_stands_before_the_third_epoch_unless_asked_for() -> None:
+    assert [Fidelity(epochs).rungs() for epochs in (1, 2, 6, 7, 18, 19)] == [[], [], [], [3], [6], [3, 7]]
+    assert Fidelity(3, 3, 1).rungs() == [1]
 
 
 @settings(max_examples=60)

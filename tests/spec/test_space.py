@@ -273,6 +273,45 @@ def test_a_text_of_the_wrong_type_is_refused_as_a_change() -> None:
     assert len(_refused(SPACE.parse_changes(["epochs=many", "trials=few", "momentum=nan"]))) == 3
 
 
+# Configs to begin with
+
+PLAIN: dict[str, Value] = {"learning_rate": 1e-3, "penultimate_width": 32, "batch_size": 64, "gamma_ramp": "off"}
+RAMPED: dict[str, Value] = {**PLAIN, "gamma_ramp": "linear", "gamma_end": 10.0, "gamma_ramp_length": 0.5}
+WITH_FIRST = dataclasses.replace(SPACE, first=[PLAIN, RAMPED])
+
+
+def test_configs_to_begin_with_that_fit_are_no_problem() -> None:
+    assert WITH_FIRST.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({**PLAIN, "learning_rate": 1.0}, "learning_rate is 1.0, but must be from 0.0001 to 0.01"),
+        ({**PLAIN, "batch_size": 40.5}, "batch_size is 40.5, but must be from 32 to 64"),
+        ({**PLAIN, "gamma_ramp": "cosin"}, "gamma_ramp is 'cosin', but must be one of off, linear, cosine"),
+        ({**PLAIN, "gamma_end": 10.0}, "gamma_end has no place in it"),
+        ({**PLAIN, "momentum": 0.5}, "momentum has no place in it"),
+        ({n: v for n, v in PLAIN.items() if n != "batch_size"}, "batch_size is None, but must be from 32 to 64"),
+        ({**RAMPED, "gamma_ramp_length": True}, "gamma_ramp_length is True, but must be from 0.2 to 0.8"),
+    ],
+)
+def test_a_config_to_begin_with_must_be_complete_and_inside_the_space(config: dict[str, Value], told: str) -> None:
+    assert _problem(dataclasses.replace(SPACE, first=[PLAIN, config])) == f"config 2 of first: {told}"
+
+
+def test_a_fixed_name_leaves_the_configs_to_begin_with() -> None:
+    first = WITH_FIRST.with_values({"learning_rate": 5e-3}).first
+    assert first == [{n: v for n, v in config.items() if n != "learning_rate"} for config in (PLAIN, RAMPED)]
+
+
+def test_configs_to_begin_with_that_say_too_little_or_the_same_after_a_change_are_dropped() -> None:
+    on = WITH_FIRST.with_values({"gamma_ramp": "cosine"}).first
+    assert on == [{n: v for n, v in RAMPED.items() if n != "gamma_ramp"}]
+    off = WITH_FIRST.with_values({"gamma_ramp": "off"}).first
+    assert off == [{n: v for n, v in PLAIN.items() if n != "gamma_ramp"}]
+
+
 # What the space says
 
 
@@ -291,6 +330,7 @@ def test_the_hash_does_not_depend_on_spelling() -> None:
         {"trials": 9},
         {"reduction_factor": 4},
         {"first_rung": 3},
+        {"first": [PLAIN]},
         {"dimensions": {**SPACE.dimensions, "learning_rate": Float(1e-4, 2e-2, log=True)}},
         {"dimensions": {**SPACE.dimensions, "learning_rate": Float(1e-4, 1e-2)}},
         {"dimensions": {**SPACE.dimensions, "gamma_ramp": Choice(["off", "linear"])}},

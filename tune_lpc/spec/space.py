@@ -324,9 +324,10 @@ class Space:
         return dataclasses.replace(self, dimensions=dimensions)
 
     def _without_impossible_first(self) -> Space:
-        """Take fixed and dead names out of the configs to begin with; drop those that say too little then."""
+        """Take fixed and dead names out of the configs to begin with; drop those that then say too little or the same."""
         kept = [{name: value for name, value in config.items() if name in self.dimensions} for config in self.first]
-        possible = [config for config in kept if not dataclasses.replace(self, first=[config])._first_problems()]
+        differing = [config for position, config in enumerate(kept) if config not in kept[:position]]
+        possible = [config for config in differing if not dataclasses.replace(self, first=[config])._first_problems()]
         return dataclasses.replace(self, first=possible)
 
     def _outside(self, name: str, value: Value) -> list[str]:

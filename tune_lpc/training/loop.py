@@ -182,16 +182,19 @@ class Training:
         }
 
     @torch.inference_mode()
-    def _validate(self) -> dict[str, float]:
+    def represent(self, images: Images) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (n, classes), representations z (n, penultimate_width) and labels (n,) of `images`, not augmented."""
         self.network.eval()
         logits, representations = [], []
-        for batch, _ in self._stream.in_order(self._validation, EVALUATION_BATCH):
+        for batch, _ in self._stream.in_order(images, EVALUATION_BATCH):
             with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
                 batch_logits, z = self.network(batch)
             logits.append(batch_logits)
             representations.append(z)
-        scores, z = torch.cat(logits), torch.cat(representations)
-        labels = self._validation.labels.to(self.device)
+        return torch.cat(logits), torch.cat(representations), images.labels.to(self.device)
+
+    def _validate(self) -> dict[str, float]:
+        scores, z, labels = self.represent(self._validation)
         known = bool(torch.isfinite(scores).all())
         return {
             "validation_loss": float(cross_entropy(scores, labels)),
