@@ -16,8 +16,8 @@ from rich.text import Text
 from tune_lpc.commands import Parser, exit_status, numbers
 from tune_lpc.results import Tables, summarise
 from tune_lpc.spec import Space, UserError, load_space, shipped_names
+from tune_lpc.spec.dimensions import describe_values
 from tune_lpc.spec.resources import ResourcesAsked, cpus_here
-from tune_lpc.spec.space import describe_dimension, describe_values
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,7 +122,7 @@ def _dry_run(
         "searched", "range", box=None, pad_edge=False, title=f"{space.name}: {space.about}", title_justify="left"
     )
     for name in space.dimensions:
-        table.add_row(name, describe_dimension(space, name))
+        table.add_row(name, space.describe(name))
     console.print(table)
     fixed = ", ".join(f"{name}={value}" for name, value in space.settings.items())
     lines = [f"begins with: {describe_values(config)}" for config in space.first]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tune_lpc.spec import Choice, Float, Int, Space, TrialSpec, UserError
-from tune_lpc.spec.space import Dimension, RandomChooser, describe_dimension, describe_values
+from tune_lpc.spec.choosers import RandomChooser
+from tune_lpc.spec.dimensions import Dimension, describe_values
 from tune_lpc.spec.trial import Value
 
 LPC_ON = {"gamma_ramp": ("linear", "cosine")}
@@ -361,9 +362,9 @@ def test_an_epoch_of_anchors_draws_a_group_for_each_image() -> None:
 
 
 def test_a_dimension_in_words() -> None:
-    assert describe_dimension(SPACE, "learning_rate") == "0.0001 to 0.01, logarithmic"
-    assert describe_dimension(SPACE, "gamma_ramp") == "one of off, linear, cosine"
-    assert describe_dimension(SPACE, "gamma_ramp_length") == "0.2 to 0.8; unless gamma_ramp is off"
+    assert SPACE.describe("learning_rate") == "0.0001 to 0.01, logarithmic"
+    assert SPACE.describe("gamma_ramp") == "one of off, linear, cosine"
+    assert SPACE.describe("gamma_ramp_length") == "0.2 to 0.8; unless gamma_ramp is off"
 
 
 def test_values_in_a_line() -> None:

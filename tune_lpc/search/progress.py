@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tune_lpc.spec.dimensions import describe_values
 from tune_lpc.spec.record import SCORE
-from tune_lpc.spec.space import Space, describe_values
+from tune_lpc.spec.space import Space
 
 PLAIN_LINE_EVERY = 15.0
 """Seconds between progress lines when the output is not a terminal."""

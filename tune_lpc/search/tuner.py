@@ -31,9 +31,10 @@ from tune_lpc.search.recorder import Recorder
 from tune_lpc.search.rungs import RungScheduler
 from tune_lpc.search.searcher import SpaceSearch
 from tune_lpc.search.trainable import Job, TrialTrainable
+from tune_lpc.spec.choosers import RandomChooser
 from tune_lpc.spec.errors import Interrupted, UserError
 from tune_lpc.spec.resources import Resources, ResourcesAsked, cpus_here
-from tune_lpc.spec.space import RandomChooser, Space
+from tune_lpc.spec.space import Space
 from tune_lpc.training.device import gpus_here
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 

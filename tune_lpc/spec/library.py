@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
+import runpy
 from pathlib import Path
-from types import ModuleType
 
 import search_spaces
+from tune_lpc.spec.dimensions import Choice, Float, Int
 from tune_lpc.spec.errors import UserError, nearest
-from tune_lpc.spec.space import Choice, Float, Int, Space
+from tune_lpc.spec.space import Space
 
 
 def shipped_names() -> list[str]:
@@ -24,15 +24,14 @@ def load_space(name_or_file: str) -> Space:
     Raises UserError when the name is unknown (naming the nearest), the file can't be run, or the space is wrong.
     """
     if name_or_file.endswith(".py"):
-        module = _run_file(Path(name_or_file))
+        space = _run_file(Path(name_or_file))
     elif name_or_file in shipped_names():
-        module = importlib.import_module(f"search_spaces.{name_or_file}")
+        space = importlib.import_module(f"search_spaces.{name_or_file}").SPACE
     else:
         raise UserError(
             f"there is no search space {name_or_file!r}{nearest(name_or_file, shipped_names())} "
             f"(known: {', '.join(shipped_names())}; or give a file that ends in .py)"
         )
-    space = getattr(module, "SPACE", None)
     if not isinstance(space, Space):
         raise UserError(f"{name_or_file} sets no SPACE; write SPACE = Space(...)")
     strange = [n for n, d in space.dimensions.items() if not isinstance(d, (Float, Int, Choice))]
@@ -41,15 +40,11 @@ def load_space(name_or_file: str) -> Space:
     return space.checked()
 
 
-def _run_file(path: Path) -> ModuleType:
+def _run_file(path: Path) -> object:
     if not path.is_file():
         raise UserError(f"there is no space file {path}; check the path, or give the name of a shipped space")
-    module_spec = importlib.util.spec_from_file_location(f"space_file_{path.stem}", path)
-    if module_spec is None or module_spec.loader is None:
-        raise UserError(f"{path} can't be read as a Python module")
-    module = importlib.util.module_from_spec(module_spec)
     try:
-        module_spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file raises is the user's to mend
-        raise UserError(f"space file {path} can't be run: {type(error).__name__}: {error}") from error
-    return module
+        return runpy.run_path(str(path)).get("SPACE")
+    except Exception as error:
+        told = (str(error).strip() or "no message").splitlines()[0]
+        raise UserError(f"space file {path} can't be run: {type(error).__name__}: {told}") from error

@@ -1,15 +1,15 @@
-"""Search spaces: Float, Int and Choice dimensions, conditions between them, and the fixed settings around them."""
+"""Search spaces: dimensions, conditions between them, and the fixed settings around them."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from tune_lpc.spec.choosers import Chooser, Corner, Given, draw_value
+from tune_lpc.spec.dimensions import Choice, Dimension, Float, Int, dimension_as_dict, dimension_problems
 from tune_lpc.spec.errors import UserError, nearest
 from tune_lpc.spec.fidelity import Fidelity
 from tune_lpc.spec.trial import (
@@ -20,69 +20,11 @@ from tune_lpc.spec.trial import (
     setting_default,
     setting_field,
     setting_names,
-    setting_type,
     value_problems,
 )
 
-NEVER_SEARCHED = (
-    "dataset",
-    "train_size",
-    "split",
-    "validation_share",
-    "image_size",
-    "epochs",
-    "epoch_unit",
-    "seed",
-    "precision",
-)
-"""Settings that decide what the score means or what an epoch costs; every trial of a search shares them."""
-
 CORNERS = 256
 """Corners in which the settings of a space are checked against each other: far more than a pair of them needs."""
-
-When = Mapping[str, Sequence[Value]]
-
-
-@dataclass(frozen=True)
-class Float:
-    """A real number from `low` to `high`, drawn evenly, or evenly in the logarithm.
-
-    `when` names other parameters and the values with which this one has an effect; all must hold.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-    when: When = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Int:
-    """A whole number from `low` to `high`, both included, drawn evenly, or evenly in the logarithm."""
-
-    low: int
-    high: int
-    log: bool = False
-    when: When = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of `options`."""
-
-    options: Sequence[Value]
-    when: When = field(default_factory=dict)
-
-
-Dimension = Float | Int | Choice
-
-
-class Chooser(Protocol):
-    """What draws values; an Optuna trial is one."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value: ...
 
 
 @dataclass(frozen=True)
@@ -187,12 +129,25 @@ class Space:
         names = [name for name in setting_names() if name not in (*self.dimensions, "seed")]
         settings = {name: as_declared(name, self.fixed(name)) for name in names}
         search = {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
-        dimensions = {name: _dimension_as_dict(name, dimension) for name, dimension in self.dimensions.items()}
+        dimensions = {name: dimension_as_dict(name, dimension) for name, dimension in self.dimensions.items()}
         first = [{name: self._canonical(name, value) for name, value in config.items()} for config in self.first]
         return {"name": self.name, "dimensions": dimensions, "settings": settings, "first": first, **search}
 
     def _canonical(self, name: str, value: Value) -> Value:
         return float(value) if isinstance(self.dimensions.get(name), Float) and isinstance(value, int) else value
+
+    def describe(self, name: str) -> str:
+        """A dimension in words, such as '0.0001 to 0.01, logarithmic'."""
+        dimension = self.dimensions[name]
+        if isinstance(dimension, Choice):
+            text = "one of " + ", ".join(map(str, dimension.options))
+        else:
+            text = f"{dimension.low:g} to {dimension.high:g}" + (", logarithmic" if dimension.log else "")
+        for other, allowed in dimension.when.items():
+            excluded = [str(value) for value in self.possible(other) if value not in allowed]
+            if excluded:
+                text += f"; unless {other} is {' or '.join(excluded)}"
+        return text
 
     # Drawing
 
@@ -203,7 +158,7 @@ class Space:
             if all(
                 drawn.get(other, self._setting_or_none(other)) in allowed for other, allowed in dimension.when.items()
             ):
-                drawn[name] = _draw(name, dimension, chooser)
+                drawn[name] = draw_value(name, dimension, chooser)
         return drawn
 
     def trial(self, drawn: Mapping[str, Value]) -> TrialSpec:
@@ -229,7 +184,7 @@ class Space:
             if name in self.dimensions:
                 found.append(f"{name} is both a setting and a dimension; keep one")
         for position, (name, dimension) in enumerate(self.dimensions.items()):
-            found += _dimension_problems(name, dimension)
+            found += dimension_problems(name, dimension)
             found += self._condition_problems(name, dimension, list(self.dimensions)[:position])
         search = {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
         wrong = [problem for name, value in search.items() for problem in _search_setting_problems(name, value)]
@@ -268,16 +223,18 @@ class Space:
         found: dict[str, None] = {}
         for seed in range(CORNERS):
             try:
-                self.trial(self.draw(_Corner(seed)))
+                self.trial(self.draw(Corner(seed)))
             except UserError as error:
                 found.update(dict.fromkeys(error.problems))
         return list(found)[:8]
 
     def _first_problems(self) -> list[str]:
         """What is wrong with the configs to begin with: names, ranges, completeness, conflicts."""
+        if not isinstance(self.first, (list, tuple)) or not all(isinstance(config, Mapping) for config in self.first):
+            return [f"first is {self.first!r}, but must be a list of configs, each with a value for its dimensions"]
         found = []
         for position, config in enumerate(self.first, start=1):
-            chooser = _Given(config)
+            chooser = Given(config)
             try:
                 drawn = self.draw(chooser)
                 chooser.problems += [f"{name} has no place in it" for name in config if name not in drawn]
@@ -324,7 +281,7 @@ class Space:
         return dataclasses.replace(self, dimensions=dimensions)
 
     def _without_impossible_first(self) -> Space:
-        """Take fixed and dead names out of the configs to begin with; drop those that then say too little or the same."""
+        """Take fixed and dead names out of the configs to begin with; drop those too short then, or the same."""
         kept = [{name: value for name, value in config.items() if name in self.dimensions} for config in self.first]
         differing = [config for position, config in enumerate(kept) if config not in kept[:position]]
         possible = [config for config in differing if not dataclasses.replace(self, first=[config])._first_problems()]
@@ -354,138 +311,6 @@ class Space:
         if found:
             raise UserError(found)
         return changes
-
-
-class RandomChooser:
-    """Draws values at random from a fixed seed."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """A number from `low` to `high`."""
-        if log:
-            growth: float = (high / low) ** self._random.random()
-            return min(high, max(low, low * growth))
-        return self._random.uniform(low, high)
-
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        """A whole number from `low` to `high`."""
-        return round(self.suggest_float(name, low, high, log=True)) if log else self._random.randint(low, high)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
-        """One of `choices`."""
-        return self._random.choice(list(choices))
-
-
-class _Corner(RandomChooser):
-    """Draws an end of each range, and any option of each Choice: where settings contradict each other, if anywhere."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return self._random.choice((low, high))
-
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        return self._random.choice((low, high))
-
-
-class _Given:
-    """Takes the values of a config that is written down, and notes what it lacks or has out of range."""
-
-    def __init__(self, config: Mapping[str, Value]) -> None:
-        self._config = config
-        self.problems: list[str] = []
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return self._number(name, low, high, (int, float))
-
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        return int(self._number(name, low, high, (int,)))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
-        value = self._config.get(name)
-        if value in choices:
-            return value
-        self.problems.append(f"{name} is {value!r}, but must be one of {', '.join(map(str, choices))}")
-        return choices[0]
-
-    def _number(self, name: str, low: float, high: float, kinds: tuple[type, ...]) -> float:
-        value = self._config.get(name)
-        if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:  # type: ignore[operator]
-            assert isinstance(value, (int, float))
-            return value
-        self.problems.append(f"{name} is {value!r}, but must be from {low:g} to {high:g}")
-        return low
-
-
-def _draw(name: str, dimension: Dimension, chooser: Chooser) -> Value:
-    if isinstance(dimension, Float):
-        return chooser.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
-    if isinstance(dimension, Int):
-        return chooser.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
-    return chooser.suggest_categorical(name, list(dimension.options))
-
-
-def _dimension_problems(name: str, dimension: Dimension) -> list[str]:
-    if name not in setting_names():
-        return [f"{name!r} is not a setting{nearest(name, setting_names())}"]
-    if name in NEVER_SEARCHED:
-        return [f"{name} can't be searched: trials that differ in it can't be compared; make it a setting"]
-    if isinstance(dimension, Choice):
-        if not isinstance(dimension.options, (list, tuple)) or not dimension.options:
-            return [f"{name} has no options; give Choice a list of at least one"]
-        return [problem for option in dimension.options for problem in value_problems(name, option)]
-    ends = (dimension.low, dimension.high)
-    kind = type(dimension).__name__
-    wanted = (int,) if isinstance(dimension, Int) else (int, float)
-    if setting_type(name) not in (int, float) or (setting_type(name) is int) != isinstance(dimension, Int):
-        return [f"{name} is a {setting_type(name).__name__} setting and can't be searched as {kind}"]
-    if any(isinstance(end, bool) or not isinstance(end, wanted) for end in ends):
-        return [f"{name} runs from {dimension.low!r} to {dimension.high!r}, but {kind} takes numbers of its type"]
-    found = [problem for end in ends for problem in value_problems(name, end)]
-    if dimension.low >= dimension.high:
-        found.append(
-            f"{name} has an empty range: low is {dimension.low:g}, but must be below high ({dimension.high:g})"
-        )
-    if dimension.log and dimension.low <= 0:
-        found.append(f"{name} is logarithmic, so low is {dimension.low:g}, but must be above 0")
-    return found
-
-
-def _dimension_as_dict(name: str, dimension: Dimension) -> dict[str, object]:
-    when = {other: list(allowed) for other, allowed in dimension.when.items()}
-    if isinstance(dimension, Choice):
-        options = [as_declared(name, option) for option in dimension.options]
-        return {"type": "choice", "options": options, "when": when}
-    number = float if isinstance(dimension, Float) else int
-    kind = type(dimension).__name__.lower()
-    return {
-        "type": kind,
-        "low": number(dimension.low),
-        "high": number(dimension.high),
-        "log": dimension.log,
-        "when": when,
-    }
-
-
-def describe_dimension(space: Space, name: str) -> str:
-    """A dimension of the space in words, such as '0.0001 to 0.01, logarithmic'."""
-    dimension = space.dimensions[name]
-    if isinstance(dimension, Choice):
-        text = "one of " + ", ".join(map(str, dimension.options))
-    else:
-        text = f"{dimension.low:g} to {dimension.high:g}" + (", logarithmic" if dimension.log else "")
-    for other, allowed in dimension.when.items():
-        excluded = [str(value) for value in space.possible(other) if value not in allowed]
-        if excluded:
-            text += f"; unless {other} is {' or '.join(excluded)}"
-    return text
-
-
-def describe_values(values: Mapping[str, Value]) -> str:
-    """Parameters in a line, numbers to three figures."""
-    return ", ".join(
-        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
-    )
 
 
 def _search_setting_problems(name: str, value: object) -> list[str]:

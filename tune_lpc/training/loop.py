@@ -238,6 +238,8 @@ def _divergence(values: dict[str, float], epoch: int) -> str | None:
     for name in ("train_loss", "validation_loss"):
         if not math.isfinite(values[name]):
             return f"{name} became {values[name]} in epoch {epoch}"
+    if not math.isfinite(values["validation_accuracy"]):
+        return f"outputs on the validation images became infinite or not a number in epoch {epoch}"
     return None
 
 
