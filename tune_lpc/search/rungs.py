@@ -18,7 +18,7 @@ class Rungs:
     """The scores seen at each rung, and the rule by which a trial goes on.
 
     A trial goes on when it is among the best of the scores that have come to the rung so far, its own included: the
-    best 1 / reduction_factor of them, rounded down, but one at least. So the first arrival always goes on; a tie with
+    best 1 / reduction_factor of them, rounded up. So the first arrival always goes on; a tie with
     the last of the best goes on too.
     """
 
@@ -38,7 +38,7 @@ class Rungs:
         scores[trial_id] = -math.inf if math.isnan(score) else score
         if math.isnan(score):
             return f"there is no {SCORE} at the rung of epoch {epoch}"
-        go_on = max(1, len(scores) // self._reduction_factor)
+        go_on = math.ceil(len(scores) / self._reduction_factor)
         rank = 1 + sum(other > score for other in scores.values())
         if rank <= go_on:
             return None
