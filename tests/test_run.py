@@ -12,12 +12,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from PIL import Image
 
 from tune_lpc.run import main
+from tune_lpc.spec.methods import METHODS
 from tune_lpc.spec.trial import setting_names, setting_type
 
 SMALL_SPACE = """
@@ -98,7 +101,6 @@ def test_the_best_config_is_the_completed_trial_with_the_highest_last_accuracy(f
 
 @pytest.mark.parametrize("name", ["trials", "epochs", "best"])
 def test_polars_and_duckdb_read_the_tables_alike_with_numeric_types(finished: Path, name: str) -> None:
-    polars, duckdb = pytest.importorskip("polars"), pytest.importorskip("duckdb")
     path = finished / f"{name}.parquet"
     frame = polars.read_parquet(path)
     columns = duckdb.sql(f"describe select * from '{path}'").fetchall()
@@ -122,7 +124,6 @@ def test_run_json_says_what_was_run_on_what(finished: Path) -> None:
     assert len(run["space_hash"]) == len(run["split_hash"]) == len(run["data"]["fingerprint"]) == 64
     assert run["data"]["train_images"] + run["data"]["validation_images"] == run["data"]["images"] == 1797
     assert {"torch", "ray", "optuna", "tune_lpc", "python"} <= set(run["versions"])
-    assert run["test_data_opened"] is False
 
 
 def test_the_same_seed_gives_the_same_trials_and_numbers(finished: Path, tmp_path: Path) -> None:
@@ -224,6 +225,58 @@ def test_an_address_where_nothing_listens_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+# Methods and measures
+
+
+@pytest.mark.slow
+def test_every_method_runs_on_digits_and_its_own_parameters_are_in_the_file(ray_session: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main(["digits", "--method", *METHODS, "--trials", "2", "--epochs", "2", "--out", str(out)]) == 0
+    for name, method in METHODS.items():
+        trials = pd.read_parquet(out / name / "trials.parquet")
+        assert trials["status"].tolist() == ["completed", "completed"], name
+        assert set(trials["config.method"]) == {name}
+        for parameter in method.dimensions:
+            assert trials[f"config.{parameter}"].notna().all(), (name, parameter)
+        for setting, value in method.settings.items():
+            assert set(trials[f"config.{setting}"]) == {value}, (name, setting)
+        assert trials["config.weight_decay"].nunique() == 2
+
+
+@pytest.mark.slow
+def test_measures_are_taken_at_the_full_budget_and_reasons_told_otherwise(ray_session: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    names = ["nc1", "entropy", "deepfool", "pgd_linf"]
+    arguments = ["digits", "--trials", "5", "--epochs", "9", "--measure", *names, "--out", str(out)]
+    assert main(arguments) == 0
+    trials = pd.read_parquet(out / "trials.parquet")
+    completed = trials["status"] == "completed"
+    for name in names:
+        value, reason = trials[f"measure.{name}"], trials[f"measure.{name}.reason"]
+        assert (value.isna() == reason.notna()).all()
+        assert value[completed].notna().all()
+        assert value[~completed].isna().all()
+        assert (reason[~completed] == "the trial did not train its full budget").all()
+    assert np.allclose(trials.loc[completed, "measure.nc1"], trials.loc[completed, "last.nc1"])
+
+
+def test_an_unknown_method_or_measure_is_refused_with_the_nearest_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = refused(["digits", "--method", "lpc_wid", "--out", str(tmp_path / "run")], capsys)
+    assert "there is no method 'lpc_wid'; did you mean 'lpc_wide'?" in line
+    (line,) = refused(["digits", "--measure", "deepfol", "--out", str(tmp_path / "run")], capsys)
+    assert "there is no measure 'deepfol'; did you mean 'deepfool'?" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_method_is_explained_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list-methods"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(METHODS)
+    assert all("arXiv" in line for line in lines)
+
+
 # Looking without starting
 
 
@@ -268,7 +321,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[st
         (["digits", "--set", "learning_rat=0.1"], ["'learning_rat' is not a setting", "'learning_rate'"]),
         (["digits", "--set", "learning_rate=fast"], ["learning_rate is 'fast', but must be a number"]),
         (["digits", "--set", "learning_rate=5"], ["learning_rate is 5.0, but must be from 0.0003 to 0.03"]),
-        (["digits", "--set", "batch_size=0"], ["batch_size is 0, but must be a whole number, 2 or more"]),
+        (["digits", "--set", "batch_size=0"], ["batch_size is 0, but must be a whole number from 2 to 1000000000"]),
         (["digits", "--set", "network=resnet"], ["network is 'resnet'", "resnet18"]),
         (["digits", "--set", "learning_rate"], ["--set takes NAME=VALUE, but got 'learning_rate'"]),
         (["digits", "--trials", "0"], ["trials is 0"]),

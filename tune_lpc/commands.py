@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from tune_lpc.spec.errors import UserError
+from tune_lpc.spec.errors import UserError, shown
 
 USER_ERROR = 2
 
@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with status 2."""
-        self.exit(USER_ERROR, f"error: {message} (see {self.prog} --help)\n")
+        self.exit(USER_ERROR, f"error: {_one_line(message)} (see {self.prog} --help)\n")
 
 
 def numbers(options: argparse.Namespace, kinds: Mapping[str, type[int | float]]) -> tuple[dict[str, Any], list[str]]:
@@ -31,7 +31,7 @@ def numbers(options: argparse.Namespace, kinds: Mapping[str, type[int | float]])
             values[name] = None if text is None else kind(text)
         except ValueError:
             flag = "--" + name.replace("_", "-")
-            problems.append(f"{flag} is {text!r}, but must be a {'whole ' if kind is int else ''}number")
+            problems.append(f"{flag} is {shown(text)}, but must be a {'whole ' if kind is int else ''}number")
     return values, problems
 
 
@@ -42,8 +42,13 @@ def exit_status(command: Callable[[], int]) -> int:
         return command()
     except UserError as error:
         for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
+            print(f"error: {_one_line(problem)}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt as interruption:
         print("interrupted", file=sys.stderr)
         return 128 + getattr(interruption, "signal_number", signal.SIGINT)
+
+
+def _one_line(problem: str) -> str:
+    # A file's name may hold line breaks. Its other spaces stay, or the name would be told wrongly.
+    return " ".join(problem.splitlines())

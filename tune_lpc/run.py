@@ -6,6 +6,7 @@ import argparse
 import math
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -14,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_lpc.commands import Parser, exit_status, numbers
-from tune_lpc.results import Tables, summarise
+from tune_lpc.results import Tables, folder_problems, summarise
 from tune_lpc.spec import Space, UserError, load_space, shipped_names
 from tune_lpc.spec.dimensions import describe_values
+from tune_lpc.spec.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.spec.resources import ResourcesAsked, cpus_here
 
 
@@ -35,6 +37,8 @@ def _parser() -> Parser:
         "space", nargs="?", metavar="SPACE", help="a shipped search space (see --list), or a file my_space.py"
     )
     parser.add_argument("--list", action="store_true", help="list the shipped search spaces and exit")
+    parser.add_argument("--list-methods", action="store_true", help="explain the methods and exit")
+    parser.add_argument("--list-measures", action="store_true", help="explain the measures and exit")
     parser.add_argument(
         "--dry-run", action="store_true", help="show the space, rungs, resources and cost; start nothing"
     )
@@ -47,7 +51,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--gpus-per-trial", metavar="G", help="GPUs of a trial, 0.5 for two on one (default 1 if there are any)"
     )
-    parser.add_argument("--seed", metavar="S", default="0", help="seed of the sampler and of every trial (default 0)")
+    parser.add_argument("--seed", metavar="S", help="seed of the sampler and of every trial (default 0)")
     parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
@@ -56,60 +60,111 @@ def _parser() -> Parser:
         nargs="+",
         help="fix a parameter or change a setting",
     )
+    parser.add_argument(
+        "--method", metavar="NAME", nargs="+", default=[DEFAULT_METHOD], help="methods, each a search of its own"
+    )
+    parser.add_argument(
+        "--measure",
+        metavar="NAME",
+        nargs="+",
+        default=[],
+        help="measures to take of trials that train their full budget",
+    )
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster instead of starting one here")
     return parser
 
 
 def _command(options: argparse.Namespace, command: str) -> int:
     console = Console()
-    if options.list:
-        _print_list(console)
-        return 0
+    for option, show in (("list", _print_list), ("list_methods", _print_methods), ("list_measures", _print_measures)):
+        if getattr(options, option):
+            show(console)
+            return 0
     if options.space is None:
         raise UserError(f"give a search space, one of {', '.join(shipped_names())}, or a file (see --list)")
-    space, asked = _checked(options)
-    out = Path(options.out) if options.out else Path("results") / space.name
-    data_dir = Path(options.data_dir) if options.data_dir else None
+    spaces, asked = _checked(options)
+    folders = _folders(options, spaces)
+    data_dir = None if options.data_dir is None else Path(options.data_dir)
     # torch and Ray take seconds to import: only now, when the options are known to be right.
     if options.dry_run:
-        _dry_run(console, space, asked, data_dir, out, options.address)
+        for space, folder in zip(spaces, folders, strict=True):
+            _dry_run(console, space, asked, data_dir, folder, options.address)
         return 0
-    from tune_lpc.search import Request, run_search
+    from tune_lpc.search import Request, run_searches
 
-    outcome = run_search(Request(space, out, data_dir, asked, options.address, command), console)
-    _print_summary(console, outcome.tables, space, out)
-    if outcome.message:
-        print(outcome.message, file=sys.stderr)
-    return outcome.exit_status
+    requests = [
+        Request(space, folder, data_dir, asked, options.address, tuple(options.measure), command)
+        for space, folder in zip(spaces, folders, strict=True)
+    ]
+    status = 0
+    for request, outcome in run_searches(requests, console):
+        _print_summary(console, outcome.tables, request.space, request.out)
+        if outcome.message:
+            print(outcome.message, file=sys.stderr)
+        status = status or outcome.exit_status
+    return status
 
 
-def _checked(options: argparse.Namespace) -> tuple[Space, ResourcesAsked]:
-    """The space with the options' changes, and the resources asked for; every problem of the options together."""
+def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked]:
+    """A space a method with the options' changes, and the resources asked for; all problems of the options together."""
     kinds: dict[str, type[int | float]] = {"trials": int, "epochs": int, "seed": int}
     kinds |= {"concurrent": int, "cpus_per_trial": int, "gpus_per_trial": float}
     values, problems = numbers(options, kinds)
     asked = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
     problems += asked.problems()
-    if options.data_dir is not None and not Path(options.data_dir).is_dir():
+    for option, text in (("--data-dir", options.data_dir), ("--out", options.out)):
+        if text is not None and not text.strip():
+            problems.append(f"{option} is empty, but must name a folder")
+    if options.data_dir and not Path(options.data_dir).is_dir():
         problems.append(f"--data-dir {options.data_dir} is not a folder; check the path")
+    spaces = []
     try:
         space = load_space(options.space)
         changes = space.parse_changes(text for texts in options.set for text in texts)
-        changes |= {name: values[name] for name in ("trials", "epochs", "seed") if values[name] is not None}
-        space = space.with_values(changes)
+        for name in ("trials", "epochs", "seed"):
+            if values[name] is not None and name in changes:
+                problems.append(f"{name} is given by --{name} and by --set; give it once")
+            if values[name] is not None:
+                changes[name] = values[name]
     except UserError as error:
         raise UserError(problems + error.problems) from error
+    for method in dict.fromkeys(options.method):
+        try:
+            spaces.append(space.for_method(method).with_values(changes))
+        except UserError as error:
+            problems += error.problems
+    if len(spaces) == len(set(options.method)) and (options.out is None or options.out.strip()):
+        problems += [problem for folder in _folders(options, spaces) for problem in folder_problems(folder)]
     if problems:
-        raise UserError(problems)
-    return space, asked
+        raise UserError(dict.fromkeys(problems))
+    return spaces, asked
+
+
+def _folders(options: argparse.Namespace, spaces: list[Space]) -> list[Path]:
+    """Where the results of each search go: one in the folder itself, several each in one of its method's name."""
+    out = Path("results") / spaces[0].name if options.out is None else Path(options.out)
+    return [out] if len(spaces) == 1 else [out / str(space.fixed("method")) for space in spaces]
+
+
+def _print_methods(console: Console) -> None:
+    _print_lines(console, [f"{method.name:<22} {method.text}" for method in METHODS.values()])
+
+
+def _print_measures(console: Console) -> None:
+    from tune_lpc.training.metrics import MEASURES
+
+    _print_lines(console, [f"{name:<36} {measure.text} ({measure.source})" for name, measure in MEASURES.items()])
 
 
 def _print_list(console: Console) -> None:
-    table = Table("space", "what it searches", "trials", "epochs", box=None, pad_edge=False)
     for name in shipped_names():
         space = load_space(name)
-        table.add_row(name, space.about, str(space.trials), str(space.epochs))
-    console.print(table)
+        _print_lines(console, [f"{name:<13} {space.about} ({space.trials} trials of up to {space.epochs} epochs)"])
+
+
+def _print_lines(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _dry_run(
@@ -147,8 +202,7 @@ def _dry_run(
         cost += f"; {each:,} training images an epoch, so about {expected * each:,} in all"
     lines.append(cost)
     lines.append(f"results: {out}")
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    _print_lines(console, lines)
 
 
 def _ramp_notes(space: Space) -> list[str]:
@@ -187,8 +241,7 @@ def _print_summary(console: Console, tables: Tables, space: Space, out: Path) ->
     ]
     if summary.best:
         lines.append(f"train the best config again: python -m tune_lpc.train {shlex.quote(str(out))} --rank 1")
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    _print_lines(console, lines)
 
 
 if __name__ == "__main__":

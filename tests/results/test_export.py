@@ -5,7 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
+import polars
 import pyarrow.parquet as pq
 import pytest
 
@@ -187,8 +189,6 @@ def test_a_run_without_trials_gives_readable_files_with_all_columns(tmp_path: Pa
 
 @pytest.mark.parametrize("trials", [0, 4])
 def test_polars_and_duckdb_read_every_file_with_its_types(search: Search, trials: int) -> None:
-    polars = pytest.importorskip("polars")
-    duckdb = pytest.importorskip("duckdb")
     if trials:
         small_search(search)
     tables = export(search.directory)

@@ -49,6 +49,17 @@ def run_twenty(seed: int) -> list[dict[str, Any] | None]:
     return configs
 
 
+def test_an_epoch_done_again_after_a_failure_is_told_once(recwarn: pytest.WarningsRecorder) -> None:
+    search = SpaceSearch(SPACE, concurrent=1)
+    search.suggest("a")
+    for epoch, score in ((1, 0.3), (2, 0.4), (2, 0.5), (3, 0.6)):
+        search.on_trial_result("a", result(epoch, score))
+    search.on_trial_complete("a", result(3, 0.6))
+    assert search._ot_study is not None
+    assert search._ot_study.trials[0].intermediate_values == {1: 0.3, 2: 0.4, 3: 0.6}
+    assert not recwarn.list
+
+
 def test_the_seed_alone_decides_what_is_drawn() -> None:
     assert run_twenty(1) == run_twenty(1)
     assert run_twenty(1) != run_twenty(2)

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from tune_lpc.spec import UserError
-from tune_lpc.spec.errors import Interrupted, nearest
+from tune_lpc.spec.errors import Interrupted, nearest, shown, shown_limit
 
 
 def test_one_problem_is_a_list_of_one() -> None:
@@ -40,3 +40,42 @@ def test_a_hint_names_the_nearest(typed: str) -> None:
 
 def test_there_is_no_hint_when_nothing_is_near() -> None:
     assert nearest("imagenet", ["digits", "svhn250"]) == ""
+
+
+@pytest.mark.parametrize("name", [3, None, ("digits",)])
+def test_a_name_that_is_no_text_may_be_asked_for(name: object) -> None:
+    assert nearest(name, ["cifar10"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, "none"),
+        (True, "True"),
+        (3, "3"),
+        (10**23, "1" + "0" * 23),
+        (10**400, "about 10^400"),
+        (2.0, "2.0"),
+        ("a\nb", "'a\\nb'"),
+    ],
+)
+def test_a_value_is_shown_as_python_spells_it_unless_that_is_too_long(value: object, told: str) -> None:
+    assert shown(value) == told
+
+
+def test_numbers_that_python_refuses_to_spell_out_are_shown() -> None:
+    assert shown(-(10**5000)) == "about -10^5000"
+    assert shown([10**5000]) == "a list that can't be shown"
+
+
+def test_a_long_text_is_shortened() -> None:
+    assert shown("1" * 5000).startswith("'1111") and shown("1" * 5000).endswith("1...")
+    assert len(shown("1" * 5000)) < 250
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [(2**31 - 1, "2147483647"), (0.0, "0"), (1e-4, "0.0001"), (1e7, "1e+07"), (0.123456789, "0.123456789")],
+)
+def test_a_limit_is_shown_exactly(limit: float, told: str) -> None:
+    assert shown_limit(limit) == told

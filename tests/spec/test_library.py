@@ -89,3 +89,67 @@ def test_every_problem_of_a_file_is_told_at_once(space_file: Path) -> None:
 def test_a_dimension_of_a_strange_type_is_named(space_file: Path) -> None:
     (problem,) = _problems(space_file, GOOD.replace('Choice(["adamw", "sgd"])', '["adamw", "sgd"]'))
     assert "optimizer must be a Float, Int or Choice" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("raise SystemExit", "SystemExit: no message"),
+        ("raise GeneratorExit('gone')", "GeneratorExit: gone"),
+        ("raise BaseException", "BaseException: no message"),
+        ("raise ValueError('one\\ntwo')", "ValueError: one"),
+    ],
+)
+def test_whatever_ends_a_file_is_named_in_a_line(space_file: Path, text: str, told: str) -> None:
+    assert _problems(space_file, text) == [f"space file {space_file} can't be run: {told}"]
+
+
+def test_an_interruption_while_a_file_runs_goes_on(space_file: Path) -> None:
+    space_file.write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        load_space(str(space_file))
+
+
+def test_what_a_file_prints_or_warns_of_is_dropped(
+    space_file: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    noise = r"""
+import logging, sys, warnings
+print("printed")
+print("printed", file=sys.stderr)
+warnings.warn("warned")
+logging.warning("logged")
+PATTERN = "\d"
+"""
+    space_file.write_text(noise + GOOD)
+    assert load_space(str(space_file)).name == "mine"
+    print("after")
+    assert capfd.readouterr() == ("after\n", "")
+    assert not recwarn.list
+
+
+def test_a_file_whose_name_is_too_long_is_told() -> None:
+    with pytest.raises(UserError, match="can't be opened"):
+        load_space("x" * 300 + ".py")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            '{"learning_rate": Float(1e-4, 1e-2, log=True), "optimizer": Choice(["adamw", "sgd"])}',
+            "[1]",
+            "dimensions is",
+        ),
+        ('{"dataset": "digits", "epochs": 5}', "None", "settings is none, but must be a dict"),
+        ('"mine"', '"../../etc"', "name is '../../etc', but must be a plain word"),
+        ('"a space of my own"', "None", "about is none, but must be a text"),
+        ('"epochs": 5', "3: 5", "3 is not a setting"),
+        ('["adamw", "sgd"]', '["sgd", "sgd"]', "optimizer has the option 'sgd' more than once"),
+    ],
+)
+def test_a_wrong_part_of_a_space_is_a_line(space_file: Path, old: str, new: str, told: str) -> None:
+    assert old in GOOD
+    (problem,) = _problems(space_file, GOOD.replace(old, new))
+    assert told in problem

@@ -42,6 +42,10 @@ def test_more_at_once_than_fit_may_be_asked_for() -> None:
         (ResourcesAsked(gpus_per_trial=1.5), "--gpus-per-trial is 1.5"),
         (ResourcesAsked(gpus_per_trial=math.nan), "--gpus-per-trial is nan"),
         (ResourcesAsked(gpus_per_trial=math.inf), "--gpus-per-trial is inf"),
+        (ResourcesAsked(gpus_per_trial=1e300), "--gpus-per-trial is 1e+300"),
+        (ResourcesAsked(concurrent=10**6 + 1), "--concurrent is 1000001"),
+        (ResourcesAsked(concurrent=10**400), "--concurrent is about 10^400"),
+        (ResourcesAsked(cpus_per_trial=2**63), "--cpus-per-trial is 9223372036854775808"),
     ],
 )
 def test_what_no_machine_can_give_is_a_problem(asked: ResourcesAsked, option: str) -> None:

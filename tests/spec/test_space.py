@@ -105,10 +105,10 @@ def test_a_right_space_has_no_problems() -> None:
         ("activation", Choice("silu"), "activation has no options"),
         ("activation", Choice(3), "activation has no options"),  # type: ignore[arg-type]
         ("activation", Choice(["silu", "tanh"]), "activation is 'tanh', but must be one of silu, relu, leaky_relu"),
-        ("activation", Float(0, 1), "activation is a str setting and can't be searched as Float"),
-        ("batch_size", Float(32, 64), "batch_size is a int setting and can't be searched as Float"),
-        ("weight_decay", Int(0, 1), "weight_decay is a float setting and can't be searched as Int"),
-        ("batch_size", Int(32.0, 64), "batch_size runs from 32.0 to 64, but Int takes numbers"),  # type: ignore[arg-type]
+        ("activation", Float(0, 1), "activation takes names and can't be searched as Float; use Choice"),
+        ("batch_size", Float(32, 64), "batch_size takes whole numbers and can't be searched as Float; use Int"),
+        ("weight_decay", Int(0, 1), "weight_decay takes numbers and can't be searched as Int; use Float or Choice"),
+        ("batch_size", Int(32.0, 64), "batch_size runs from 32.0 to 64, but Int takes whole numbers"),  # type: ignore[arg-type]
         ("weight_decay", Float("a", 1), "weight_decay runs from 'a' to 1"),  # type: ignore[arg-type]
         ("weight_decay", Float(1e-2, 1e-2), "weight_decay has an empty range: low is 0.01, but must be below high"),
         ("weight_decay", Float(0, 1e-2, log=True), "weight_decay is logarithmic, so low is 0, but must be above 0"),
@@ -118,6 +118,17 @@ def test_a_right_space_has_no_problems() -> None:
         ("weight_decay", Float(0, 1, when={"head": ("none",)}), "never holds: head is never one of ('none',)"),
         ("weight_decay", Float(0, 1, when={"head": "linear"}), "on head with 'linear', but it takes a list"),
         ("weight_decay", Float(0, 1, when=[]), "weight_decay has when=[], but when takes names"),  # type: ignore[arg-type]
+        ("weight_decay", Float(0, 1, log="no"), "weight_decay has log='no', but log must be"),  # type: ignore[arg-type]
+        ("weight_decay", Float(0, 10**400), "weight_decay is about 10^400, but must be a number, 0 or more"),
+        ("batch_size", Int(2, 10**400), "batch_size is about 10^400, but must be a whole number from 2 to 1000000000"),
+        ("batch_size", Choice([32, 64, 32]), "batch_size has the option 32 more than once; keep one"),
+        ("weight_decay", Choice([1, 1.0]), "weight_decay has the option 1.0 more than once; keep one"),
+        ("optimizer", Choice(["sgd", "sgd", "sgd"]), "optimizer has the option 'sgd' more than once; keep one"),
+        ("optimizer", ["sgd"], "optimizer must be a Float, Int or Choice, but is ['sgd']"),  # type: ignore[arg-type]
+        (3, Float(0, 1), "3 is not a setting"),  # type: ignore[arg-type]
+        (None, Float(0, 1), "none is not a setting"),  # type: ignore[arg-type]
+        ("weight_decay", Float(0, 1, when={3: ("x",)}), "condition on 3, which does not"),  # type: ignore[dict-item]
+        ("weight_decay", Float(0, 1, when={None: ("x",)}), "on none, which does not"),  # type: ignore[dict-item]
         ("beta", Float(0.1, 1), "beta has no effect when topological_weight_schedule is 'off'; give it when="),
     ],
 )
@@ -140,9 +151,29 @@ def test_a_name_is_a_setting_or_a_dimension_but_not_both() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"trials": 0}, "trials is 0, but must be a whole number, 1 or more"),
-        ({"trials": True}, "trials is True, but must be a whole number, 1 or more"),
-        ({"reduction_factor": 1}, "reduction_factor is 1, but must be 2 or more"),
+        ({"trials": 0}, "trials is 0, but must be a whole number from 1 to 1000000"),
+        ({"trials": True}, "trials is True, but must be a whole number from 1 to 1000000"),
+        ({"reduction_factor": 1}, "reduction_factor is 1, but must be a whole number from 2 to 1000000"),
+        ({"trials": 10**400}, "trials is about 10^400, but must be a whole number from 1 to 1000000"),
+        ({"reduction_factor": 2**63}, "reduction_factor is 9223372036854775808, but must be a whole number from 2 to"),
+        ({"first_rung": 10**400}, "first_rung is about 10^400, but must be a whole number from 1 to 1000000"),
+        ({"name": 3}, "name is 3, but must be a plain word of letters, digits, _ and -"),
+        ({"name": None}, "name is none, but must be a plain word"),
+        ({"name": ""}, "name is '', but must be a plain word"),
+        ({"name": "../../etc"}, "name is '../../etc', but must be a plain word"),
+        ({"name": "a/b"}, "name is 'a/b', but must be a plain word"),
+        ({"name": "\n"}, "name is '\\n', but must be a plain word"),
+        ({"name": "two\n"}, "name is 'two\\n', but must be a plain word"),
+        ({"about": None}, "about is none, but must be a text"),
+        ({"dimensions": None}, "dimensions is none, but must be a dict"),
+        ({"dimensions": [Float(0, 1)]}, "dimensions is [Float("),
+        ({"dimensions": "learning_rate"}, "dimensions is 'learning_rate', but must be a dict"),
+        ({"dimensions": {"learning_rate"}}, "dimensions is {'learning_rate'}, but must be a dict"),
+        ({"settings": None}, "settings is none, but must be a dict"),
+        ({"settings": ["epochs"]}, "settings is ['epochs'], but must be a dict"),
+        ({"settings": {3: 4}}, "3 is not a setting"),
+        ({"settings": {None: 4}}, "none is not a setting"),
+        ({"first": None}, "first is none, but must be a list of configs"),
         ({"reduction_factor": "3"}, "reduction_factor is '3', but must be a whole number"),
         ({"first_rung": 2.5}, "first_rung is 2.5, but must be a whole number"),
         ({"first_rung": 21}, "first_rung is 21, but must be from 1 to epochs (20)"),
@@ -150,6 +181,17 @@ def test_a_name_is_a_setting_or_a_dimension_but_not_both() -> None:
 )
 def test_a_broken_rule_of_the_search_is_named(changes: dict[str, Any], told: str) -> None:
     assert _problem(dataclasses.replace(SPACE, **changes)).startswith(told)
+
+
+@pytest.mark.parametrize("name", ["digits", "my-space_2", "größe"])
+def test_a_plain_word_names_a_space(name: str) -> None:
+    assert dataclasses.replace(SPACE, name=name).problems() == []
+
+
+def test_a_wrong_name_is_quoted_where_it_introduces_a_problem() -> None:
+    with pytest.raises(UserError) as caught:
+        dataclasses.replace(SPACE, name="\n").checked()
+    assert caught.value.problems[0].startswith("space '\\n': name is '\\n'")
 
 
 def test_settings_that_contradict_each_other_in_some_trial_are_found() -> None:
@@ -219,17 +261,20 @@ def test_trials_and_rungs_can_be_changed() -> None:
     ("name", "value", "told"),
     [
         ("learning_rate", 1.0, "learning_rate is 1.0, but must be from 0.0001 to 0.01 in space small"),
-        ("gamma_ramp", "exponential", "gamma_ramp is exponential, but must be one of off, linear, cosine"),
-        ("penultimate_width", None, "penultimate_width is None, but must be from 16 to 64"),
+        ("gamma_ramp", "exponential", "gamma_ramp is 'exponential', but must be one of off, linear, cosine"),
+        ("penultimate_width", None, "penultimate_width is none, but must be from 16 to 64"),
         ("penultimate_width", 20.5, "penultimate_width is 20.5, but must be a whole number"),
-        ("momentum", 2.0, "momentum is 2, but must be a number from 0 to 1"),
+        ("momentum", 2.0, "momentum is 2.0, but must be a number from 0 to 1"),
+        ("batch_size", 10**400, "batch_size is about 10^400, but must be a whole number from 2 to 1000000000"),
+        ("batch_size", 12345678, "batch_size is 12345678, but must be from 32 to 64 in space small"),
+        ("trials", 10**6 + 1, "trials is 1000001, but must be a whole number from 1 to 1000000"),
         ("momentum", "high", "momentum is 'high', but must be a number from 0 to 1"),
         ("momentum", None, "space small: momentum is none, but must be a number from 0 to 1 when optimizer is 'sgd'"),
         ("momentun", 0.5, "'momentun' is not a setting of space small; did you mean 'momentum'?"),
         ("trial", 5, "'trial' is not a setting of space small; did you mean 'trials'?"),
-        ("trials", 0, "trials is 0, but must be a whole number, 1 or more"),
-        ("trials", -1, "trials is -1, but must be a whole number, 1 or more"),
-        ("trials", None, "trials is None, but must be a whole number, 1 or more"),
+        ("trials", 0, "trials is 0, but must be a whole number from 1 to 1000000"),
+        ("trials", -1, "trials is -1, but must be a whole number from 1 to 1000000"),
+        ("trials", None, "trials is none, but must be a whole number from 1 to 1000000"),
         ("first_rung", 30, "space small: first_rung is 30, but must be from 1 to epochs (20)"),
         ("batching", "grouped_", "batching is 'grouped_', but must be one of auto, shuffled, grouped; did you mean"),
     ],
@@ -293,7 +338,7 @@ def test_configs_to_begin_with_that_fit_are_no_problem() -> None:
         ({**PLAIN, "gamma_ramp": "cosin"}, "gamma_ramp is 'cosin', but must be one of off, linear, cosine"),
         ({**PLAIN, "gamma_end": 10.0}, "gamma_end has no place in it"),
         ({**PLAIN, "momentum": 0.5}, "momentum has no place in it"),
-        ({n: v for n, v in PLAIN.items() if n != "batch_size"}, "batch_size is None, but must be from 32 to 64"),
+        ({n: v for n, v in PLAIN.items() if n != "batch_size"}, "batch_size is none, but must be from 32 to 64"),
         ({**RAMPED, "gamma_ramp_length": True}, "gamma_ramp_length is True, but must be from 0.2 to 0.8"),
     ],
 )
@@ -362,6 +407,7 @@ def test_an_epoch_of_anchors_draws_a_group_for_each_image() -> None:
 
 
 def test_a_dimension_in_words() -> None:
+    assert _space({"batch_size": Int(2, 12345678)}).describe("batch_size") == "2 to 12345678"
     assert SPACE.describe("learning_rate") == "0.0001 to 0.01, logarithmic"
     assert SPACE.describe("gamma_ramp") == "one of off, linear, cosine"
     assert SPACE.describe("gamma_ramp_length") == "0.2 to 0.8; unless gamma_ramp is off"

@@ -158,7 +158,7 @@ def test_the_optimiser_trains_with_the_learning_rate_of_the_record() -> None:
 
 def test_the_parts_of_the_loss_add_up() -> None:
     for record in _training(epochs=5, **BOTH).epochs():
-        parts = (record.train_cross_entropy, record.train_penalty, record.train_topological)
+        parts = (record.train_classification, record.train_penalty, record.train_topological)
         assert all(part is not None for part in parts)
         assert record.train_loss == pytest.approx(sum(part for part in parts if part is not None), rel=1e-5)
         assert record.train_penalty is not None
@@ -171,7 +171,7 @@ def test_a_regulariser_that_is_off_has_no_part() -> None:
     record = next(_training().epochs())
     assert (record.train_penalty, record.train_topological) == (0.0, 0.0)
     assert (record.gamma, record.topological_weight, record.beta) == (0.0, 0.0, None)
-    assert record.train_loss == record.train_cross_entropy
+    assert record.train_loss == record.train_classification
 
 
 @pytest.mark.parametrize("only", ["gamma", "topological"])
@@ -204,7 +204,7 @@ def test_what_is_measured_after_an_epoch_is_that_of_the_network_on_the_validatio
     scaled = images[:120].double() / 255
     normalised = ((images[120:].double() / 255 - scaled.mean()) / scaled.std(correction=0)).float().permute(0, 3, 1, 2)
     with torch.inference_mode():
-        logits, z = training.network.eval()(normalised)
+        logits, z, _ = training.network.eval()(normalised)
     loss = torch.nn.functional.cross_entropy(logits, labels[120:])
     assert record.validation_loss == pytest.approx(float(loss), rel=1e-4)
     assert record.validation_accuracy == pytest.approx(float((logits.argmax(1) == labels[120:]).float().mean()))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.training.data.samples import write_folders
 from tune_lpc.spec import TrialSpec, UserError
@@ -85,3 +86,72 @@ def test_images_large_enough_are_fine(network: str) -> None:
 def test_images_of_three_channels_train(tmp_path: Path) -> None:
     training = start_training(TrialSpec.build({"dataset": "mine", "epochs": 1}), _prepared(tmp_path, 8, 8))
     assert next(training.epochs()).validation_accuracy is not None
+
+
+# Image folders that stay on disk
+
+
+def _colours(root: Path) -> Path:
+    """90 images of different sizes, of three classes that differ in colour."""
+    generator = np.random.default_rng(0)
+    for i in range(90):
+        pixels = generator.integers(0, 120, (int(generator.integers(20, 40)), int(generator.integers(20, 40)), 3))
+        pixels[:, :, i % 3] += 130
+        file = root / "mine/train" / f"class{i % 3}" / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(file)
+    return root
+
+
+def _from_disk(**settings: Value) -> TrialSpec:
+    return TrialSpec.build(
+        {
+            "dataset": "mine",
+            "data_from": "disk",
+            "data_workers": 0,
+            "image_size": 16,
+            "network": "small_cnn",
+            "augmentation": "resized_crop",
+            "validation_share": 0.2,
+            "batch_size": 16,
+            "epochs": 3,
+            **settings,
+        }
+    )
+
+
+def test_a_network_learns_from_images_on_disk(tmp_path: Path) -> None:
+    prepared = prepare(_from_disk(), _colours(tmp_path))
+    check_image_size("small_cnn", prepared)
+    assert prepared.describe().endswith("3 classes, 16 x 16 x 3; 72 to train, 18 to validate")
+    assert "read from disk" in prepared.describe()
+    assert not list((tmp_path / "cache").rglob("images.npy"))
+    *_, last = start_training(_from_disk(epochs=8), prepared).epochs()
+    assert last.validation_accuracy is not None and last.validation_accuracy > 0.9
+
+
+def test_disk_and_memory_are_split_alike(tmp_path: Path) -> None:
+    root = _colours(tmp_path)
+    disk, memory = prepare(_from_disk(), root), prepare(_from_disk(data_from="memory"), root)
+    assert disk.split.hash == memory.split.hash
+    assert torch.equal(disk.labels, memory.labels)
+
+
+def test_a_restored_training_goes_on_as_if_never_interrupted(tmp_path: Path) -> None:
+    spec = _from_disk(dropout=0.2)
+    prepared = prepare(spec, _colours(tmp_path))
+    whole = start_training(spec, prepared)
+    records = list(whole.epochs())
+    first = start_training(spec, prepared)
+    next(first.epochs())
+    first.save(tmp_path / "state.pt")
+    resumed = start_training(_from_disk(dropout=0.2, data_workers=1), prepared)
+    resumed.restore(tmp_path / "state.pt")
+    for wanted, got in zip(records[1:], resumed.epochs(), strict=True):
+        assert (got.train_loss, got.validation_loss) == (wanted.train_loss, wanted.validation_loss)
+
+
+def test_images_on_disk_need_folders_and_a_size() -> None:
+    with pytest.raises(UserError) as caught:
+        prepare(_from_disk(dataset="digits", image_size=None))
+    assert len(caught.value.problems) == 2

@@ -13,6 +13,10 @@ from tune_lpc.results.tables import ranked
 _TYPES = {"int64": "integer", "double": "number", "bool": "true or false", "string": "text"}
 _RECORD = "each column of `epochs.parquet` from `train_loss` on, at the {} epoch"
 _CONFIG = "each setting of the trial, see below"
+_MEASURES = [
+    ("`measure.<name>`", "each measure that `--measure` asked for, on the validation images, at the end of the budget"),
+    ("`measure.<name>.reason`", "why that measure is null; null where it is not"),
+]
 
 
 def columns_markdown() -> str:
@@ -30,7 +34,7 @@ def columns_markdown() -> str:
     return "\n\n".join(
         [
             "`trials.parquet`: a row a trial, in order of number.",
-            _table(own, [*record, config]),
+            _table(own, [*record, *_MEASURES, config]),
             "`epochs.parquet`: a row an epoch of a trial, in order of number, then epoch.",
             _table(epochs, []),
             "`best.parquet`: a row a ranked config.",

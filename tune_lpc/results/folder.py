@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 from pathlib import Path
 
@@ -16,17 +18,24 @@ def holds_run(directory: Path) -> bool:
 
 def folder_problems(directory: Path) -> list[str]:
     """Why a run can't be written to `directory`, empty when it can; found by trying, and leaving nothing behind."""
-    if holds_run(directory):
-        return [f"{directory} already holds a run; choose another folder with --out, or remove it"]
-    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+    if "\0" in str(directory):
+        return [f"the output folder {str(directory)!r} can't be written (a NUL in its name); choose another with --out"]
+    # Without "..": a folder that only the way leads through would be made, too, and left behind.
+    folder = Path(os.path.realpath(directory))
+    missing: list[Path] = []
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
+        if holds_run(folder):
+            return [f"{directory} already holds a run; choose another folder with --out, or remove it"]
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        return [f"the output folder {directory} can't be written ({error.strerror}); choose another with --out"]
+        reason = error.strerror or str(error)
+        return [f"the output folder {directory} can't be written ({reason}); choose another with --out"]
     finally:
-        for folder in missing:
-            if folder.is_dir():
-                folder.rmdir()
+        for place in missing:
+            # Not made, not empty, or not ours to remove: then it stays as it is.
+            with contextlib.suppress(OSError):
+                place.rmdir()
     return []

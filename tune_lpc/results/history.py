@@ -18,6 +18,7 @@ class TrialHistory:
     """One trial as the journal tells it.
 
     records: an EpochRecord as a dict, by epoch; the later one where an epoch was done again.
+    measures: the measures taken at the end by name, None where one could not be computed; measure_reasons: why not.
     seconds: time of all epochs, those done again included.
     reason: why it ended; None without an end entry.
     """
@@ -26,6 +27,8 @@ class TrialHistory:
     number: int
     config: Mapping[str, Any]
     records: dict[int, dict[str, Any]] = field(default_factory=dict)
+    measures: dict[str, float | None] = field(default_factory=dict)
+    measure_reasons: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     status: str = "interrupted"
     reason: str | None = None
@@ -71,13 +74,15 @@ def history_of(entries: Iterable[Mapping[str, Any]]) -> History:
             run = entry["run"]
         elif kind == "trial_started":
             _start(trials, entry)
-        elif kind in ("epoch", "trial_ended"):
+        elif kind in ("epoch", "measures", "trial_ended"):
             trial = trials.get(entry["trial_id"])
             if trial is None:
                 orphans[entry["trial_id"]] += 1
             elif kind == "epoch":
                 trial.records[entry["record"]["epoch"]] = entry["record"]
                 trial.seconds += entry["record"].get("seconds") or 0.0
+            elif kind == "measures":
+                trial.measures, trial.measure_reasons = entry["values"], entry["reasons"]
             else:
                 trial.status, trial.reason = entry["status"], entry["reason"]
     left_out = [

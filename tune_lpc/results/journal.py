@@ -31,12 +31,14 @@ class Journal:
     """The journal, open for appending by the one process that drives the search.
 
     Each entry goes to the operating system at once, so a killed process loses at most the entry it was writing.
-    Creates the file when there is none; raises OSError when that fails.
+    Creates the file when there is none; raises OSError when that fails. With `new`, raises FileExistsError when there
+    is one: of two searches that start in the same folder at once, one gets it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, new: bool = False) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | (os.O_EXCL if new else 0)
+        self._descriptor = os.open(path, flags, 0o644)
         size = os.fstat(self._descriptor).st_size
         self._line_is_open = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
 

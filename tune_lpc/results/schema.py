@@ -35,6 +35,7 @@ def trials_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
             _best_epoch(),
             *_record_columns("best.", "at the best epoch: "),
             *_record_columns("last.", "at the last epoch: "),
+            *_measure_columns(run),
             *_config_columns(),
         ],
         run,
@@ -105,6 +106,15 @@ def _record_columns(prefix: str, before: str) -> list[pa.Field]:
         for field in record_fields()
         if field.name != "epoch"
     ]
+
+
+def _measure_columns(run: Mapping[str, Any] | None) -> list[pa.Field]:
+    """What `--measure` asked for, as measure.<name>, and why one is null, as measure.<name>.reason."""
+    columns = []
+    for name, text in (run or {}).get("measures", {}).items():
+        columns.append(_column(f"measure.{name}", float, f"on the validation images: {text}"))
+        columns.append(_column(f"measure.{name}.reason", str, f"why measure.{name} is null"))
+    return columns
 
 
 def _config_columns() -> list[pa.Field]:

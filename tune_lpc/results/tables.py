@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,9 @@ Row = dict[str, Any]
 
 def trials_table(history: History) -> pa.Table:
     """A row a trial, in order of number."""
-    return pa.Table.from_pylist([_trial_row(trial) for trial in history.trials], schema=trials_schema(history.run))
+    measures = history.run.get("measures", {})
+    rows = [_trial_row(trial, measures) for trial in history.trials]
+    return pa.Table.from_pylist(rows, schema=trials_schema(history.run))
 
 
 def epochs_table(history: History) -> pa.Table:
@@ -65,7 +68,7 @@ def _place(trial: TrialHistory) -> tuple[bool, int, float, float, int]:
     return is_short, epochs_first, -trial.last[SCORE], math.inf if loss is None else loss, trial.number
 
 
-def _trial_row(trial: TrialHistory) -> Row:
+def _trial_row(trial: TrialHistory, measures: Iterable[str] = ()) -> Row:
     row: Row = {
         "trial_id": trial.trial_id,
         "number": trial.number,
@@ -75,6 +78,11 @@ def _trial_row(trial: TrialHistory) -> Row:
         "seconds": trial.seconds,
         "best_epoch": trial.best.get("epoch"),
     }
+    untaken = "the trial did not train its full budget" if trial.epochs < trial.config["epochs"] else "not taken"
+    for name in measures:
+        row[f"measure.{name}"] = trial.measures.get(name)
+        if row[f"measure.{name}"] is None:
+            row[f"measure.{name}.reason"] = trial.measure_reasons.get(name, untaken)
     for prefix, values in (("best", trial.best), ("last", trial.last), ("config", trial.config)):
         row.update({f"{prefix}.{name}": value for name, value in values.items()})
     return row

@@ -1,5 +1,5 @@
 """The search floor: the only place that imports Ray and Optuna."""
 
-from tune_lpc.search.tuner import Outcome, Request, run_search
+from tune_lpc.search.tuner import Outcome, Request, run_searches
 
-__all__ = ["Outcome", "Request", "run_search"]
+__all__ = ["Outcome", "Request", "run_searches"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from tune_lpc import __version__
 from tune_lpc.spec.resources import Resources, cpus_here
 from tune_lpc.spec.space import Space
 from tune_lpc.training.device import gpus_here
+from tune_lpc.training.metrics import MEASURES
 from tune_lpc.training.prepare import Prepared
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow", "scikit-learn")
 
 
 def describe_run(
-    space: Space, command: str, data_dir: Path | None, prepared: Prepared, resources: Resources
+    space: Space, command: str, data_dir: Path | None, prepared: Prepared, resources: Resources, measures: Sequence[str]
 ) -> dict[str, Any]:
     """The content of run.json: command, versions, git commit, space and its hash, seeds, data and split, hardware."""
     return {
@@ -33,6 +35,8 @@ def describe_run(
         "git": _git_state(),
         "space": space.as_dict(),
         "space_hash": space.hash(),
+        "method": space.fixed("method"),
+        "measures": {name: MEASURES[name].text for name in measures},
         "searched": list(space.dimensions),
         "rungs": space.fidelity.rungs(),
         "seeds": {"sampler": space.seed, "trials": space.seed, "split": space.fixed("split")},
@@ -46,7 +50,6 @@ def describe_run(
             "classes": list(prepared.source.class_names),
         },
         "split_hash": prepared.split.hash,
-        "test_data_opened": False,
         "resources": {
             "concurrent": resources.concurrent,
             "cpus_per_trial": resources.cpus_per_trial,

@@ -57,6 +57,8 @@ class Recorder(Callback):
         self._last_record[number] = record
         self._progress.epoch_done(number, record["epoch"], record["validation_accuracy"])
         self.write("epoch", trial_id=trial_id_of(number), record=record)
+        if measures := result.get("measures"):
+            self.write("measures", trial_id=trial_id_of(number), **measures)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has run its course or was stopped."""

@@ -26,6 +26,7 @@ class SpaceSearch(OptunaSearch):
 
     def __init__(self, space: Space, concurrent: int) -> None:
         self._numbers = 0
+        self._reported: dict[str, int] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -48,7 +49,11 @@ class SpaceSearch(OptunaSearch):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Note the score of an epoch."""
-        self._ot_trials[trial_id].report(result[SCORE], result["record/epoch"])
+        epoch = result["record/epoch"]
+        if epoch > self._reported.get(trial_id, 0):
+            # After a failure of its worker a trial comes to epochs again; Optuna takes each step once.
+            self._ot_trials[trial_id].report(result[SCORE], epoch)
+            self._reported[trial_id] = epoch
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how the trial ended."""
@@ -61,7 +66,7 @@ class SpaceSearch(OptunaSearch):
             study.tell(trial, state=TrialState.FAIL)
         elif result["record/epoch"] < self._tuned_space.epochs:
             # Ray does not pass on the result with which a scheduler stops a trial.
-            trial.report(result[SCORE], result["record/epoch"])
+            self.on_trial_result(trial_id, result)
             study.tell(trial, state=TrialState.PRUNED)
         else:
             study.tell(trial, result[SCORE])

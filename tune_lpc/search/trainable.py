@@ -15,6 +15,7 @@ from tune_lpc.spec.errors import UserError
 from tune_lpc.spec.record import SCORE, EpochRecord
 from tune_lpc.spec.space import Space
 from tune_lpc.training.device import best_device, use_threads
+from tune_lpc.training.metrics import compute_measures
 from tune_lpc.training.prepare import prepare, start_training
 
 STATE_FILE = "training.pt"
@@ -29,6 +30,7 @@ class Job:
     fingerprint: str
     group_size: int | None
     threads: int
+    measures: tuple[str, ...] = ()
 
 
 class TrialTrainable(tune.Trainable):
@@ -55,7 +57,12 @@ class TrialTrainable(tune.Trainable):
         """Train an epoch and report its record."""
         record = next(self._records)
         score = math.nan if record.validation_accuracy is None else record.validation_accuracy
-        return {SCORE: score, "record": record.as_dict(), "done": record.epoch == self._training.spec.epochs}
+        done = record.epoch == self._training.spec.epochs
+        result = {SCORE: score, "record": record.as_dict(), "done": done}
+        if done and self._job.measures and not record.diverged:
+            values, reasons = compute_measures(self._job.measures, self._training.evaluated())
+            result["measures"] = {"values": values, "reasons": reasons}
+        return result
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Turn to the next trial in the same process."""

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,6 @@ from tune_lpc.results import (
     Journal,
     Tables,
     export,
-    folder_problems,
     write_run,
 )
 from tune_lpc.search.interrupt import Interrupt
@@ -32,10 +31,11 @@ from tune_lpc.search.rungs import RungScheduler
 from tune_lpc.search.searcher import SpaceSearch
 from tune_lpc.search.trainable import Job, TrialTrainable
 from tune_lpc.spec.choosers import RandomChooser
-from tune_lpc.spec.errors import Interrupted, UserError
+from tune_lpc.spec.errors import Interrupted, UserError, nearest
 from tune_lpc.spec.resources import Resources, ResourcesAsked, cpus_here
 from tune_lpc.spec.space import Space
 from tune_lpc.training.device import gpus_here
+from tune_lpc.training.metrics import MEASURES
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
 MAX_FAILURES = 2
@@ -64,6 +64,7 @@ class Request:
     data_dir: Path | None = None
     resources: ResourcesAsked = field(default_factory=ResourcesAsked)
     address: str | None = None
+    measures: tuple[str, ...] = ()
     command: str = ""
 
 
@@ -79,29 +80,35 @@ class Outcome:
     message: str
 
 
-def run_search(request: Request, console: Console) -> Outcome:
-    """Run the search that is asked for, from checks to Parquet.
+def run_searches(requests: Sequence[Request], console: Console) -> Iterator[tuple[Request, Outcome]]:
+    """Run the searches that are asked for one after another, from checks to Parquet, yielding how each ended.
 
-    Raises UserError with every problem at once, before anything is written or started.
+    They share data, resources and Ray; an interrupted one is the last. Raises UserError with every problem of all of
+    them at once, before anything is written or started.
     """
-    space = request.space
-    resources, prepared = _check(request, space, with_local_resources=request.address is None)
+    resources, prepared = _check(requests)
     console.print(f"data: {prepared.describe()}", markup=False, highlight=False, soft_wrap=True)
-    with Interrupt() as interrupt, _ray(request.address, console):
+    with Interrupt() as interrupt, _ray(requests[0].address, console):
         interrupt.take_over()
         if resources is None:
             totals = ray.cluster_resources()
-            resources = _resources(request.resources, totals.get("CPU", 0.0), totals.get("GPU", 0.0))
+            resources = _resources(requests[0].resources, totals.get("CPU", 0.0), totals.get("GPU", 0.0))
         console.print(f"trials: {resources.describe()}", markup=False, highlight=False, soft_wrap=True)
-        return _run(request, resources, prepared, interrupt, console)
+        for request in requests:
+            yield request, _run(request, resources, prepared, interrupt, console)
+            if interrupt.requested is not None:
+                return
 
 
 def _run(request: Request, resources: Resources, prepared: Prepared, interrupt: Interrupt, console: Console) -> Outcome:
     space, out = request.space, request.out
-    run = describe_run(space, request.command, request.data_dir, prepared, resources)
-    out.mkdir(parents=True, exist_ok=True)
-    write_run(out, run)
-    journal = Journal(out / JOURNAL_FILE)
+    run = describe_run(space, request.command, request.data_dir, prepared, resources, request.measures)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        journal = Journal(out / JOURNAL_FILE, new=True)
+        write_run(out, run)
+    except FileExistsError as error:
+        raise UserError(f"another search has just begun in {out}; choose another folder with --out") from error
     journal.append("run_started", run=run)
     scheduler = RungScheduler(space.fidelity)
     with Progress(space, console) as progress:
@@ -149,7 +156,9 @@ def _tuner(
 ) -> tune.Tuner:
     space = request.space
     data_dir = request.data_dir.resolve() if request.data_dir else None
-    job = Job(space, data_dir, prepared.source.fingerprint, space.largest_group, resources.cpus_per_trial)
+    job = Job(
+        space, data_dir, prepared.source.fingerprint, space.largest_group, resources.cpus_per_trial, request.measures
+    )
     trainable = tune.with_resources(
         tune.with_parameters(TrialTrainable, job=job),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
@@ -182,23 +191,30 @@ def _tuner(
 # Checks
 
 
-def _check(request: Request, space: Space, *, with_local_resources: bool) -> tuple[Resources | None, Prepared]:
+def _check(requests: Sequence[Request]) -> tuple[Resources | None, Prepared]:
     """Everything that can be known to be wrong before Ray starts, all at once."""
-    problems = folder_problems(request.out)
+    one = requests[0]
+    problems: list[str] = []
     resources = None
-    if with_local_resources:
-        try:
-            resources = _resources(request.resources, cpus_here(), gpus_here())
-        except UserError as error:
-            problems += error.problems
+    if one.address is None:
+        resources, found = one.resources.plan(cpus_here(), gpus_here())
+        problems += found
+    problems += address_problems(one.address)
+    problems += [
+        f"there is no measure {name!r}{nearest(name, MEASURES)} (see --list-measures)"
+        for name in one.measures
+        if name not in MEASURES
+    ]
+    groups = [request.space.largest_group for request in requests if request.space.largest_group is not None]
     prepared = None
     try:
-        prepared = prepare(space.trial(space.draw(RandomChooser(0))), request.data_dir, space.largest_group)
-        for network in space.possible("network"):
-            check_image_size(str(network), prepared)
+        # What decides the data is the same in every trial of every search.
+        spec = one.space.trial(one.space.draw(RandomChooser(0)))
+        prepared = prepare(spec, one.data_dir, max(groups, default=None))
+        for network in sorted({str(network) for request in requests for network in request.space.possible("network")}):
+            check_image_size(network, prepared)
     except UserError as error:
         problems += error.problems
-    problems += address_problems(request.address)
     if problems or prepared is None:
         raise UserError(problems)
     return resources, prepared

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tune_lpc.spec.dimensions import Dimension, Float, Int
+from tune_lpc.spec.errors import shown, shown_limit
 from tune_lpc.spec.trial import Value
 
 
@@ -67,7 +68,7 @@ class Given:
         value = self._config.get(name)
         if value in choices:
             return value
-        self.problems.append(f"{name} is {value!r}, but must be one of {', '.join(map(str, choices))}")
+        self.problems.append(f"{name} is {shown(value)}, but must be one of {', '.join(map(str, choices))}")
         return choices[0]
 
     def _number(self, name: str, low: float, high: float, kinds: tuple[type, ...]) -> float:
@@ -75,7 +76,7 @@ class Given:
         if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:  # type: ignore[operator]
             assert isinstance(value, (int, float))
             return value
-        self.problems.append(f"{name} is {value!r}, but must be from {low:g} to {high:g}")
+        self.problems.append(f"{name} is {shown(value)}, but must be from {shown_limit(low)} to {shown_limit(high)}")
         return low
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import signal
 from collections.abc import Iterable
+
+LONGEST = 200
+"""Characters of a value that a message shows."""
 
 
 class UserError(Exception):
@@ -30,7 +34,26 @@ class Interrupted(KeyboardInterrupt):
         self.signal_number = signal_number
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean 'cifar10'?``, or '' when nothing known is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: Python's spelling, but 'none' for None, and shortened where it is very long."""
+    if value is None:
+        return "none"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"about {'-' if value < 0 else ''}10^{round(math.log10(abs(value)))}"
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to spell out whole numbers of more than 4,300 digits, inside a list, say
+        return f"a {type(value).__name__} that can't be shown"
+    return text if len(text) <= LONGEST else text[:LONGEST] + "..."
+
+
+def shown_limit(limit: float) -> str:
+    """A limit as messages show it: a whole number in full, any other in the shortest spelling that loses nothing."""
+    short = f"{limit:g}" if isinstance(limit, float) else ""
+    return short if short and float(short) == limit else shown(limit)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import pkgutil
 import runpy
+import warnings
 from pathlib import Path
 
 import search_spaces
-from tune_lpc.spec.dimensions import Choice, Float, Int
 from tune_lpc.spec.errors import UserError, nearest
 from tune_lpc.spec.space import Space
 
@@ -34,17 +36,23 @@ def load_space(name_or_file: str) -> Space:
         )
     if not isinstance(space, Space):
         raise UserError(f"{name_or_file} sets no SPACE; write SPACE = Space(...)")
-    strange = [n for n, d in space.dimensions.items() if not isinstance(d, (Float, Int, Choice))]
-    if strange:
-        raise UserError([f"space {space.name}: {name} must be a Float, Int or Choice" for name in strange])
     return space.checked()
 
 
 def _run_file(path: Path) -> object:
-    if not path.is_file():
-        raise UserError(f"there is no space file {path}; check the path, or give the name of a shipped space")
+    """What the file sets SPACE to; whatever it prints or warns of is dropped. Raises UserError when it can't be run."""
     try:
-        return runpy.run_path(str(path)).get("SPACE")
-    except Exception as error:
+        if not path.is_file():
+            raise UserError(f"there is no space file {path}; check the path, or give the name of a shipped space")
+    except OSError as error:
+        raise UserError(f"space file {path} can't be opened ({error.strerror}); check the path") from error
+    dropped = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(dropped), contextlib.redirect_stderr(dropped), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return runpy.run_path(str(path)).get("SPACE")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit in the file, say, would end the command without a word
         told = (str(error).strip() or "no message").splitlines()[0]
         raise UserError(f"space file {path} can't be run: {type(error).__name__}: {told}") from error

@@ -20,11 +20,16 @@ class EpochRecord:
 
     epoch: int = _column("epoch, counted from 1")
     train_loss: float | None = _column("mean of the whole loss over the epoch's batches")
-    train_cross_entropy: float | None = _column("its part from cross-entropy", "nats")
+    train_classification: float | None = _column(
+        "its part from classification (cross-entropy, ArcFace or CosFace)", "nats"
+    )
     train_penalty: float | None = _column("its part from the L2 penalty: gamma times the mean (or sum) of z squared")
     train_topological: float | None = _column("its part from topological densification, weight included")
+    train_contrastive: float | None = _column("its part from the contrastive loss, weight included")
     train_accuracy: float | None = _column("share of training images right, as seen during the epoch", "0 to 1")
-    validation_loss: float | None = _column("cross-entropy on the validation images after the epoch", "nats")
+    validation_loss: float | None = _column(
+        "cross-entropy on the validation images after the epoch, of scaled cosines for ArcFace and CosFace", "nats"
+    )
     validation_accuracy: float | None = _column("share of validation images right after the epoch", "0 to 1")
     gamma: float = _column("strength of the L2 penalty in force, 0 when off")
     beta: float | None = _column("scale of the persistence in force; null without topological loss", "distance")

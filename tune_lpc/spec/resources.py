@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from tune_lpc.spec.errors import shown
+
+MOST = 10**6
+"""Of trials at once, of CPUs and of GPUs that can be asked for."""
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -30,14 +35,16 @@ class ResourcesAsked:
 
     def problems(self) -> list[str]:
         """Every rule that the values break on any machine, one line each."""
-        found = []
-        if self.concurrent is not None and self.concurrent < 1:
-            found.append(f"--concurrent is {self.concurrent}, but must be 1 or more")
-        if self.cpus_per_trial is not None and self.cpus_per_trial < 1:
-            found.append(f"--cpus-per-trial is {self.cpus_per_trial}, but must be 1 or more")
+        whole = {"--concurrent": self.concurrent, "--cpus-per-trial": self.cpus_per_trial}
+        found = [
+            f"{option} is {shown(value)}, but must be from 1 to {MOST}"
+            for option, value in whole.items()
+            if value is not None and not 1 <= value <= MOST
+        ]
         gpus = self.gpus_per_trial
-        if gpus is not None and not (0 <= gpus <= 1 or (gpus > 1 and gpus == gpus // 1)):
-            found.append(f"--gpus-per-trial is {gpus:g}, but must be 0, a share up to 1, or a whole number")
+        if gpus is not None and not (0 <= gpus <= 1 or (1 < gpus <= MOST and gpus == gpus // 1)):
+            rule = f"0, a share up to 1, or a whole number up to {MOST}"
+            found.append(f"--gpus-per-trial is {gpus:g}, but must be {rule}")
         return found
 
     def plan(self, cpus: float, gpus: float) -> tuple[Resources | None, list[str]]:

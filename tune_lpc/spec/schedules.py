@@ -97,6 +97,26 @@ BETA_SCHEDULES: dict[str, Callable[[float], float]] = {
 """Share of the start value of beta in force at progress t; "sliding" falls as sqrt(1 - t)."""
 
 
+MARGIN_START, MARGIN_SLOPE = 0.1, 10.0
+SCALE_START, SCALE_SLOPE = 16.0, 1000.0
+"""Margin and scale of ArcFace grow by 0.01 and 1 an epoch over the 1000 epochs of the latent-point-collapse paper."""
+
+
+def angular_margin(t: float, end: float) -> float:
+    """Margin of ArcFace or CosFace at progress t, from 0.1 up to `end`, or `end` throughout where that is less."""
+    return min(end, MARGIN_START + MARGIN_SLOPE * t)
+
+
+def cosine_scale(t: float, end: float) -> float:
+    """Scale of the cosines of ArcFace or CosFace at progress t, from 16 up to `end`."""
+    return min(end, SCALE_START + SCALE_SLOPE * t)
+
+
+def warm_up(t: float, length: float, factor: float) -> float:
+    """Share of the learning rate in force at progress t: from `factor` linearly to 1 at `length`."""
+    return 1.0 if t >= length else factor + (1.0 - factor) * t / length
+
+
 def learning_rate(t: float, start: float, end: float, hold: float) -> float:
     """Learning rate at progress t: `start` until `hold`, then half a cosine down to `end` at t = 1."""
     if t <= hold:

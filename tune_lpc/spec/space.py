@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tune_lpc.spec.choosers import Chooser, Corner, Given, draw_value
 from tune_lpc.spec.dimensions import Choice, Dimension, Float, Int, dimension_as_dict, dimension_problems
-from tune_lpc.spec.errors import UserError, nearest
+from tune_lpc.spec.errors import UserError, nearest, shown, shown_limit
 from tune_lpc.spec.fidelity import Fidelity
+from tune_lpc.spec.methods import METHODS, dimensions_of
 from tune_lpc.spec.trial import (
     TrialSpec,
     Value,
@@ -25,6 +27,8 @@ from tune_lpc.spec.trial import (
 
 CORNERS = 256
 """Corners in which the settings of a space are checked against each other: far more than a pair of them needs."""
+SEARCH_LIMITS = {"trials": (1, 10**6), "reduction_factor": (2, 10**6), "first_rung": (1, 10**6)}
+"""Smallest and largest value of what sets the size of a search."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Space:
     reduction_factor: int = 3
     first_rung: int | None = None
 
-    SEARCH_SETTINGS = ("trials", "reduction_factor", "first_rung")
+    SEARCH_SETTINGS = tuple(SEARCH_LIMITS)
 
     # What the space says
 
@@ -142,7 +146,7 @@ class Space:
         if isinstance(dimension, Choice):
             text = "one of " + ", ".join(map(str, dimension.options))
         else:
-            text = f"{dimension.low:g} to {dimension.high:g}" + (", logarithmic" if dimension.log else "")
+            text = _range(dimension) + (", logarithmic" if dimension.log else "")
         for other, allowed in dimension.when.items():
             excluded = [str(value) for value in self.possible(other) if value not in allowed]
             if excluded:
@@ -173,41 +177,50 @@ class Space:
     def checked(self) -> Space:
         """This space, once everything in it is right; raises UserError with all problems otherwise."""
         if found := self.problems():
-            raise UserError([f"space {self.name}: {problem}" for problem in found])
+            title = self.name if _is_word(self.name) else shown(self.name)
+            raise UserError([f"space {title}: {problem}" for problem in found])
         return self
 
     def problems(self) -> list[str]:
         """Everything that is wrong with the space, one line each."""
         found = []
+        if not _is_word(self.name):
+            found.append(f"name is {shown(self.name)}, but must be a plain word of letters, digits, _ and -")
+        if not isinstance(self.about, str):
+            found.append(f"about is {shown(self.about)}, but must be a text that says what the space is for")
+        tables = {"dimensions": self.dimensions, "settings": self.settings}
+        wrong = {name: table for name, table in tables.items() if not isinstance(table, Mapping)}
+        if wrong:
+            return found + [f"{name} is {shown(table)}, but must be a dict" for name, table in wrong.items()]
         for name, value in self.settings.items():
             found += value_problems(name, value)
             if name in self.dimensions:
                 found.append(f"{name} is both a setting and a dimension; keep one")
         for position, (name, dimension) in enumerate(self.dimensions.items()):
             found += dimension_problems(name, dimension)
-            found += self._condition_problems(name, dimension, list(self.dimensions)[:position])
+            if isinstance(dimension, Dimension):
+                found += self._condition_problems(name, dimension, list(self.dimensions)[:position])
         search = {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
-        wrong = [problem for name, value in search.items() for problem in _search_setting_problems(name, value)]
-        found += wrong
-        if not wrong and not value_problems("epochs", self.fixed("epochs")):
+        wrong_search = [problem for name, value in search.items() for problem in _search_setting_problems(name, value)]
+        found += wrong_search
+        if not wrong_search and not value_problems("epochs", self.fixed("epochs")):
             found += self.fidelity.problems()
         return found or self._corner_problems() + self._first_problems()
 
     def _condition_problems(self, name: str, dimension: Dimension, above: list[str]) -> list[str]:
         if not isinstance(dimension.when, Mapping):
-            return [f"{name} has when={dimension.when!r}, but when takes names with lists of values"]
+            return [f"{name} has when={shown(dimension.when)}, but when takes names with lists of values"]
         found = []
         for other, allowed in dimension.when.items():
             if other not in setting_names():
-                found.append(
-                    f"{name} has a condition on {other!r}, which does not exist{nearest(other, setting_names())}"
-                )
+                hint = nearest(other, setting_names())
+                found.append(f"{name} has a condition on {shown(other)}, which does not exist{hint}")
             elif other in self.dimensions and other not in above:
                 found.append(f"{name} has a condition on {other}, which must stand above it in the table")
             elif not isinstance(allowed, (list, tuple)):
-                found.append(f"{name} has a condition on {other} with {allowed!r}, but it takes a list of values")
+                found.append(f"{name} has a condition on {other} with {shown(allowed)}, but it takes a list of values")
             elif not any(value in allowed for value in self.possible(other)):
-                found.append(f"{name} has a condition that never holds: {other} is never one of {allowed!r}")
+                found.append(f"{name} has a condition that never holds: {other} is never one of {shown(allowed)}")
         needs = setting_field(name).metadata["needs"] if name in setting_names() else None
         if needs and needs[0] not in dimension.when:
             without = [value for value in self.possible(needs[0]) if value not in needs[1]]
@@ -231,7 +244,7 @@ class Space:
     def _first_problems(self) -> list[str]:
         """What is wrong with the configs to begin with: names, ranges, completeness, conflicts."""
         if not isinstance(self.first, (list, tuple)) or not all(isinstance(config, Mapping) for config in self.first):
-            return [f"first is {self.first!r}, but must be a list of configs, each with a value for its dimensions"]
+            return [f"first is {shown(self.first)}, but must be a list of configs, each a dict of values"]
         found = []
         for position, config in enumerate(self.first, start=1):
             chooser = Given(config)
@@ -256,7 +269,7 @@ class Space:
             if name in self.SEARCH_SETTINGS:
                 found += _search_setting_problems(name, value)
             elif name not in known:
-                found.append(f"{name!r} is not a setting of space {self.name}{nearest(name, known)}")
+                found.append(f"{shown(name)} is not a setting of space {self.name}{nearest(name, known)}")
             else:
                 problems = value_problems(name, value)
                 if not problems and name in self.dimensions:
@@ -270,13 +283,29 @@ class Space:
         changed = dataclasses.replace(self, settings=settings, dimensions=dimensions, **search)  # type: ignore[arg-type]
         return changed._without_dead_dimensions()._without_impossible_first().checked()
 
+    def for_method(self, name: str) -> Space:
+        """The space of one method: what it fixes, its own parameters, and the name in the files.
+
+        Raises UserError for an unknown name.
+        """
+        if name not in METHODS:
+            raise UserError(f"there is no method {name!r}{nearest(name, METHODS)} (see --list-methods)")
+        method = METHODS[name]
+        dimensions = dimensions_of(method, self.dimensions, self.settings)
+        settings = {n: v for n, v in self.settings.items() if n not in dimensions} | dict(method.settings)
+        first = [{**method.start, **config} for config in self.first]
+        changed = dataclasses.replace(self, dimensions=dimensions, settings={**settings, "method": name}, first=first)
+        return changed._without_dead_dimensions()._without_impossible_first().checked()
+
     def _without_dead_dimensions(self) -> Space:
         """Drop the dimensions whose condition can no longer hold, such as beta once the topological weight is off."""
         dimensions: dict[str, Dimension] = {}
         for name, dimension in self.dimensions.items():
             space = dataclasses.replace(self, dimensions=dimensions)
-            conditions = dimension.when.items()
-            if all(any(value in allowed for value in space.possible(other)) for other, allowed in conditions):
+            conditions = dict(dimension.when)
+            if needs := setting_field(name).metadata["needs"]:
+                conditions.setdefault(*needs)
+            if all(any(value in allowed for value in space.possible(other)) for other, allowed in conditions.items()):
                 dimensions[name] = dimension
         return dataclasses.replace(self, dimensions=dimensions)
 
@@ -293,8 +322,8 @@ class Space:
             inside, rule = value in dimension.options, "one of " + ", ".join(map(str, dimension.options))
         else:
             inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.high
-            rule = f"from {dimension.low:g} to {dimension.high:g}"
-        return [] if inside else [f"{name} is {value}, but must be {rule} in space {self.name}"]
+            rule = f"from {_range(dimension)}"
+        return [] if inside else [f"{name} is {shown(value)}, but must be {rule} in space {self.name}"]
 
     def parse_changes(self, texts: Iterable[str]) -> dict[str, Value]:
         """NAME=VALUE texts as values; raises UserError for every text without '='."""
@@ -302,7 +331,9 @@ class Space:
         found = []
         for text in texts:
             name, equals, value = (part.strip() for part in text.partition("="))
-            if not equals or not name:
+            if name in changes:
+                found.append(f"{name} is given twice by --set; give it once")
+            elif not equals or not name:
                 found.append(f"--set takes NAME=VALUE, but got {text!r}")
             elif name in self.SEARCH_SETTINGS:
                 changes[name] = _whole_number(value)
@@ -314,11 +345,20 @@ class Space:
 
 
 def _search_setting_problems(name: str, value: object) -> list[str]:
+    low, high = SEARCH_LIMITS[name]
     if name == "first_rung" and value is None:
         return []
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return []
-    return [f"{name} is {value!r}, but must be a whole number, 1 or more"]
+    return [f"{name} is {shown(value)}, but must be a whole number from {low} to {high}"]
+
+
+def _range(dimension: Float | Int) -> str:
+    return f"{shown_limit(dimension.low)} to {shown_limit(dimension.high)}"
+
+
+def _is_word(name: object) -> bool:
+    return isinstance(name, str) and re.fullmatch(r"[\w-]+", name) is not None
 
 
 def _whole_number(text: str) -> Value:

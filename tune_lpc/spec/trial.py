@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any, cast, get_args, get_type_hints
 
-from tune_lpc.spec.errors import UserError, nearest
+from tune_lpc.spec.errors import UserError, nearest, shown, shown_limit
 
 Value = str | int | float | bool | None
 
@@ -29,7 +29,25 @@ def _setting(
 
 
 _LPC = ("gamma_ramp", ("two_regime", "exponential", "linear", "cosine"))
+_MARGIN = ("classification", ("arcface", "cosface"))
+_CONTRASTIVE = ("contrastive", ("supervised",))
 _TOPOLOGICAL = ("topological_weight_schedule", ("constant", "rising"))
+
+
+NETWORKS = (
+    "mlp",
+    "small_cnn",
+    "cnn13",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "wrn16_8",
+    "wrn28_10",
+    "wrn40_4",
+    "wide_resnet50_2",
+)
 
 
 @dataclass(frozen=True)
@@ -39,28 +57,39 @@ class TrialSpec:
     Built by `TrialSpec.build`, which checks every value and raises `UserError` with all problems at once.
     """
 
+    method: str = _setting("lpc_topological", "name of the method, for the files")
     # Data
     dataset: str = _setting("digits", "name of the data set")
-    train_size: int | None = _setting(None, "images to train on, stratified; None takes all that remain", low=1)
+    train_size: int | None = _setting(
+        None, "images to train on, stratified; None takes all that remain", low=1, high=10**9
+    )
     split: int = _setting(0, "which of the fixed stratified splits", low=0, high=9)
     validation_share: float = _setting(0.1, "share split off for validation", above=0.0, high=0.5)
     image_size: int | None = _setting(None, "side in pixels to scale images to; None keeps them", low=8, high=512)
-    augmentation: str = _setting("none", "batched augmentation", choices=("none", "flip_crop", "crop"))
+    augmentation: str = _setting("none", "batched augmentation", choices=("none", "flip_crop", "crop", "resized_crop"))
     batching: str = _setting(
         "auto",
         "shuffled batches, or same-class groups; auto takes groups when the topological weight is on",
         choices=("auto", "shuffled", "grouped"),
     )
-    batch_size: int = _setting(128, "images in a shuffled batch", low=2)
-    groups: int = _setting(8, "same-class groups in a grouped batch", low=1)
-    group_size: int = _setting(16, "images in a group: an anchor, the others drawn with replacement", low=2)
+    batch_size: int = _setting(128, "images in a shuffled batch", low=2, high=10**9)
+    groups: int = _setting(8, "same-class groups in a grouped batch", low=1, high=65536)
+    group_size: int = _setting(16, "images in a group: an anchor, the others drawn with replacement", low=2, high=10**9)
     epoch_unit: str = _setting(
         "images",
         "an epoch of groups draws as many images as there are, or takes each image once as the anchor of a group",
         choices=("images", "anchors"),
     )
+    data_from: str = _setting(
+        "memory",
+        "all decoded images in memory, or image folders read from disk again for each batch",
+        choices=("memory", "disk"),
+    )
+    data_workers: int | None = _setting(
+        2, "processes that read images from disk", low=0, high=256, needs=("data_from", ("disk",))
+    )
     # Network
-    network: str = _setting("mlp", "the backbone", choices=("mlp", "small_cnn", "cnn13", "resnet18"))
+    network: str = _setting("mlp", "the backbone", choices=NETWORKS)
     activation: str = _setting("silu", "activation of the backbone", choices=("silu", "relu", "leaky_relu"))
     head: str = _setting(
         "linear",
@@ -70,14 +99,35 @@ class TrialSpec:
     penultimate_width: int | None = _setting(
         64, "dimensions of the penultimate layer", low=1, high=65536, needs=("head", ("linear", "nonlinear"))
     )
+    dropout: float = _setting(0.0, "dropout on the penultimate representation", low=0.0, high=0.95)
     # Optimiser
     optimizer: str = _setting("adamw", "the optimiser", choices=("adamw", "sgd"))
     learning_rate: float = _setting(1e-3, "learning rate at the start", above=0.0)
     learning_rate_hold: float = _setting(0.0, "share of training before the cosine sets in", low=0.0, high=0.99)
     learning_rate_end: float = _setting(0.0, "learning rate at the end of the cosine", low=0.0)
+    warmup_length: float = _setting(0.0, "share of training in which the learning rate warms up", low=0.0, high=0.5)
+    warmup_factor: float = _setting(0.1, "share of the learning rate that the warm-up starts from", above=0.0, high=1.0)
+    output_learning_rate: str = _setting(
+        "scheduled",
+        "learning rate of the output layer: as that of all others, or constant at its start",
+        choices=("scheduled", "constant"),
+    )
     weight_decay: float = _setting(5e-4, "weight decay", low=0.0)
     momentum: float | None = _setting(0.9, "momentum", low=0.0, high=1.0, needs=("optimizer", ("sgd",)))
     nesterov: bool | None = _setting(False, "Nesterov's momentum", needs=("optimizer", ("sgd",)))
+    # Classification and contrast
+    classification: str = _setting(
+        "cross_entropy",
+        "the classification loss; arcface and cosface set an angular margin and take the bias from the output layer",
+        choices=("cross_entropy", "arcface", "cosface"),
+    )
+    margin: float | None = _setting(0.5, "margin at the end of its ramp", low=0.0, high=1.5, needs=_MARGIN)
+    scale: float | None = _setting(64.0, "scale of the cosines at the end of its ramp", above=0.0, needs=_MARGIN)
+    contrastive: str = _setting("off", "contrastive loss added to the classification", choices=("off", "supervised"))
+    contrastive_weight: float | None = _setting(1.0, "weight of the contrastive loss", above=0.0, needs=_CONTRASTIVE)
+    contrastive_temperature: float | None = _setting(
+        0.05, "temperature of the contrastive loss", above=0.0, needs=_CONTRASTIVE
+    )
     # Latent point collapse
     gamma_ramp: str = _setting(
         "off", "how gamma grows", choices=("off", "two_regime", "exponential", "linear", "cosine")
@@ -108,7 +158,7 @@ class TrialSpec:
     beta: float | None = _setting(1.0, "scale of the persistence, at the start", low=0.0, needs=_TOPOLOGICAL)
     distance: str | None = _setting("l2", "distance between representations", choices=("l2", "l1"), needs=_TOPOLOGICAL)
     # Budget
-    epochs: int = _setting(10, "epochs of the full budget", low=1)
+    epochs: int = _setting(10, "epochs of the full budget", low=1, high=10**6)
     seed: int = _setting(0, "seed of initialisation, order and augmentation", low=0, high=2**31 - 1)
     precision: str = _setting(
         "auto",
@@ -222,24 +272,25 @@ def without_effect_removed(values: dict[str, Value]) -> dict[str, Value]:
 def value_problems(name: str, value: Value) -> list[str]:
     """What is wrong with `value` for setting `name`: its name, type or range; empty when nothing is."""
     if name not in TrialSpec.__dataclass_fields__:
-        return [f"{name!r} is not a setting{nearest(name, setting_names())}"]
+        return [f"{shown(name)} is not a setting{nearest(name, setting_names())}"]
     kind, rule = setting_type(name), setting_field(name).metadata
     if value is None:
         optional = type(None) in get_args(_type_hints()[name])
         return [] if optional else [f"{name} is none, but must be {describe_rule(name)}"]
     fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
-        return [f"{name} is {value!r}, but must be {describe_rule(name)}"]
+        return [f"{name} is {shown(value)}, but must be {describe_rule(name)}"]
     if kind in (int, float):
-        number = float(value)
+        assert isinstance(value, (int, float))
         low, above, high = rule["low"], rule["above"], rule["high"]
-        inside = math.isfinite(number) and (low is None or number >= low)
-        inside = inside and (above is None or number > above) and (high is None or number <= high)
+        # Whole numbers are compared as such: not each of them can become a float.
+        inside = abs(value) <= sys.float_info.max and (low is None or value >= low)
+        inside = inside and (above is None or value > above) and (high is None or value <= high)
         if not inside:
-            return [f"{name} is {value:g}, but must be {describe_rule(name)}"]
+            return [f"{name} is {shown(value)}, but must be {describe_rule(name)}"]
     if rule["choices"] and value not in rule["choices"]:
-        hint = nearest(str(value), rule["choices"])
-        return [f"{name} is {value!r}, but must be {describe_rule(name)}{hint}"]
+        hint = nearest(value, rule["choices"])
+        return [f"{name} is {shown(value)}, but must be {describe_rule(name)}{hint}"]
     return []
 
 
@@ -256,13 +307,13 @@ def describe_rule(name: str) -> str:
     noun = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}[kind]
     low, above, high = rule["low"], rule["above"], rule["high"]
     if low is not None and high is not None:
-        return f"{noun} from {low:g} to {high:g}"
+        return f"{noun} from {shown_limit(low)} to {shown_limit(high)}"
     if above is not None and high is not None:
-        return f"{noun} above {above:g} and up to {high:g}"
+        return f"{noun} above {shown_limit(above)} and up to {shown_limit(high)}"
     if low is not None:
-        return f"{noun}, {low:g} or more"
+        return f"{noun}, {shown_limit(low)} or more"
     if above is not None:
-        return f"{noun} above {above:g}"
+        return f"{noun} above {shown_limit(above)}"
     return noun
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,57 +13,24 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tune_lpc.spec.record import EpochRecord
-from tune_lpc.spec.schedules import (
-    BETA_SCHEDULES,
-    WEIGHT_SCHEDULES,
-    GammaRamp,
-    learning_rate,
-    progress,
-)
 from tune_lpc.spec.trial import TrialSpec
-from tune_lpc.training.data.batches import BatchStream, Images
+from tune_lpc.training.data.batches import BatchStream, Images, select_rows
+from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.device import autocast_type
-from tune_lpc.training.losses import densification_loss, point_collapse_penalty
-from tune_lpc.training.metrics import MeasureError, mean_norm, nc1
-from tune_lpc.training.models import build_network
+from tune_lpc.training.metrics import Evaluated, MeasureError, mean_norm, nc1
+from tune_lpc.training.models import Network, Output, build_network
+from tune_lpc.training.objective import Loss, training_loss
+from tune_lpc.training.strengths import Strengths
 
 EVALUATION_BATCH = 512
-
-
-@dataclass(frozen=True)
-class Strengths:
-    """What the schedules say for one epoch."""
-
-    learning_rate: float
-    gamma: float
-    topological_weight: float
-    beta: float | None
-
-    @classmethod
-    def at(cls, spec: TrialSpec, epoch: int) -> Strengths:
-        """The strengths with which `epoch` (from 1) trains."""
-        t = progress(epoch, spec.epochs)
-        gamma = weight = 0.0
-        beta = None
-        if spec.gamma_ramp != "off":
-            assert spec.gamma_start is not None and spec.gamma_end is not None
-            assert spec.gamma_ramp_begin is not None and spec.gamma_ramp_length is not None
-            ramp = GammaRamp(
-                spec.gamma_ramp, spec.gamma_start, spec.gamma_end, spec.gamma_ramp_begin, spec.gamma_ramp_length
-            )
-            gamma = ramp(t)
-        if spec.topological:
-            assert spec.topological_weight is not None and spec.beta is not None and spec.beta_schedule is not None
-            weight = spec.topological_weight * WEIGHT_SCHEDULES[spec.topological_weight_schedule](t)
-            beta = spec.beta * BETA_SCHEDULES[spec.beta_schedule](t)
-        rate = learning_rate(t, spec.learning_rate, spec.learning_rate_end, spec.learning_rate_hold)
-        return cls(rate, gamma, weight, beta)
+ATTACKED_IMAGES = 1000
 
 
 class Training:
     """The training of one network.
 
-    images: (n, height, width, channels) uint8. labels: (n,) whole numbers from 0. train, validation: row numbers.
+    images: (n, height, width, channels) uint8, or what reads them from disk. labels: (n,) whole numbers from 0.
+    train, validation: row numbers.
     Everything random is a function of the seed and the epoch, so a restored run goes on with the numbers of one that
     was not interrupted.
     """
@@ -72,7 +38,7 @@ class Training:
     def __init__(
         self,
         spec: TrialSpec,
-        images: Tensor,
+        images: Tensor | DiskReader,
         labels: Tensor,
         train: Tensor,
         validation: Tensor,
@@ -81,8 +47,8 @@ class Training:
         self.spec = spec
         self.device = torch.device(device)
         self.epochs_done = 0
-        self._training = Images(images, labels, train, self.device)
-        self._validation = Images(images, labels, validation, self.device)
+        self._training = select_rows(images, labels, train, self.device)
+        self._validation = select_rows(images, labels, validation, self.device)
         self._stream = BatchStream(self._training, spec)
         classes, side, channels = int(labels.max()) + 1, images.shape[1], images.shape[3]
         with torch.random.fork_rng(devices=self._own_devices()):
@@ -125,7 +91,7 @@ class Training:
             torch.manual_seed(_epoch_seed(self.spec.seed, epoch))
             trained = self._train(strengths, torch.Generator().manual_seed(_epoch_seed(self.spec.seed, epoch)))
         train_seconds = time.perf_counter() - start
-        validated = self._validate()
+        validated = self._validate(strengths.scale or 1.0)
         diverged = _divergence({**trained, **validated}, epoch)
         measured = {name: _finite_or_none(value) for name, value in {**trained, **validated}.items()}
         images = measured.pop("images")
@@ -143,61 +109,82 @@ class Training:
         )
 
     def _train(self, strengths: Strengths, generator: torch.Generator) -> dict[str, float]:
-        spec = self.spec
         self.network.train()
         for group in self._optimizer.param_groups:
-            group["lr"] = strengths.learning_rate
+            group["lr"] = strengths.output_learning_rate if group["is_output"] else strengths.learning_rate
         # Sums stay on the device and are read once, so that no step waits for the one before.
-        sums = torch.zeros(5, dtype=torch.float64, device=self.device)
+        sums = torch.zeros(len(Loss._fields) + 1, dtype=torch.float64, device=self.device)
         steps = images = 0
         for batch, labels in self._stream.epoch(generator):
-            with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
-                logits, z = self.network(batch)
-            fit = cross_entropy(logits, labels)
-            loss, penalty, topological = fit, torch.zeros_like(fit), torch.zeros_like(fit)
-            if strengths.gamma:
-                assert spec.penalty_convention is not None
-                penalty = strengths.gamma * point_collapse_penalty(z, spec.penalty_convention)
-                loss = loss + penalty
-            if strengths.beta is not None and strengths.topological_weight:
-                groups = z.unflatten(0, (-1, spec.group_size))
-                distance = densification_loss(groups, strengths.beta, spec.distance)  # type: ignore[arg-type]
-                topological = strengths.topological_weight * distance
-                loss = loss + topological
+            output = self._forward(batch)
+            loss = training_loss(self.spec, strengths, output, labels)
             self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.whole.backward()
             self._optimizer.step()
-            right = (logits.detach().argmax(dim=1) == labels).sum()
-            sums += torch.stack([loss.detach(), fit.detach(), penalty.detach(), topological.detach(), right]).double()
+            right = (output.logits.detach().argmax(dim=1) == labels).sum()
+            sums += torch.stack([*(part.detach() for part in loss), right]).double()
             steps += 1
             images += len(labels)
-        loss_sum, fit_sum, penalty_sum, topological_sum, right_sum = sums.tolist()
+        *parts, right_sum = sums.tolist()
+        whole, classification, penalty, topological, contrastive = (part / steps for part in parts)
         return {
-            "train_loss": loss_sum / steps,
-            "train_cross_entropy": fit_sum / steps,
-            "train_penalty": penalty_sum / steps,
-            "train_topological": topological_sum / steps,
-            "train_accuracy": right_sum / images if math.isfinite(loss_sum) else math.nan,
+            "train_loss": whole,
+            "train_classification": classification,
+            "train_penalty": penalty,
+            "train_topological": topological,
+            "train_contrastive": contrastive,
+            "train_accuracy": right_sum / images if math.isfinite(whole) else math.nan,
             "images": images,
         }
 
+    def _forward(self, images: Tensor) -> Output:
+        with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
+            output: Output = self.network(images)
+        return output
+
     @torch.inference_mode()
-    def represent(self, images: Images) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (n, classes), representations z (n, penultimate_width) and labels (n,) of `images`, not augmented."""
+    def represent(self, images: Images | DiskImages, *, precise: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (n, classes), representations z (n, penultimate_width) and labels (n,) of `images`, not augmented.
+
+        precise: in float32 throughout, whatever the precision of the training.
+        """
         self.network.eval()
         logits, representations = [], []
         for batch, _ in self._stream.in_order(images, EVALUATION_BATCH):
-            with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
-                batch_logits, z = self.network(batch)
-            logits.append(batch_logits)
-            representations.append(z)
+            output = self.network(batch) if precise else self._forward(batch)
+            logits.append(output.logits)
+            representations.append(output.z)
         return torch.cat(logits), torch.cat(representations), images.labels.to(self.device)
 
-    def _validate(self) -> dict[str, float]:
+    def evaluated(self) -> Evaluated:
+        """What the measures need of the network as it stands, on the validation images; attacks see 1,000 at most."""
+        # Collapsed classes differ by less than the noise of bfloat16.
+        logits, z, labels = self.represent(self._validation, precise=True)
+        # Evenly over the images, which may lie class by class.
+        images = len(self._validation)
+        chosen = torch.linspace(0, images - 1, min(images, ATTACKED_IMAGES)).long()
+        kept, seen = [], 0
+        for batch, _ in self._stream.in_order(self._validation, EVALUATION_BATCH):
+            here = chosen[(chosen >= seen) & (chosen < seen + len(batch))] - seen
+            kept.append(batch[here.to(self.device)])
+            seen += len(batch)
+        return Evaluated(
+            z=z,
+            labels=labels,
+            logits=logits,
+            output_weight=self.network.output.weight.detach(),
+            inputs=torch.cat(kept),
+            input_labels=labels[chosen.to(self.device)],
+            logits_of=lambda inputs: self.network(inputs).logits,
+            pixel_deviation=self._stream.deviation,
+            pixel_mean=self._stream.mean,
+        )
+
+    def _validate(self, scale: float) -> dict[str, float]:
         scores, z, labels = self.represent(self._validation)
         known = bool(torch.isfinite(scores).all())
         return {
-            "validation_loss": float(cross_entropy(scores, labels)),
+            "validation_loss": float(cross_entropy(scale * scores, labels)),
             # The largest of several NaN is an arbitrary class, so the accuracy of such a network does not exist.
             "validation_accuracy": float((scores.argmax(dim=1) == labels).double().mean()) if known else math.nan,
             "mean_norm": _measured(lambda: mean_norm(z)),
@@ -208,12 +195,15 @@ class Training:
         return [self.device] if self.device.type == "cuda" else []
 
 
-def _build_optimizer(spec: TrialSpec, network: torch.nn.Module) -> torch.optim.Optimizer:
+def _build_optimizer(spec: TrialSpec, network: Network) -> torch.optim.Optimizer:
+    output = list(network.output.parameters())
+    others = [parameter for parameter in network.parameters() if not any(parameter is own for own in output)]
+    groups: list[dict[str, Any]] = [{"params": others, "is_output": False}, {"params": output, "is_output": True}]
     if spec.optimizer == "adamw":
-        return torch.optim.AdamW(network.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
+        return torch.optim.AdamW(groups, lr=spec.learning_rate, weight_decay=spec.weight_decay)
     assert spec.momentum is not None and spec.nesterov is not None
     return torch.optim.SGD(
-        network.parameters(),
+        groups,
         lr=spec.learning_rate,
         momentum=spec.momentum,
         nesterov=spec.nesterov,

@@ -6,16 +6,13 @@ pairwise distances, so only the points - 1 distances on the tree need a gradient
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-Metric = Literal["l2", "l1"]
 _ORDER = {"l2": 2, "l1": 1}
 
 
-def h0_deaths(z: Tensor, metric: Metric = "l2") -> Tensor:
+def h0_deaths(z: Tensor, metric: str = "l2") -> Tensor:
     """Death times of the 0-dimensional persistence of each group, rising (Hofer et al., arXiv 2002.04805).
 
     z: (groups, points, dim), floating point; half precision is lifted to float32.
@@ -39,7 +36,7 @@ def h0_deaths(z: Tensor, metric: Metric = "l2") -> Tensor:
     return deaths.sort(dim=1).values
 
 
-def _spanning_tree(z: Tensor, metric: Metric) -> tuple[Tensor, Tensor]:
+def _spanning_tree(z: Tensor, metric: str) -> tuple[Tensor, Tensor]:
     """Prim's algorithm on all groups at once; both ends of the points - 1 edges, each (groups, points - 1)."""
     groups, points, _ = z.shape
     group = torch.arange(groups, device=z.device)

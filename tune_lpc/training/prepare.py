@@ -1,4 +1,4 @@
-"""From settings to a training that can start: images in memory, the split, the network."""
+"""From settings to a training that can start: the images, in memory or on disk, the split, the network."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ from torch import Tensor
 from tune_lpc.spec.errors import UserError
 from tune_lpc.spec.trial import TrialSpec
 from tune_lpc.training.data import (
+    ImageFiles,
     Split,
     TrainingImages,
+    find_image_files,
     load_training_images,
     split_off_validation,
 )
+from tune_lpc.training.data.disk import DiskReader
 from tune_lpc.training.loop import Training
 from tune_lpc.training.models.backbones import SMALLEST_SIDE
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set in memory with its split; shared by all trials of a process, its pixels by all of a machine."""
+    """A data set with its split; shared by all trials of a process, pixels in memory by all of a machine.
 
-    source: TrainingImages
+    images: (n, height, width, channels) uint8, or where to read them; its `shape` tells the same of both.
+    """
+
+    source: TrainingImages | ImageFiles
     split: Split
-    images: Tensor
+    images: Tensor | ImageFiles
     labels: Tensor
 
     def describe(self) -> str:
         """One line for people."""
-        height, width, channels = self.source.images.shape[1:]
+        height, width, channels = self.images.shape[1:]
         return (
             f"{self.source.source}; {len(self.source.class_names)} classes, {height} x {width} x {channels}; "
             f"{len(self.split.train):,} to train, {len(self.split.validation):,} to validate"
@@ -39,12 +45,16 @@ class Prepared:
 
 
 def prepare(spec: TrialSpec, data_dir: Path | None = None, group_size: int | None = None) -> Prepared:
-    """Load the data set that `spec` names and split off its validation set; test data are never opened.
+    """Load or find the data set that `spec` names and split off its validation set; test data are never opened.
 
     group_size: the largest same-class group that a trial may ask for, None where none does.
     Raises UserError with everything that is wrong with the data.
     """
-    source = load_training_images(spec.dataset, data_dir, image_size=spec.image_size)
+    source: TrainingImages | ImageFiles
+    if spec.data_from == "disk":
+        source = find_image_files(spec.dataset, data_dir, spec.image_size)
+    else:
+        source = load_training_images(spec.dataset, data_dir, image_size=spec.image_size)
     split = split_off_validation(
         source.labels,
         train_size=spec.train_size,
@@ -53,12 +63,13 @@ def prepare(spec: TrialSpec, data_dir: Path | None = None, group_size: int | Non
         group_size=group_size,
         class_names=source.class_names,
     )
-    return Prepared(source, split, torch.from_numpy(source.images), torch.from_numpy(source.labels))
+    images = source if isinstance(source, ImageFiles) else torch.from_numpy(source.images)
+    return Prepared(source, split, images, torch.from_numpy(source.labels))
 
 
 def check_image_size(network: str, prepared: Prepared) -> None:
     """Raise UserError when the images are too small for the backbone, or not square."""
-    height, width = prepared.source.images.shape[1:3]
+    height, width = prepared.images.shape[1:3]
     problems = []
     if height != width:
         problems.append(
@@ -76,9 +87,15 @@ def check_image_size(network: str, prepared: Prepared) -> None:
 
 def start_training(spec: TrialSpec, prepared: Prepared, device: torch.device | str = "cpu") -> Training:
     """The training that `spec` describes, at its first epoch."""
+    images: Tensor | DiskReader
+    if isinstance(prepared.images, ImageFiles):
+        assert spec.data_workers is not None
+        images = DiskReader(prepared.images, spec.data_workers, torch.device(device))
+    else:
+        images = prepared.images
     return Training(
         spec,
-        prepared.images,
+        images,
         prepared.labels,
         torch.from_numpy(prepared.split.train),
         torch.from_numpy(prepared.split.validation),

@@ -10,14 +10,7 @@ from torch import Tensor
 from tests.training.data.samples import random_images
 from tune_lpc.spec import TrialSpec
 from tune_lpc.spec.trial import Value
-from tune_lpc.training.data.batches import (
-    CROP_PADDING,
-    BatchStream,
-    Images,
-    augment,
-    grouped_batches,
-    shuffled_batches,
-)
+from tune_lpc.training.data.batches import BatchStream, Images, grouped_batches, shuffled_batches
 
 CPU = torch.device("cpu")
 
@@ -123,56 +116,6 @@ def test_mates_are_drawn_evenly_from_the_whole_class() -> None:
 def test_mates_are_drawn_with_replacement() -> None:
     batch = grouped_batches(_labels(16, 16), 8, 16, "images", _seeded())[0]
     assert any(len(group.unique()) < 16 for group in batch.split(16))
-
-
-# Augmentation
-
-
-def _by_hand(image: np.ndarray, row: int, column: int, flip: bool) -> np.ndarray:
-    """The crop of one image at this offset in its black frame, then mirrored or not."""
-    height, width, _ = image.shape
-    framed = np.zeros((height + 2 * CROP_PADDING, width + 2 * CROP_PADDING, image.shape[2]), np.uint8)
-    framed[CROP_PADDING : CROP_PADDING + height, CROP_PADDING : CROP_PADDING + width] = image
-    crop = framed[row : row + height, column : column + width]
-    return crop[:, ::-1] if flip else crop
-
-
-@pytest.mark.parametrize(("augmentation", "flips"), [("crop", {False}), ("flip_crop", {False, True})])
-def test_each_image_is_shifted_within_a_black_frame_and_perhaps_mirrored(augmentation: str, flips: set[bool]) -> None:
-    images = random_images(200, 8)
-    augmented = augment(torch.from_numpy(images), augmentation, _seeded()).numpy()
-    assert augmented.shape == images.shape
-    assert augmented.dtype == np.uint8
-    seen = set()
-    places = range(2 * CROP_PADDING + 1)
-    for before, after in zip(images, augmented, strict=True):
-        matches = [
-            (row, column, flip)
-            for row in places
-            for column in places
-            for flip in (False, True)
-            if np.array_equal(_by_hand(before, row, column, flip), after)
-        ]
-        assert len(matches) == 1
-        seen.add(matches[0])
-    assert {flip for _, _, flip in seen} == flips
-    assert {row for row, _, _ in seen} == {column for _, column, _ in seen} == set(places)
-
-
-def test_about_half_of_the_images_are_mirrored() -> None:
-    # A white left half stays on the left in an image that is not mirrored, wherever it is shifted.
-    images = torch.zeros(1000, 16, 16, 1, dtype=torch.uint8)
-    images[:, :, :8] = 255
-    augmented = augment(images, "flip_crop", _seeded()).float()
-    mirrored = augmented[:, :, 12:].sum(dim=(1, 2, 3)) > augmented[:, :, :4].sum(dim=(1, 2, 3))
-    assert 440 < int(mirrored.sum()) < 560
-
-
-def test_without_augmentation_nothing_changes_and_nothing_is_drawn() -> None:
-    pixels, generator = torch.from_numpy(random_images(4)), _seeded()
-    before = generator.get_state()
-    assert augment(pixels, "none", generator) is pixels
-    assert torch.equal(generator.get_state(), before)
 
 
 # Images and their normalisation

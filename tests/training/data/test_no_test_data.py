@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,13 +29,19 @@ def note(event, arguments):
             print(path[len(str(root)) + 1 :])
 
 sys.addaudithook(note)
+from tune_lpc.spec import TrialSpec
 from tune_lpc.training.data import count_training_images, load_training_images
+from tune_lpc.training.prepare import prepare, start_training
 
 for dataset in built_in:
     load_training_images(dataset, cache_dir=root / "cache")
 for layout in ("parquet", "folders", "flat"):
     count_training_images("pets", root / layout)
     load_training_images("pets", root / layout, cache_dir=root / "cache")
+
+settings = {"dataset": "pets", "data_from": "disk", "data_workers": 0, "image_size": 8, "epochs": 1}
+spec = TrialSpec.build({**settings, "augmentation": "resized_crop", "validation_share": 0.5})
+list(start_training(spec, prepare(spec, root / "disk")).epochs())
 """
 
 TEST_NAMES = {"test", "test_batch", "test_32x32.mat", "extra_32x32.mat"}
@@ -47,14 +54,16 @@ def test_no_test_file_is_opened_in_any_layout(tmp_path: Path) -> None:
         write_parquet(folder / "train-00000.parquet", [png(p) for p in images], labels.tolist())
         for name in ("test-00000.parquet", "validation-00000.parquet"):
             (folder / name).write_bytes(POISON)  # pyarrow opens files unseen by Python, but would refuse this one
-    write_folders(root / "folders/pets", images, labels, ("ant", "cat"))
-    for name in ("ant", "cat"):
-        file = root / "folders/pets/test" / name / "0.png"
-        file.parent.mkdir(parents=True)
-        file.write_bytes(POISON)
+    for layout in ("folders", "disk"):
+        write_folders(root / layout / "pets", images, labels, ("ant", "cat"))
+        for name in ("ant", "cat"):
+            file = root / layout / "pets/test" / name / "0.png"
+            file.parent.mkdir(parents=True)
+            file.write_bytes(POISON)
 
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(root)],
+        env={**os.environ, "TUNE_LPC_CACHE": str(root / "cache")},
         cwd=Path(__file__).parents[3],
         text=True,
         capture_output=True,
@@ -65,6 +74,8 @@ def test_no_test_file_is_opened_in_any_layout(tmp_path: Path) -> None:
     names = {path.name for path in opened}
     # The hook sees what is opened: training files of every kind are there.
     assert {"data_batch_1", "train", "train_32x32.mat", "train-images-idx3-ubyte", "00000.png"} <= names
+    # Of the images on disk each header is read, then the pixels: for the statistics, to train or to validate.
+    assert {opened.count(Path("disk/pets/train") / name) for name in ("ant/00000.png", "cat/00003.png")} <= {2, 3}
     for path in opened:
         assert not TEST_NAMES & set(path.parts), path
         assert not path.name.startswith(("test-", "validation-", "t10k")), path

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -110,13 +111,23 @@ def test_after_five_problems_the_rest_is_counted(tmp_path: Path) -> None:
     assert len(lines) == 6 and lines[-1] == "and 45 more problems like these"
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("labels", "kind", "words"),
     [
         ([0, None, 1, 1], pa.int64(), "row 1 (from 0): the label is missing"),
         ([0.0, 1.0, 1.5, 1.0], pa.float64(), "row 2 (from 0): the label is 1.5, but must be a whole number"),
         (["a", "b", "a", "b"], pa.string(), "column 'label' holds string values, but must hold whole numbers"),
+        ([0, 1, math.inf, 1], pa.float64(), "row 2 (from 0): the label is inf, but must be a whole number"),
+        ([0, 1, math.nan, 1], pa.float32(), "row 2 (from 0): the label is nan, but must be a whole number"),
+        ([0, 1, 1e300, 1], pa.float64(), "row 2 (from 0): the label is 1e+300, but must be a whole number from 0 to"),
+        ([0, 1, 2**64 - 1, 1], pa.uint64(), "row 2 (from 0): the label is 18446744073709551615, but must be"),
+        ([0, 1, -(2**63), 1], pa.int64(), "row 2 (from 0): the label is -9223372036854775808, but must be"),
+        ([0, 1, 2**31, 1], pa.int64(), "row 2 (from 0): the label is 2147483648, but must be a whole number"),
+        ([0, 1, -1, 1], pa.float64(), "row 2 (from 0): the label is -1, but must be 0 or more"),
         ([0, 2, 2, 0], pa.int64(), "class 1 has no images"),
+        ([0, 1, 10**9, 1], pa.int64(), "row 2 (from 0): the label is 1000000000, but the next lower one is 1, and"),
+        ([7, 8, 9, 9], pa.int64(), "row 0 (from 0): the label is 7, but none is lower, and each class from 0 must"),
         ([0, 0, 0, 0], pa.int64(), "only one class"),
     ],
 )
@@ -124,6 +135,32 @@ def test_bad_labels_are_told(tmp_path: Path, labels: list[object], kind: pa.Data
     write_parquet(tmp_path / "pets/train-0.parquet", _pngs(random_images(4)), labels, label_type=kind)
     (line,) = _problems(tmp_path)
     assert words in line
+
+
+def test_small_gaps_in_the_labels_are_told_beside_a_wrong_label(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "pets/train-0.parquet", _pngs(random_images(5)), [0, 2, 4, 500, 500])
+    first, second, third = _problems(tmp_path)
+    assert "class 1 has no images" in first and "number the labels anew from 0" in first
+    assert "class 3 has no images" in second
+    assert "row 3 " in third and "the label is 500, but the next lower one is 4" in third
+
+
+def test_many_classes_without_images_are_counted(tmp_path: Path) -> None:
+    names = [f"name{c}" for c in range(20)]
+    write_parquet(tmp_path / "pets/train-0.parquet", _pngs(random_images(4)), [0, 2, 10, 19], class_names=names)
+    lines = _problems(tmp_path)
+    assert [line.split("'")[1] for line in lines[:5]] == ["name1", "name3", "name4", "name5", "name6"]
+    assert lines[5] == "and 11 more problems like these"
+
+
+def test_files_in_several_folders_are_refused_as_they_may_be_forms_of_the_same_data(tmp_path: Path) -> None:
+    for place in ("cropped_digits", "full_numbers"):
+        write_parquet(tmp_path / "svhn" / place / "train-0.parquet", _pngs(random_images(10)), list(range(10)))
+    (line,) = _problems(tmp_path, "svhn")
+    assert f"{tmp_path}/svhn/cropped_digits, {tmp_path}/svhn/full_numbers" in line and "--data-dir" in line
+    with pytest.raises(UserError, match="full_numbers"):
+        count_training_images("svhn", tmp_path)
+    assert count_training_images("svhn", tmp_path / "svhn" / "full_numbers") == 10
 
 
 def test_a_built_in_name_fixes_the_number_of_classes(tmp_path: Path) -> None:

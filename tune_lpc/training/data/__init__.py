@@ -1,5 +1,6 @@
 """Training images and their split. This room reads training data only: no function here can open test images."""
 
+from tune_lpc.training.data.image_files import ImageFiles, find_image_files
 from tune_lpc.training.data.sources import (
     TrainingImages,
     count_training_images,
@@ -8,9 +9,11 @@ from tune_lpc.training.data.sources import (
 from tune_lpc.training.data.split import Split, split_off_validation
 
 __all__ = [
+    "ImageFiles",
     "Split",
     "TrainingImages",
     "count_training_images",
+    "find_image_files",
     "load_training_images",
     "split_off_validation",
 ]

@@ -1,16 +1,18 @@
-"""From the uint8 images in memory to normalised, augmented batches on the training device."""
+"""From uint8 images, in memory or on disk, to normalised, augmented batches on the training device."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from tune_lpc.spec.trial import TrialSpec
+from tune_lpc.training.data.augmentation import augment
+from tune_lpc.training.data.disk import DiskImages, DiskReader
+from tune_lpc.training.data.normalisation import channel_statistics
 
-CROP_PADDING = 4
 _STATISTICS_CHUNK = 4096
 
 
@@ -43,16 +45,21 @@ class Images:
 
     def mean_and_deviation(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each channel over these rows, each (channels,), pixels scaled to 0 … 1."""
-        total = squares = torch.zeros((), dtype=torch.float64, device=self.device)
-        pixels = 0
-        for index in torch.arange(len(self)).split(_STATISTICS_CHUNK):
-            chunk = self.pixels(index).flatten(0, 2).to(torch.float64) / 255
-            total, squares = total + chunk.sum(dim=0), squares + chunk.square().sum(dim=0)
-            pixels += chunk.shape[0]
-        mean = total / pixels
-        deviation = (squares / pixels - mean.square()).clamp_min(0).sqrt()
-        # A channel without any variation is only centred.
-        return mean.float(), torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation)).float()
+        return channel_statistics(self.pixels(index) for index in torch.arange(len(self)).split(_STATISTICS_CHUNK))
+
+    def batches(
+        self, indices: Sequence[Tensor], augmentation: str, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the augmented pixels and the labels, on the device, of each index of `indices`, each (batch,)."""
+        for index in indices:
+            yield augment(self.pixels(index), augmentation, generator), self.labels_at(index)
+
+
+def select_rows(images: Tensor | DiskReader, labels: Tensor, rows: Tensor, device: torch.device) -> Images | DiskImages:
+    """Some rows of a data set that is in memory, or that stays on disk."""
+    if isinstance(images, Tensor):
+        return Images(images, labels, rows, device)
+    return DiskImages(images, labels, rows, device)
 
 
 def shuffled_batches(images: int, batch_size: int, generator: torch.Generator) -> list[Tensor]:
@@ -88,37 +95,17 @@ def grouped_batches(
     return list(torch.cat([anchors[:, None], mates], dim=1).reshape(batches, groups * group_size))
 
 
-def augment(pixels: Tensor, augmentation: str, generator: torch.Generator) -> Tensor:
-    """Random crop with 4 black pixels of padding, and with "flip_crop" a random horizontal flip, a batch at a time.
-
-    pixels: (batch, height, width, channels) uint8; returns the same shape. The random draws are made on the CPU, so
-    that they are the same on every device.
-    """
-    if augmentation == "none":
-        return pixels
-    batch, height, width, _ = pixels.shape
-    offsets = torch.randint(0, 2 * CROP_PADDING + 1, (2, batch, 1), generator=generator)
-    rows = offsets[0] + torch.arange(height)
-    columns = offsets[1] + torch.arange(width)
-    if augmentation == "flip_crop":
-        flipped = torch.rand(batch, 1, generator=generator) < 0.5
-        columns = torch.where(flipped, columns.flip(1), columns)
-    padded = torch.nn.functional.pad(pixels, (0, 0, CROP_PADDING, CROP_PADDING, CROP_PADDING, CROP_PADDING))
-    each = torch.arange(batch, device=pixels.device)[:, None, None]
-    return padded[each, rows.to(pixels.device)[:, :, None], columns.to(pixels.device)[:, None, :]]
-
-
 class BatchStream:
     """Batches of an epoch, as `spec` asks, normalised with the training images' statistics."""
 
-    def __init__(self, training: Images, spec: TrialSpec) -> None:
+    def __init__(self, training: Images | DiskImages, spec: TrialSpec) -> None:
         self._images = training
         self._spec = spec
-        self._mean, self._deviation = training.mean_and_deviation()
+        self.mean, self.deviation = training.mean_and_deviation()
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """(batch, height, width, channels) uint8 to (batch, channels, height, width) float32, channels-last memory."""
-        return ((pixels.float() / 255 - self._mean) / self._deviation).permute(0, 3, 1, 2)
+        return ((pixels.float() / 255 - self.mean) / self.deviation).permute(0, 3, 1, 2)
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images, labels) batches; everything random comes from `generator` (on the CPU)."""
@@ -127,11 +114,11 @@ class BatchStream:
             batches = grouped_batches(images.labels, spec.groups, spec.group_size, spec.epoch_unit, generator)
         else:
             batches = shuffled_batches(len(images), spec.batch_size, generator)
-        for index in batches:
-            pixels = augment(images.pixels(index), spec.augmentation, generator)
-            yield self.normalise(pixels), images.labels_at(index)
+        for pixels, of_batch in images.batches(batches, spec.augmentation, generator):
+            yield self.normalise(pixels), of_batch
 
-    def in_order(self, images: Images, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, images: Images | DiskImages, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image of `images` once, in order, not augmented."""
-        for index in torch.arange(len(images)).split(batch_size):
-            yield self.normalise(images.pixels(index)), images.labels_at(index)
+        indices = torch.arange(len(images)).split(batch_size)
+        for pixels, labels in images.batches(indices, "none", torch.Generator()):
+            yield self.normalise(pixels), labels

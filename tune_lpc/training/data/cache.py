@@ -8,10 +8,10 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -23,6 +23,8 @@ from tune_lpc.training.data.problems import one_line
 FORMAT = 1
 """Raise it when the files, or what is in them, change: older folders are then left alone."""
 VARIABLE = "TUNE_LPC_CACHE"
+
+Kept = TypeVar("Kept")
 
 log = logging.getLogger(__name__)
 
@@ -83,56 +85,100 @@ def cached_images(dataset: str, image_size: int | None, source: Source, cache: P
 
     Raises UserError for bad data, leaving nothing behind, and for a cache that can't be written.
     """
-    key = hashlib.sha256(json.dumps([FORMAT, dataset, image_size, source.identity()]).encode()).hexdigest()[:32]
-    folder = cache / "images" / key
-    if (found := _load(folder, logging.DEBUG)) is not None:
+    key = digest([FORMAT, dataset, image_size, source.identity()])
+
+    def write(folder: Path) -> None:
+        log.info("decoding %s from %s, once on this machine", dataset, source.place)
+        _write_images(dataset, image_size, source, folder)
+
+    return keep(cache / "images" / key, cache, _load, write)
+
+
+def cached_array(kind: str, identity: list[object], compute: Callable[[], np.ndarray], cache: Path) -> np.ndarray:
+    """The array that `compute` returns; once it did so on this machine, from the cache. Not for large arrays.
+
+    kind: the folder in the cache. identity: all that the array follows from, as JSON values.
+    """
+
+    def load(folder: Path, level: int) -> np.ndarray | None:
+        if not folder.exists():
+            return None
+        try:
+            array: np.ndarray = np.load(folder / "array.npy", allow_pickle=False)
+            return array
+        except (OSError, EOFError, ValueError) as error:
+            log.log(level, "what is cached in %s is damaged (%s); computing it anew", folder, one_line(error))
+            return None
+
+    return keep(
+        cache / kind / digest([FORMAT, *identity]),
+        cache,
+        load,
+        lambda folder: np.save(folder / "array.npy", compute(), allow_pickle=False),
+    )
+
+
+def digest(identity: list[object]) -> str:
+    """A name for what JSON values tell of."""
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+
+
+def keep(folder: Path, cache: Path, load: Callable[[Path, int], Kept | None], write: Callable[[Path], None]) -> Kept:
+    """What `load` makes of `folder`; written there first, by one process, when it is missing or damaged.
+
+    load: gets the folder, and the level at which to log that it is damaged. write: gets an empty folder to fill.
+    """
+    if (found := load(folder, logging.DEBUG)) is not None:
         return found
     with writing(cache):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock_file = folder.with_name(key + ".lock")
+        lock_file = folder.with_name(folder.name + ".lock")
         with FileLock(lock_file):
-            # Another process may have written them while this one waited.
-            if (found := _load(folder, logging.WARNING)) is not None:
+            # Another process may have written it while this one waited.
+            if (found := load(folder, logging.WARNING)) is not None:
                 return found
             try:
-                _build(dataset, image_size, source, folder)
+                _build(folder, write)
             except UserError:
                 # Bad data leave nothing behind. Whoever waits for this very lock will find the same bad data.
                 lock_file.unlink(missing_ok=True)
                 raise
-            built = _load(folder, logging.WARNING)
+            built = load(folder, logging.WARNING)
     if built is None:
         raise RuntimeError(f"{folder} was written a moment ago but can't be read")
     return built
 
 
-def _build(dataset: str, image_size: int | None, source: Source, folder: Path) -> None:
+def _build(folder: Path, write: Callable[[Path], None]) -> None:
     """Write everything to a temporary folder beside `folder`, then rename it."""
     for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
         shutil.rmtree(left_over, ignore_errors=True)
     partial = folder.with_name(f"{folder.name}.partial-{uuid.uuid4().hex}")
     partial.mkdir()
-    log.info("decoding %s from %s, once on this machine", dataset, source.place)
     try:
-        names = source.write(partial, image_size)
-        images, labels = (np.load(partial / name, mmap_mode="r") for name in ("images.npy", "labels.npy"))
-        meta = {
-            "format": FORMAT,
-            "dataset": dataset,
-            "image_size": image_size,
-            "source": f"{dataset}, {len(images):,} images from {source.place}",
-            "class_names": list(names),
-            "fingerprint": fingerprint(images, labels),
-            "shape": list(images.shape),
-            "bytes": {name: (partial / name).stat().st_size for name in ("images.npy", "labels.npy")},
-        }
-        (partial / "meta.json").write_text(json.dumps(meta, indent=1))
+        write(partial)
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _write_images(dataset: str, image_size: int | None, source: Source, folder: Path) -> None:
+    names = source.write(folder, image_size)
+    images, labels = (np.load(folder / name, mmap_mode="r") for name in ("images.npy", "labels.npy"))
+    meta = {
+        "format": FORMAT,
+        "dataset": dataset,
+        "image_size": image_size,
+        "source": f"{dataset}, {len(images):,} images from {source.place}",
+        "class_names": list(names),
+        "fingerprint": fingerprint(images, labels),
+        "shape": list(images.shape),
+        "bytes": {name: (folder / name).stat().st_size for name in ("images.npy", "labels.npy")},
+    }
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1))
 
 
 def _load(folder: Path, level: int) -> CachedImages | None:

@@ -41,13 +41,13 @@ def decode(encoded: EncodedImages, image_size: int | None, problems: Problems, f
     and for images of different sizes. When there are problems, now or before, nothing is written; all images are
     decoded none the less, so that every broken one is found.
     """
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+    with decoding_threads() as pool:
         headers: dict[Header, int] = {}
         broken: set[int] = set()
-        for i, header in _each(pool, encoded, read_header):
+        for i, header in each(pool, encoded, read_header):
             if isinstance(header, str):
                 broken.add(i)
-                problems.add(_broken(encoded.place(i), header))
+                problems.add(broken_image(encoded.place(i), header))
             else:
                 headers.setdefault(header, i)
         if image_size is None:
@@ -59,23 +59,28 @@ def decode(encoded: EncodedImages, image_size: int | None, problems: Problems, f
         height, width = next((h.height, h.width) for h in headers) if image_size is None else (image_size, image_size)
         shape = (len(encoded), height, width, 1 if grey else 3)
         out = None if problems else new_array(file, shape, np.uint8)
-        for i, pixels in _each(pool, encoded, lambda item: read_pixels(item, grey, image_size)):
+        for i, pixels in each(pool, encoded, lambda item: read_pixels(item, grey, image_size)):
             if isinstance(pixels, str):
                 if i not in broken:
-                    problems.add(_broken(encoded.place(i), pixels))
+                    problems.add(broken_image(encoded.place(i), pixels))
             elif out is not None:
                 out[i] = pixels
         if out is not None:
             out.flush()
 
 
-def _each(
+def decoding_threads() -> ThreadPoolExecutor:
+    """Threads enough to keep the cores busy: Pillow lets others run while it decodes."""
+    return ThreadPoolExecutor(min(16, os.cpu_count() or 1))
+
+
+def each(
     pool: ThreadPoolExecutor, encoded: EncodedImages, work: Callable[[Encoded], Result]
 ) -> Iterator[tuple[int, Result | str]]:
-    """Index and result for each image in order; the reason as text where an image can't be decoded."""
+    """Yield index and result for each image in order; the reason as text where an image can't be decoded."""
 
     def work_on(items: list[Encoded]) -> list[Result | str]:
-        return [_attempt(work, item) for item in items]
+        return [attempt(work, item) for item in items]
 
     for first, items in encoded.chunks():
         slices = [items[i : i + SLICE] for i in range(0, len(items), SLICE)]
@@ -84,7 +89,8 @@ def _each(
                 yield first + number * SLICE + offset, result
 
 
-def _attempt(work: Callable[[Encoded], Result], item: Encoded) -> Result | str:
+def attempt(work: Callable[[Encoded], Result], item: Encoded) -> Result | str:
+    """What `work` makes of an image; the reason as text where the image can't be decoded."""
     try:
         return work(item)
     except MemoryError:
@@ -94,7 +100,8 @@ def _attempt(work: Callable[[Encoded], Result], item: Encoded) -> Result | str:
         return one_line(error).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
 
 
-def _broken(place: str, reason: str) -> str:
+def broken_image(place: str, reason: str) -> str:
+    """The problem to tell of a broken image."""
     return f"{place}: the image is broken ({reason}); replace or remove it"
 
 

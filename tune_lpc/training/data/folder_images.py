@@ -39,6 +39,12 @@ class FolderSource:
                 identity.append([entry.path[inside:], stat.st_size, stat.st_mtime_ns])
         return identity
 
+    def names_and_bytes(self) -> list[tuple[str, int]]:
+        """Name below the training folder, and size in bytes, of each file."""
+        inside = len(str(self._train_folder))
+        with reading(self._train_folder):
+            return [(entry.path[inside:], entry.stat().st_size) for entries in self._listing for entry in entries]
+
     def count(self) -> int:
         """How many images there are. Raises UserError when there are none."""
         problems = Problems()
@@ -46,17 +52,25 @@ class FolderSource:
         problems.raise_if_any()
         return sum(len(entries) for entries in self._listing)
 
-    def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
-        """Decode into images.npy and labels.npy in `folder`; returns the class names. Raises UserError."""
-        problems = Problems()
+    def listing(self, problems: Problems) -> tuple[Files, np.ndarray, tuple[str, ...]]:
+        """The files, their labels, int64 (n,), and the class names; adds a problem for each class without images.
+
+        Raises UserError when there are no images at all.
+        """
         self._check_some(problems)
         problems.raise_if_any()
         names = tuple(folder.name for folder in self._classes)
         counts = [len(entries) for entries in self._listing]
         labels = np.repeat(np.arange(len(names), dtype=np.int64), counts)
-        images = _Files([Path(entry.path) for entries in self._listing for entry in entries])
-        check_labels(labels, names, len(names), images.place, problems)
-        decode(images, image_size, problems, folder / "images.npy")
+        files = Files([entry.path for entries in self._listing for entry in entries])
+        check_labels(labels, names, len(names), files.place, problems, numbered=False)
+        return files, labels, names
+
+    def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
+        """Decode into images.npy and labels.npy in `folder`; returns the class names. Raises UserError."""
+        problems = Problems()
+        files, labels, names = self.listing(problems)
+        decode(files, image_size, problems, folder / "images.npy")
         problems.raise_if_any()
         write_labels(labels, folder)
         return names
@@ -69,16 +83,20 @@ class FolderSource:
             )
 
 
-class _Files:
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
+class Files:
+    """Images that are files, in the order of `paths`."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = paths
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
 
     def chunks(self) -> Iterator[tuple[int, list[Encoded]]]:
-        for first in range(0, len(self._paths), FILES):
-            yield first, list(self._paths[first : first + FILES])
+        """All images in order, in chunks, each with the index of its first."""
+        for first in range(0, len(self.paths), FILES):
+            yield first, [Path(path) for path in self.paths[first : first + FILES]]
 
     def place(self, index: int) -> str:
-        return str(self._paths[index])
+        """Where image `index` lies, for messages."""
+        return self.paths[index]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,6 +17,7 @@ def check_labels(
     place: Callable[[int], str],
     problems: Problems,
     complete: bool = True,
+    numbered: bool = True,
 ) -> None:
     """Add a problem for each label out of range and each class without images.
 
@@ -23,6 +25,7 @@ def check_labels(
     classes: how many classes there must be; None takes the largest label for the last class.
     place: where image i lies, for the messages.
     complete: whether all labels could be read; if not, a class without images may only seem so and is not told.
+    numbered: whether the user numbers the classes; if not, they are folders.
     """
     wrong = labels < 0
     if classes is not None:
@@ -36,16 +39,22 @@ def check_labels(
     if not complete or not len(seen):
         return
     total = int(seen[-1]) + 1 if classes is None else classes
-    told = 0
-    for label in range(total):
-        if told == LINES:
-            break
-        if label not in seen:
-            name = class_names[label] if class_names and label < len(class_names) else label
+    gaps = [(int(low) + 1, int(high)) for low, high in pairwise([-1, *seen, total]) if high - low > 1]
+    for first, end in gaps[:LINES]:
+        if classes is None and end - first > LINES:
+            # More likely one wrong label than so many classes without an image.
+            row = int(np.flatnonzero(labels == end)[0])
+            below = f"the next lower one is {first - 1}" if first else "none is lower"
             problems.add(
-                f"class {name!r} has no images; add some, or remove the class and number the labels anew from 0"
+                f"{place(row)}: the label is {end}, but {below}, and each class from 0 must have images; "
+                "mend the label, or number the classes anew from 0"
             )
-            told += 1
-    problems.add_uncounted(total - len(seen) - told)
+            continue
+        for label in range(first, min(end, first + LINES)):
+            name = class_names[label] if class_names and label < len(class_names) else label
+            mend = "remove the class and number the labels anew from 0" if numbered else "remove its folder"
+            problems.add(f"class {name!r} has no images; add some, or {mend}")
+        problems.add_uncounted(max(0, end - first - LINES))
+    problems.add_uncounted(sum(end - first for first, end in gaps[LINES:]))
     if total < 2:
         problems.add("the data have only one class, but must have 2 or more; add images of another class")

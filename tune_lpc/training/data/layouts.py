@@ -6,7 +6,7 @@ Only names of training files are looked for; test files have no way in.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,7 @@ def _find(dataset: str, data_dir: Path) -> TrainFiles:
             f"and {TRAIN_FOLDER}/<class>/*.png (or jpg, jpeg, bmp, webp)"
         )
     if parquet:
+        _check_together(folder, parquet)
         return TrainFiles(folder, tuple(parquet))
     found = TrainFiles(folder)
     if found.train_folder.is_dir() and class_folders(found.train_folder):
@@ -71,6 +72,16 @@ def _find(dataset: str, data_dir: Path) -> TrainFiles:
         f"{folder} holds no training images of {dataset!r}: looked for {looked_for}; "
         f"{_what_is_there(folder)}{_hint(dataset, folder, data_dir)}"
     )
+
+
+def _check_together(folder: Path, parquet: list[Path]) -> None:
+    """Raise UserError when the files lie in several folders: forms of a data set, which repeat its images."""
+    places = sorted({path.parent for path in parquet})
+    if len(places) > 1:
+        raise UserError(
+            f"{folder} holds {PARQUET_PATTERN} in {len(places)} folders, which may be different forms of the data: "
+            f"{_some(map(str, places))}; give one of them as --data-dir"
+        )
 
 
 def class_folders(train_folder: Path) -> list[Path]:
@@ -93,8 +104,13 @@ def _what_is_there(folder: Path) -> str:
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not names:
         return "there are no folders in it"
-    shown = ", ".join(names[:8])
-    return f"its folders are {shown}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"its folders are {_some(names)}"
+
+
+def _some(names: Iterable[str], most: int = 8) -> str:
+    """The first of `names`, and how many more there are."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
 
 def _hint(dataset: str, folder: Path, data_dir: Path) -> str:

@@ -24,6 +24,8 @@ IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "fine_label")
 ROWS = 1024
 """Rows read at once."""
+LARGEST_LABEL = 2**31 - 1
+"""Far more classes than any data set has; what lies beyond may not even fit into a whole number of 64 bits."""
 
 
 class ParquetSource:
@@ -86,7 +88,7 @@ class _File:
         return tuple(str(name) for name in entry) if isinstance(entry, list) and entry else None
 
     def labels(self, problems: Problems) -> np.ndarray:
-        """The labels, int64 (rows,); a problem for each that is missing or no whole number."""
+        """The labels, int64 (rows,); a problem for each that is missing, no whole number, or beyond all reason."""
         import pyarrow as pa
 
         try:
@@ -103,15 +105,20 @@ class _File:
             return np.zeros(self.rows, np.int64)
         missing = np.asarray(column.is_null().combine_chunks().to_numpy(zero_copy_only=False), dtype=bool)
         values = column.fill_null(0).to_numpy()
-        broken = missing | ~np.isfinite(values) | (values % 1 != 0)
+        if values.dtype.kind == "f":
+            values = values.astype(np.float64)
+        # Before anything is computed with them: infinity has no remainder, and a large number may not fit into int64.
+        far = ~np.isfinite(values) | (values > LARGEST_LABEL) | (values < -LARGEST_LABEL)
+        numbers = np.where(missing | far, 0, values)
+        broken = missing | far | (numbers % 1 != 0)
         for row in np.flatnonzero(broken)[:LINES]:
             value = "missing" if missing[row] else values[row]
             problems.add(
-                f"{self.path}, row {row} (from 0): the label is {value}, but must be a whole number from 0; "
-                "mend the label or remove the row"
+                f"{self.path}, row {row} (from 0): the label is {value}, but must be a whole number from 0 "
+                f"to {LARGEST_LABEL}; mend the label or remove the row"
             )
         problems.add_uncounted(max(0, int(broken.sum()) - LINES))
-        labels: np.ndarray = np.where(broken, 0, values).astype(np.int64)
+        labels: np.ndarray = np.where(broken, 0, numbers).astype(np.int64)
         return labels
 
     def images(self, problems: Problems) -> Iterator[list[Encoded]]:

@@ -23,6 +23,16 @@ class Header(NamedTuple):
     grey: bool
 
 
+class Crop(NamedTuple):
+    """A part of an image, in pixels, and whether it is mirrored after scaling."""
+
+    left: int
+    upper: int
+    width: int
+    height: int
+    mirrored: bool
+
+
 def read_header(item: Encoded) -> Header:
     """Size and greyness, without decoding the pixels."""
     with _open(item) as image:
@@ -35,19 +45,38 @@ def read_pixels(item: Encoded, grey: bool, image_size: int | None) -> np.ndarray
         return pixels_of(image, grey, image_size)
 
 
+def read_crop(item: Encoded, grey: bool, image_size: int, crop: Crop) -> np.ndarray:
+    """A crop scaled to a square of side `image_size`, uint8 (image_size, image_size, 1 or 3)."""
+    with _open(item) as opened:
+        box = (crop.left, crop.upper, crop.left + crop.width, crop.upper + crop.height)
+        if box[2] > opened.width or box[3] > opened.height:
+            raise ValueError(f"it is {opened.width} x {opened.height} now, smaller than when the run began")
+        image = _converted(opened, grey).crop(box)
+        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
+        return _array(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.mirrored else image)
+
+
 def pixels_of(image: Image.Image, grey: bool, image_size: int | None) -> np.ndarray:
     """The pixels of an open image, uint8 (height, width, 1 or 3); scaled to a square when an image_size is given."""
-    if image.mode.startswith("I"):
-        # 16 bits a pixel: keep the upper 8. Pillow's own conversion would cut off everything above 255.
-        image = Image.fromarray(np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8))
-    image = image.convert("L" if grey else "RGB")
+    image = _converted(image, grey)
     if image_size is not None and image.size != (image_size, image_size):
         side = min(image.size)
         left, top = (image.width - side) / 2, (image.height - side) / 2
         box = (left, top, left + side, top + side)
         image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=box)
+    return _array(image)
+
+
+def _converted(image: Image.Image, grey: bool) -> Image.Image:
+    if image.mode.startswith("I"):
+        # 16 bits a pixel: keep the upper 8. Pillow's own conversion would cut off everything above 255.
+        image = Image.fromarray(np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8))
+    return image.convert("L" if grey else "RGB")
+
+
+def _array(image: Image.Image) -> np.ndarray:
     pixels = np.asarray(image)
-    return pixels[:, :, None] if grey else pixels
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
 def _open(item: Encoded) -> Image.Image:

@@ -50,7 +50,7 @@ def load_training_images(
     Raises UserError with all that is wrong with the data, an unknown name, a failed download or an unwritable cache.
     """
     cache = cache_folder(cache_dir)
-    source = _source(dataset, data_dir, cache)
+    source = find_source(dataset, data_dir, cache)
     found = cached_images(dataset, image_size, source, cache)
     line = f"{dataset}, {len(found.images):,} images from {source.place}"
     return TrainingImages(found.images, found.labels, found.class_names, found.fingerprint, line)
@@ -61,10 +61,11 @@ def count_training_images(dataset: str, data_dir: Path | None = None) -> int | N
 
     Raises UserError as `load_training_images` does for a folder that is missing, empty or without training files.
     """
-    return _source(dataset, data_dir, cache_folder()).count()
+    return find_source(dataset, data_dir, cache_folder()).count()
 
 
-def _source(dataset: str, data_dir: Path | None, cache: Path) -> Source:
+def find_source(dataset: str, data_dir: Path | None, cache: Path) -> Source:
+    """Where the training images of `dataset` come from; reads no image. Raises UserError where there is none."""
     if dataset in ("", "..") or Path(dataset).name != dataset:
         raise UserError(f"dataset is {dataset!r}, but must be a plain name; put folders into --data-dir")
     if data_dir is not None:

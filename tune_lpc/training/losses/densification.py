@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tune_lpc.training.persistence import Metric, h0_deaths
+from tune_lpc.training.persistence import h0_deaths
 
 
-def densification_loss(z: Tensor, beta: float, metric: Metric = "l2") -> Tensor:
+def densification_loss(z: Tensor, beta: float, metric: str = "l2") -> Tensor:
     """Mean over groups of the sum of |death - beta| (Hofer et al., arXiv 2002.04805).
 
     z: (groups, points, dim), the representations of same-class groups. Returns a scalar.

@@ -1,5 +1,55 @@
-"""What is measured on a trained network: pure functions on tensors."""
+"""What is measured on a trained network: pure functions on tensors, and the registry that names them."""
 
-from tune_lpc.training.metrics.collapse import MeasureError, mean_norm, nc1
+from tune_lpc.training.metrics.binarity import Binarity, binarity
+from tune_lpc.training.metrics.checks import MeasureError
+from tune_lpc.training.metrics.collapse import (
+    nc1,
+    nc2_equiangular,
+    nc2_equinorm,
+    nc2_max_angle,
+    nc3_self_duality,
+    nc4_disagreement,
+)
+from tune_lpc.training.metrics.deepfool import Fooling, deepfool
+from tune_lpc.training.metrics.entropy import entropy, entropy_raw
+from tune_lpc.training.metrics.evaluated import Evaluated
+from tune_lpc.training.metrics.margin_gradient import MarginGradient, margin_gradient
+from tune_lpc.training.metrics.pgd import pgd_accuracy
+from tune_lpc.training.metrics.registry import MEASURES, Measure, compute_measures
+from tune_lpc.training.metrics.scale import (
+    entry_variation,
+    mean_norm,
+    norm_variation,
+    within_class_covariance,
+    within_class_covariance_relative,
+)
+from tune_lpc.training.metrics.separation import distance_margin
 
-__all__ = ["MeasureError", "mean_norm", "nc1"]
+__all__ = [
+    "MEASURES",
+    "Binarity",
+    "Evaluated",
+    "Fooling",
+    "MarginGradient",
+    "Measure",
+    "MeasureError",
+    "binarity",
+    "compute_measures",
+    "deepfool",
+    "distance_margin",
+    "entropy",
+    "entropy_raw",
+    "entry_variation",
+    "margin_gradient",
+    "mean_norm",
+    "nc1",
+    "nc2_equiangular",
+    "nc2_equinorm",
+    "nc2_max_angle",
+    "nc3_self_duality",
+    "nc4_disagreement",
+    "norm_variation",
+    "pgd_accuracy",
+    "within_class_covariance",
+    "within_class_covariance_relative",
+]

@@ -1,5 +1,5 @@
 """Networks: a backbone, a penultimate layer, an output layer."""
 
-from tune_lpc.training.models.network import Network, build_network
+from tune_lpc.training.models.network import Network, Output, build_network
 
-__all__ = ["Network", "build_network"]
+__all__ = ["Network", "Output", "build_network"]

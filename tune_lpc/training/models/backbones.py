@@ -6,15 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from torch import nn
-from torchvision.models import resnet18
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "silu": nn.SiLU,
-    "relu": nn.ReLU,
-    "leaky_relu": partial(nn.LeakyReLU, 0.1),
-}
-SMALL_IMAGE = 64
-"""From this side on, ResNet keeps ImageNet's 7 x 7 stem and max-pool; below, a 3 x 3 stem (arXiv 2310.08224)."""
+from tune_lpc.training.models.activations import ACTIVATIONS
+from tune_lpc.training.models.resnet import resnet_backbone
+from tune_lpc.training.models.wide_resnet import wide_resnet_backbone
 
 
 def mlp(channels: int, side: int, activation: str) -> tuple[nn.Module, int]:
@@ -47,31 +42,27 @@ def cnn13(channels: int, side: int, activation: str) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 128
 
 
-def resnet18_backbone(channels: int, side: int, activation: str) -> tuple[nn.Module, int]:
-    """torchvision's ResNet-18 with the activation chosen and, below 64 pixels, a 3 x 3 stem without max-pool."""
-    network = resnet18(weights=None)
-    features = network.fc.in_features
-    network.fc = nn.Identity()
-    if side < SMALL_IMAGE:
-        network.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
-        network.maxpool = nn.Identity()
-    elif channels != 3:
-        network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
-    for module in list(network.modules()):
-        if hasattr(module, "relu"):
-            module.relu = ACTIVATIONS[activation]()
-    return network, features
-
-
 def _convolution(channels: int, width: int, kernel: int, padding: int, activation: str) -> list[nn.Module]:
     return [nn.Conv2d(channels, width, kernel, padding=padding), nn.BatchNorm2d(width), ACTIVATIONS[activation]()]
 
+
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2")
+"""Under the names that torchvision gives them."""
+WIDE_RESNETS = {"wrn16_8": (16, 8), "wrn28_10": (28, 10), "wrn40_4": (40, 4)}
+"""Depth and widening factor."""
 
 BACKBONES: dict[str, Callable[[int, int, str], tuple[nn.Module, int]]] = {
     "mlp": mlp,
     "small_cnn": small_cnn,
     "cnn13": cnn13,
-    "resnet18": resnet18_backbone,
+    **{name: partial(resnet_backbone, name) for name in RESNETS},
+    **{name: partial(wide_resnet_backbone, *size) for name, size in WIDE_RESNETS.items()},
 }
-SMALLEST_SIDE = {"mlp": 1, "small_cnn": 16, "cnn13": 12, "resnet18": 8}
-"""Images of a smaller side vanish in the backbone's pooling."""
+SMALLEST_SIDE = {
+    "mlp": 1,
+    "small_cnn": 16,
+    "cnn13": 12,
+    **dict.fromkeys(RESNETS, 8),
+    **dict.fromkeys(WIDE_RESNETS, 4),
+}
+"""In pixels. Smaller images vanish in the pooling of the CNNs; residual networks bring them to one pixel early."""

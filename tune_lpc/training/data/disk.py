@@ -1,0 +1,211 @@
+"""Images read from disk again for each batch, by worker processes.
+
+All that is random is drawn here, in the training process, from the generator of the epoch, and sent to the workers
+with the paths: which worker reads an image, and when, and how many there are, changes nothing.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from tune_lpc.spec.errors import UserError
+from tune_lpc.training.data.augmentation import augment, random_crops
+from tune_lpc.training.data.cache import cached_array
+from tune_lpc.training.data.decoding import attempt, broken_image, decoding_threads, each
+from tune_lpc.training.data.folder_images import Files
+from tune_lpc.training.data.image_files import ImageFiles
+from tune_lpc.training.data.normalisation import channel_statistics
+from tune_lpc.training.data.pixels import Crop, Encoded, read_crop, read_pixels
+from tune_lpc.training.data.problems import Problems
+
+READ_AT_ONCE = 32
+"""Images that a worker reads before it hands them over: few, so that several workers share a batch."""
+STATISTICS_IMAGES = 5000
+STATISTICS_SEED = 20_201_105
+
+
+class Task(NamedTuple):
+    """Images for a worker to read, and the crop of each; None takes the middle, as large as it can be."""
+
+    paths: list[str]
+    crops: list[Crop] | list[None]
+
+
+class DiskReader:
+    """Reads the images of a training, with the same worker processes in all its epochs.
+
+    workers: processes that read ahead; 0 reads in this process. They are started by a clean server process, never
+    forked from this one: it may hold threads (Ray's, CUDA's) whose locks a fork would copy in any state.
+    """
+
+    def __init__(self, files: ImageFiles, workers: int, device: torch.device) -> None:
+        self.files = files
+        self._tasks = _Tasks()
+        context = multiprocessing.get_context("forkserver") if workers else None
+        if context is not None:
+            context.set_forkserver_preload([__name__])  # the server imports torch once, for all workers
+        self._loader = DataLoader(
+            _Decoder(files.image_size, files.grey),
+            batch_size=None,
+            sampler=self._tasks,
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            persistent_workers=workers > 0,
+            multiprocessing_context=context,
+            worker_init_fn=_end_with_parent,
+            # Of its own, as a DataLoader would otherwise draw from the global state, which dropout draws from.
+            generator=torch.Generator(),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(n, height, width, channels) of the images once they are read."""
+        return self.files.shape
+
+    def read(self, tasks: Iterable[Task]) -> Iterator[Tensor]:
+        """Yield the pixels of each task, (images, height, width, channels) uint8, on the CPU, in order.
+
+        Raises UserError naming the file when an image is broken.
+        """
+        self._tasks.tasks = tasks
+        for pixels in self._loader:
+            if isinstance(pixels, str):
+                raise UserError(pixels)
+            yield pixels
+
+
+class DiskImages:
+    """Some rows of a data set on disk, with their labels; the counterpart of Images.
+
+    labels: (n,) of the whole data set. rows: (m,) the rows that belong here.
+    """
+
+    def __init__(self, reader: DiskReader, labels: Tensor, rows: Tensor, device: torch.device) -> None:
+        self._reader = reader
+        self._rows = rows
+        self.labels = labels[rows]
+        self._labels_on_device = self.labels.to(device)
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(
+        self, indices: Sequence[Tensor], augmentation: str, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the augmented pixels and the labels, on the device, of each index of `indices`, each (batch,)."""
+        rows = [self._rows[index] for index in indices]
+        parts = self._reader.read(_tasks(self._reader.files, rows, augmentation, generator))
+        for index in indices:
+            read = [next(parts).to(self.device, non_blocking=True) for _ in index.split(READ_AT_ONCE)]
+            pixels = torch.cat(read)
+            if augmentation != "resized_crop":
+                pixels = augment(pixels, augmentation, generator)
+            yield pixels, self._labels_on_device[index.to(self.device, non_blocking=True)]
+
+    def mean_and_deviation(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each channel, each (channels,), pixels scaled to 0 … 1.
+
+        Over at most 5,000 of these rows, drawn once for all trials; computed once a machine.
+        """
+        rows = self._rows.numpy()
+        if len(rows) > STATISTICS_IMAGES:
+            keys = np.random.default_rng(STATISTICS_SEED).random(len(rows))
+            rows = np.sort(rows[np.argsort(keys, kind="stable")[:STATISTICS_IMAGES]])
+        files = self._reader.files
+        identity: list[object] = [files.identity, files.image_size, rows.tolist()]
+        mean, deviation = cached_array("statistics", identity, lambda: _statistics(files, rows), files.cache)
+        return torch.from_numpy(mean).to(self.device), torch.from_numpy(deviation).to(self.device)
+
+
+def _tasks(
+    files: ImageFiles, batches: Sequence[Tensor], augmentation: str, generator: torch.Generator
+) -> Iterator[Task]:
+    """The images in `batches`, each rows of `files`, in parts. Holds no reader: in a circle, its workers would stay."""
+    for batch in batches:
+        for rows in batch.split(READ_AT_ONCE):
+            crops: list[Crop] | list[None] = [None] * len(rows)
+            if augmentation == "resized_crop":
+                widths, heights = torch.from_numpy(files.sizes[rows.numpy()]).unbind(dim=1)
+                drawn = random_crops(widths, heights, generator)
+                pairs = zip(drawn.boxes.tolist(), drawn.mirrored.tolist(), strict=True)
+                crops = [Crop(left, upper, across, down, flip) for (left, upper, across, down), flip in pairs]
+            yield Task([files.paths[row] for row in rows.tolist()], crops)
+
+
+class _Tasks:
+    """What the DataLoader asks for the tasks of an epoch."""
+
+    tasks: Iterable[Task] = ()
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+
+class _Decoder(Dataset[Tensor | str]):
+    """Runs in the workers, without any state."""
+
+    def __init__(self, image_size: int, grey: bool) -> None:
+        self._image_size = image_size
+        self._grey = grey
+
+    def __getitem__(self, task: Task) -> Tensor | str:
+        """The pixels, or what is wrong: an error would come out of a worker with a traceback in its text."""
+        side = self._image_size
+        batch = np.empty((len(task.paths), side, side, 1 if self._grey else 3), np.uint8)
+        for i, (path, crop) in enumerate(zip(task.paths, task.crops, strict=True)):
+            pixels = attempt(partial(self._read, crop), Path(path))
+            if isinstance(pixels, str):
+                return broken_image(path, pixels)
+            batch[i] = pixels
+        return torch.from_numpy(batch)
+
+    def _read(self, crop: Crop | None, item: Encoded) -> np.ndarray:
+        if crop is None:
+            return read_pixels(item, self._grey, self._image_size)
+        return read_crop(item, self._grey, self._image_size, crop)
+
+
+def _end_with_parent(_: int) -> None:
+    """End this worker when the training process is killed.
+
+    torch watches for the end of the process that forked the worker. That is the server here, and it lives on as long
+    as any worker does.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _statistics(files: ImageFiles, rows: np.ndarray) -> np.ndarray:
+    """Mean and deviation of the images in `rows`, float32 (2, channels). Raises UserError naming broken images."""
+    sample, problems = Files([files.paths[row] for row in rows.tolist()]), Problems()
+
+    def chunks(pool: ThreadPoolExecutor) -> Iterator[Tensor]:
+        for i, pixels in each(pool, sample, lambda item: read_pixels(item, files.grey, files.image_size)):
+            if isinstance(pixels, str):
+                problems.add(broken_image(sample.place(i), pixels))
+            else:
+                yield torch.from_numpy(pixels.copy())
+
+    with decoding_threads() as pool:
+        statistics = channel_statistics(chunks(pool))
+    problems.raise_if_any()
+    return torch.stack(statistics).numpy()
