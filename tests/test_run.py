@@ -240,7 +240,8 @@ def test_every_method_runs_on_digits_and_its_own_parameters_are_in_the_file(ray_
             assert trials[f"config.{parameter}"].notna().all(), (name, parameter)
         for setting, value in method.settings.items():
             assert set(trials[f"config.{setting}"]) == {value}, (name, setting)
-        assert trials["config.weight_decay"].nunique() == 2
+        run = json.loads((out / name / "run.json").read_text())
+        assert {"weight_decay", *method.dimensions} <= set(run["searched"])
 
 
 @pytest.mark.slow
@@ -332,6 +333,11 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[st
         (["digits", "--gpus-per-trial", "-1"], ["--gpus-per-trial is -1"]),
         (["digits", "--concurrent", "0"], ["--concurrent is 0"]),
         (["digits", "--data-dir", "/nowhere/at/all"], ["/nowhere/at/all"]),
+        (["digits", "--data-dir", "x" * 300], ["--data-dir", "is not a folder"]),
+        (["digits", "--data-dir", ""], ["--data-dir is empty"]),
+        (["digits", "--set", "seed=-1"], ["seed is -1"]),
+        (["digits", "--seed", "1", "--set", "seed=2"], ["seed is given by --seed and by --set"]),
+        (["digits", "--set", "beta=1", "beta=2"], ["beta is given twice"]),
         (["digits", "--frobnicate"], ["--frobnicate"]),
         ([], ["give a search space"]),
     ],

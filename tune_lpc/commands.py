@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 from tune_lpc.spec.errors import UserError, shown
@@ -33,6 +34,19 @@ def numbers(options: argparse.Namespace, kinds: Mapping[str, type[int | float]])
             flag = "--" + name.replace("_", "-")
             problems.append(f"{flag} is {shown(text)}, but must be a {'whole ' if kind is int else ''}number")
     return values, problems
+
+
+def data_dir_problems(text: str | None) -> list[str]:
+    """What is wrong with the folder given by --data-dir; nothing when none is given."""
+    if text is None:
+        return []
+    if not text.strip():
+        return ["--data-dir is empty, but must name a folder"]
+    try:
+        found = Path(text).is_dir()
+    except (OSError, ValueError):  # a name too long, or with a character that no name has
+        found = False
+    return [] if found else [f"--data-dir {text} is not a folder; check the path"]
 
 
 def exit_status(command: Callable[[], int]) -> int:

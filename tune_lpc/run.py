@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tune_lpc.commands import Parser, exit_status, numbers
+from tune_lpc.commands import Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.results import Tables, folder_problems, summarise
 from tune_lpc.spec import Space, UserError, load_space, shipped_names
 from tune_lpc.spec.dimensions import describe_values
@@ -112,11 +112,9 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked]:
     values, problems = numbers(options, kinds)
     asked = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
     problems += asked.problems()
-    for option, text in (("--data-dir", options.data_dir), ("--out", options.out)):
-        if text is not None and not text.strip():
-            problems.append(f"{option} is empty, but must name a folder")
-    if options.data_dir and not Path(options.data_dir).is_dir():
-        problems.append(f"--data-dir {options.data_dir} is not a folder; check the path")
+    problems += data_dir_problems(options.data_dir)
+    if options.out is not None and not options.out.strip():
+        problems.append("--out is empty, but must name a folder")
     spaces = []
     try:
         space = load_space(options.space)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tune_lpc.commands import Parser, exit_status, numbers
+from tune_lpc.commands import Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.results import load_ranked, load_run
 from tune_lpc.spec import TrialSpec, UserError
 
@@ -24,8 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _command(options: argparse.Namespace) -> int:
     values, problems = numbers(options, {"rank": int})
-    if options.data_dir is not None and not Path(options.data_dir).is_dir():
-        problems.append(f"--data-dir {options.data_dir} is not a folder; check the path")
+    problems += data_dir_problems(options.data_dir)
     if options.save is not None and Path(options.save).exists():
         problems.append(f"--save {options.save} is there already; choose another file")
     if options.save is not None and not Path(options.save).absolute().parent.is_dir():

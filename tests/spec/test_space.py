@@ -336,9 +336,11 @@ def test_configs_to_begin_with_that_fit_are_no_problem() -> None:
         ({**PLAIN, "learning_rate": 1.0}, "learning_rate is 1.0, but must be from 0.0001 to 0.01"),
         ({**PLAIN, "batch_size": 40.5}, "batch_size is 40.5, but must be from 32 to 64"),
         ({**PLAIN, "gamma_ramp": "cosin"}, "gamma_ramp is 'cosin', but must be one of off, linear, cosine"),
-        ({**PLAIN, "gamma_end": 10.0}, "gamma_end has no place in it"),
-        ({**PLAIN, "momentum": 0.5}, "momentum has no place in it"),
+        ({**PLAIN, "gamma_end": 10.0}, "'gamma_end' has no place in it"),
+        ({**PLAIN, "momentum": 0.5}, "'momentum' has no place in it"),
         ({n: v for n, v in PLAIN.items() if n != "batch_size"}, "batch_size is none, but must be from 32 to 64"),
+        ({**PLAIN, "\n": 1}, "'\\n' has no place in it"),
+        ({**PLAIN, "batch_size": 10**400}, "batch_size is about 10^400, but must be from 32 to 64"),
         ({**RAMPED, "gamma_ramp_length": True}, "gamma_ramp_length is True, but must be from 0.2 to 0.8"),
     ],
 )

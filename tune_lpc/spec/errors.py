@@ -36,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean 'cifar10'?``, or '' when nothing known is close."""
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name if isinstance(name, str) else shown(name), list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

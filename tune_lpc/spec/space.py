@@ -250,7 +250,7 @@ class Space:
             chooser = Given(config)
             try:
                 drawn = self.draw(chooser)
-                chooser.problems += [f"{name} has no place in it" for name in config if name not in drawn]
+                chooser.problems += [f"{shown(name)} has no place in it" for name in config if name not in drawn]
                 if not chooser.problems:
                     self.trial(drawn)
             except UserError as error:
