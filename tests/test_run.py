@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import duckdb
@@ -17,29 +12,11 @@ import numpy as np
 import pandas as pd
 import polars
 import pytest
-from PIL import Image
 
+from tests.commands import image_folder, refused, space_file
 from tune_lpc.run import main
 from tune_lpc.spec.methods import METHODS
 from tune_lpc.spec.trial import setting_names, setting_type
-
-SMALL_SPACE = """
-from tune_lpc.spec import Choice, Float, Space
-
-SPACE = Space(
-    name="small",
-    about="for tests",
-    trials=2,
-    settings={{"dataset": "digits", "network": "mlp", "optimizer": "sgd", "nesterov": True, "epochs": 2, {settings}}},
-    dimensions={{{dimensions}}},
-)
-"""
-
-
-def space_file(folder: Path, dimensions: str, settings: str = "") -> str:
-    path = folder / "small.py"
-    path.write_text(SMALL_SPACE.format(dimensions=dimensions, settings=settings))
-    return str(path)
 
 
 def without_times(frame: pd.DataFrame) -> pd.DataFrame:
@@ -173,19 +150,6 @@ def test_a_search_in_which_every_trial_diverges_ends_with_status_1(
     assert len(pd.read_parquet(out / "trials.parquet")) == 2
 
 
-def image_folder(folder: Path, per_class: int = 20, side: int = 8) -> Path:
-    """Class folders of noise around a grey that tells the class; the test images are no images at all."""
-    draw = np.random.default_rng(0)
-    for grey, name in ((50, "dark"), (200, "light")):
-        (folder / "train" / name).mkdir(parents=True)
-        for i in range(per_class):
-            pixels = np.clip(draw.normal(grey, 20, (side, side, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / "train" / name / f"{i}.png")
-    (folder / "test" / "dark").mkdir(parents=True)
-    (folder / "test" / "dark" / "0.png").write_bytes(b"opened test data")
-    return folder
-
-
 def test_ones_own_images_with_one_flag(ray_session: str, tmp_path: Path) -> None:
     data, out = image_folder(tmp_path / "shades"), tmp_path / "run"
     assert main(["digits", "--data-dir", str(data), "--trials", "2", "--epochs", "3", "--out", str(out)]) == 0
@@ -300,175 +264,3 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(
     assert "810 if no trial is stopped early" in printed
     assert "CPU each" in printed
     assert list(tmp_path.iterdir()) == []
-
-
-# Bad input
-
-
-def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """The lines with which the command refuses; it must end with status 2."""
-    try:
-        status = main(arguments)
-    except SystemExit as exit_of_argparse:
-        status = exit_of_argparse.code
-    assert status == 2
-    return capsys.readouterr().err.splitlines()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["cifar11"], ["there is no search space 'cifar11'; did you mean 'cifar10'?"]),
-        (["digits", "--set", "learning_rat=0.1"], ["'learning_rat' is not a setting", "'learning_rate'"]),
-        (["digits", "--set", "learning_rate=fast"], ["learning_rate is 'fast', but must be a number"]),
-        (["digits", "--set", "learning_rate=5"], ["learning_rate is 5.0, but must be from 0.0003 to 0.03"]),
-        (["digits", "--set", "batch_size=0"], ["batch_size is 0, but must be a whole number from 2 to 1000000000"]),
-        (["digits", "--set", "network=resnet"], ["network is 'resnet'", "resnet18"]),
-        (["digits", "--set", "learning_rate"], ["--set takes NAME=VALUE, but got 'learning_rate'"]),
-        (["digits", "--trials", "0"], ["trials is 0"]),
-        (["digits", "--trials", "many"], ["--trials is 'many', but must be a whole number"]),
-        (["digits", "--epochs", "-3"], ["epochs is -3"]),
-        (["digits", "--cpus-per-trial", "0"], ["--cpus-per-trial is 0"]),
-        (["digits", "--cpus-per-trial", "100000"], ["--cpus-per-trial is 100000"]),
-        (["digits", "--gpus-per-trial", "-1"], ["--gpus-per-trial is -1"]),
-        (["digits", "--concurrent", "0"], ["--concurrent is 0"]),
-        (["digits", "--data-dir", "/nowhere/at/all"], ["/nowhere/at/all"]),
-        (["digits", "--data-dir", "x" * 300], ["--data-dir", "is not a folder"]),
-        (["digits", "--data-dir", ""], ["--data-dir is empty"]),
-        (["digits", "--set", "seed=-1"], ["seed is -1"]),
-        (["digits", "--seed", "1", "--set", "seed=2"], ["seed is given by --seed and by --set"]),
-        (["digits", "--set", "beta=1", "beta=2"], ["beta is given twice"]),
-        (["digits", "--frobnicate"], ["--frobnicate"]),
-        ([], ["give a search space"]),
-    ],
-)
-def test_bad_options_are_refused_in_one_line(
-    arguments: list[str], told: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "run"
-    (line,) = refused([*arguments, "--out", str(out)], capsys)
-    for part in told:
-        assert part in line
-    assert not out.exists()
-
-
-def test_all_problems_of_the_options_come_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["digits", "--trials", "0", "--epochs", "x", "--concurrent", "-1", "--set", "beta=9", "betta=1"]
-    lines = refused([*arguments, "--out", str(tmp_path / "run")], capsys)
-    for part in ("trials is 0", "--epochs is 'x'", "--concurrent is -1", "beta is 9", "'betta' is not a setting"):
-        assert sum(part in line for line in lines) == 1
-
-
-@pytest.mark.parametrize(
-    ("dimensions", "told"),
-    [
-        ('"learning_rate": Float(0.1, 0.1)', ["learning_rate has an empty range"]),
-        (
-            '"learning_rate": Float(0.2, 0.1), "gamma_end": Float(1, 2, when={"gama_ramp": ("linear",)})',
-            ["learning_rate has an empty range", "condition on 'gama_ramp', which does not exist"],
-        ),
-        ('"learning_rate": Flaot(0.1, 0.2)', ["NameError"]),
-    ],
-)
-def test_a_wrong_space_file_is_refused_with_all_its_problems(
-    dimensions: str, told: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = refused([space_file(tmp_path, dimensions), "--out", str(tmp_path / "run")], capsys)
-    for part in told:
-        assert any(part in line for line in lines)
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("damage", ["missing", "empty", "broken image", "too few for the groups"])
-def test_bad_data_are_refused_before_anything_is_written(
-    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = tmp_path / "shades"
-    if damage == "empty":
-        data.mkdir()
-    elif damage == "broken image":
-        image_folder(data)
-        (data / "train" / "dark" / "3.png").write_bytes(b"not an image")
-    elif damage == "too few for the groups":
-        image_folder(data, per_class=5)
-    out = tmp_path / "run"
-    (line,) = refused(["digits", "--data-dir", str(data), "--out", str(out)], capsys)
-    told = {"broken image": "3.png", "too few for the groups": "group_size"}
-    assert told.get(damage, str(data)) in line
-    assert not out.exists()
-
-
-def test_images_too_small_for_the_network_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = refused(["digits", "--set", "network=cnn13", "--out", str(tmp_path / "run")], capsys)
-    assert "8 x 8" in line
-    assert "cnn13 needs" in line
-
-
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").write_text("")
-    (line,) = refused(["digits", "--out", str(tmp_path / "file" / "run")], capsys)
-    assert "can't be written" in line
-
-
-def test_a_folder_that_holds_a_run_is_refused_and_left_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "journal.jsonl").write_text("precious")
-    (line,) = refused(["digits", "--out", str(tmp_path)], capsys)
-    assert "already holds a run" in line
-    assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
-
-
-# Interruption
-
-
-def processes_with(marker: str) -> list[str]:
-    """Command lines of the processes whose environment holds `marker`."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                if marker.encode() in (folder / "environ").read_bytes():
-                    found.append((folder / "cmdline").read_text())
-            except OSError:
-                continue  # it has ended meanwhile
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds Ray's processes through /proc")
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interruption_keeps_what_was_finished_and_leaves_no_process(
-    sent: signal.Signals, status: int, tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
-    ray_folder = tempfile.mkdtemp(prefix="tl-")
-    space = space_file(tmp_path, '"learning_rate": Float(1e-3, 1e-2, log=True)')
-    command = [sys.executable, "-m", "tune_lpc.run", space, "--trials", "500", "--out", str(out)]
-    running = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "RAY_TMPDIR": ray_folder},
-        start_new_session=True,
-    )
-    assert running.stdout is not None
-    for line in running.stdout:
-        if "trial 3 " in line:
-            break
-    # As a terminal does on Ctrl-C, to every process of the group; kill sends SIGTERM to the one.
-    os.killpg(running.pid, sent) if sent == signal.SIGINT else running.send_signal(sent)
-    _, told = running.communicate(timeout=60)
-    assert running.returncode == status
-    assert "interrupted" in told
-    assert "Traceback" not in told
-    trials = pd.read_parquet(out / "trials.parquet")
-    assert (trials["status"] != "interrupted").sum() >= 3
-    assert len(trials) < 500
-    assert len(pd.read_parquet(out / "epochs.parquet")) == trials["epochs"].sum()
-    deadline = time.monotonic() + 10
-    while processes_with(ray_folder) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert processes_with(ray_folder) == []
-    shutil.rmtree(ray_folder, ignore_errors=True)

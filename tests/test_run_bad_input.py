@@ -1,0 +1,130 @@
+"""Bad input to `python -m tune_lpc.run`: status 2, a line a problem, nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.commands import image_folder, refused, space_file
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["cifar11"], ["there is no search space 'cifar11'; did you mean 'cifar10'?"]),
+        (["digits", "--set", "learning_rat=0.1"], ["'learning_rat' is not a setting", "'learning_rate'"]),
+        (["digits", "--set", "learning_rate=fast"], ["learning_rate is 'fast', but must be a number"]),
+        (["digits", "--set", "learning_rate=5"], ["learning_rate is 5.0, but must be from 0.0003 to 0.03"]),
+        (["digits", "--set", "batch_size=0"], ["batch_size is 0, but must be a whole number from 2 to 1000000000"]),
+        (["digits", "--set", "network=resnet"], ["network is 'resnet'", "resnet18"]),
+        (["digits", "--set", "learning_rate"], ["--set takes NAME=VALUE, but got 'learning_rate'"]),
+        (["digits", "--trials", "0"], ["trials is 0"]),
+        (["digits", "--trials", "many"], ["--trials is 'many', but must be a whole number"]),
+        (["digits", "--epochs", "-3"], ["epochs is -3"]),
+        (["digits", "--cpus-per-trial", "0"], ["--cpus-per-trial is 0"]),
+        (["digits", "--cpus-per-trial", "100000"], ["--cpus-per-trial is 100000"]),
+        (["digits", "--gpus-per-trial", "-1"], ["--gpus-per-trial is -1"]),
+        (["digits", "--concurrent", "0"], ["--concurrent is 0"]),
+        (["digits", "--data-dir", "/nowhere/at/all"], ["/nowhere/at/all"]),
+        (["digits", "--data-dir", "x" * 300], ["--data-dir", "is not a folder"]),
+        (["digits", "--data-dir", ""], ["--data-dir is empty"]),
+        (["digits", "--set", "seed=-1"], ["seed is -1"]),
+        (["digits", "--seed", "1", "--set", "seed=2"], ["seed is given by --seed and by --set"]),
+        (["digits", "--set", "beta=1", "beta=2"], ["beta is given twice"]),
+        (["digits", "--frobnicate"], ["--frobnicate"]),
+        ([], ["give a search space"]),
+    ],
+)
+def test_bad_options_are_refused_in_one_line(
+    arguments: list[str], told: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    (line,) = refused([*arguments, "--out", str(out)], capsys)
+    for part in told:
+        assert part in line
+    assert not out.exists()
+
+
+def test_all_problems_of_the_options_come_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["digits", "--trials", "0", "--epochs", "x", "--concurrent", "-1", "--set", "beta=9", "betta=1"]
+    lines = refused([*arguments, "--out", str(tmp_path / "run")], capsys)
+    for part in ("trials is 0", "--epochs is 'x'", "--concurrent is -1", "beta is 9", "'betta' is not a setting"):
+        assert sum(part in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "told"),
+    [
+        ('"learning_rate": Float(0.1, 0.1)', ["learning_rate has an empty range"]),
+        (
+            '"learning_rate": Float(0.2, 0.1), "gamma_end": Float(1, 2, when={"gama_ramp": ("linear",)})',
+            ["learning_rate has an empty range", "condition on 'gama_ramp', which does not exist"],
+        ),
+        ('"learning_rate": Flaot(0.1, 0.2)', ["NameError"]),
+    ],
+)
+def test_a_wrong_space_file_is_refused_with_all_its_problems(
+    dimensions: str, told: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = refused([space_file(tmp_path, dimensions), "--out", str(tmp_path / "run")], capsys)
+    for part in told:
+        assert any(part in line for line in lines)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "broken image", "too few for the groups"])
+def test_bad_data_are_refused_before_anything_is_written(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "shades"
+    if damage == "empty":
+        data.mkdir()
+    elif damage == "broken image":
+        image_folder(data)
+        (data / "train" / "dark" / "3.png").write_bytes(b"not an image")
+    elif damage == "too few for the groups":
+        image_folder(data, per_class=5)
+    out = tmp_path / "run"
+    (line,) = refused(["digits", "--data-dir", str(data), "--out", str(out)], capsys)
+    told = {"broken image": "3.png", "too few for the groups": "group_size"}
+    assert told.get(damage, str(data)) in line
+    assert not out.exists()
+
+
+def test_images_too_small_for_the_network_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = refused(["digits", "--set", "network=cnn13", "--out", str(tmp_path / "run")], capsys)
+    assert "8 x 8" in line
+    assert "cnn13 needs" in line
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    (line,) = refused(["digits", "--out", str(tmp_path / "file" / "run")], capsys)
+    assert "can't be written" in line
+
+
+def test_a_folder_that_holds_a_run_is_refused_and_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "journal.jsonl").write_text("precious")
+    (line,) = refused(["digits", "--out", str(tmp_path)], capsys)
+    assert "already holds a run" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
+
+
+def test_of_two_searches_that_begin_in_one_folder_the_second_is_refused(
+    ray_session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    space = space_file(tmp_path, '"learning_rate": Float(1e-3, 1e-2, log=True)')
+
+    def claimed_meanwhile(*arguments: object) -> dict[str, object]:
+        out.mkdir()
+        (out / "journal.jsonl").write_text("of the other")
+        return {}
+
+    monkeypatch.setattr("tune_lpc.search.tuner.describe_run", claimed_meanwhile)
+    (line,) = refused([space, "--out", str(out)], capsys)
+    assert "another search has just begun" in line
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [("journal.jsonl", "of the other")]
