@@ -24,7 +24,7 @@ SPACE = Space(
     },
     dimensions={
         "learning_rate": Float(1e-4, 2e-3, log=True),
-        "weight_decay": Float(5e-5, 5e-2, log=True),
+        "weight_decay": Float(5e-5, 2e-1, log=True),
         "penultimate_width": Choice([32, 64, 128, 256]),
         "gamma_ramp": Choice(["off", "two_regime", "exponential", "linear", "cosine"]),
         "gamma_start": Float(1e-5, 1e-2, log=True, when=LPC_ON),

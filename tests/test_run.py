@@ -232,6 +232,8 @@ def test_an_unknown_method_or_measure_is_refused_with_the_nearest_name(
     assert "there is no method 'lpc_wid'; did you mean 'lpc_wide'?" in line
     (line,) = refused(["digits", "--measure", "deepfol", "--out", str(tmp_path / "run")], capsys)
     assert "there is no measure 'deepfol'; did you mean 'deepfool'?" in line
+    (line,) = refused(["digits", "--dry-run", "--measure", "deepfol", "--out", str(tmp_path / "run")], capsys)
+    assert "there is no measure 'deepfol'" in line
     assert not (tmp_path / "run").exists()
 
 

@@ -30,6 +30,8 @@ from tests.commands import image_folder, refused, space_file
         (["digits", "--data-dir", "x" * 300], ["--data-dir", "is not a folder"]),
         (["digits", "--data-dir", ""], ["--data-dir is empty"]),
         (["digits", "--set", "seed=-1"], ["seed is -1"]),
+        (["digits", "--set", "method=lpc"], ["method is 'lpc', but is chosen by --method"]),
+        (["digits", "--method", "vanilla", "--set", "gamma_ramp=linear"], ["method vanilla has it 'off'"]),
         (["digits", "--seed", "1", "--set", "seed=2"], ["seed is given by --seed and by --set"]),
         (["digits", "--set", "beta=1", "beta=2"], ["beta is given twice"]),
         (["digits", "--frobnicate"], ["--frobnicate"]),

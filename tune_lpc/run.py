@@ -68,7 +68,7 @@ def _parser() -> Parser:
         metavar="NAME",
         nargs="+",
         default=[],
-        help="measures to take of trials that train their full budget",
+        help="measures of trials that train their full budget, or all",
     )
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster instead of starting one here")
     return parser
@@ -86,6 +86,9 @@ def _command(options: argparse.Namespace, command: str) -> int:
     folders = _folders(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     # torch and Ray take seconds to import: only now, when the options are known to be right.
+    from tune_lpc.training.metrics import measures_asked_for
+
+    measures = tuple(measures_asked_for(options.measure))
     if options.dry_run:
         for space, folder in zip(spaces, folders, strict=True):
             _dry_run(console, space, asked, data_dir, folder, options.address)
@@ -93,7 +96,7 @@ def _command(options: argparse.Namespace, command: str) -> int:
     from tune_lpc.search import Request, run_searches
 
     requests = [
-        Request(space, folder, data_dir, asked, options.address, tuple(options.measure), command)
+        Request(space, folder, data_dir, asked, options.address, measures, command)
         for space, folder in zip(spaces, folders, strict=True)
     ]
     status = 0

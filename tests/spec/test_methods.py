@@ -90,3 +90,10 @@ def test_searches_of_different_methods_have_different_hashes_and_begin_with_the_
 def test_an_unknown_method_is_named_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'sliding'"):
         load_space("digits").for_method("slidin")
+
+
+def test_a_method_switches_off_what_a_space_has_besides() -> None:
+    settings = {"dropout": 0.5, "contrastive": "supervised", "classification": "arcface"}
+    for name in ("vanilla", "lpc", "linear_penultimate", "topological", "sliding"):
+        (trial,) = trials_of(Space("own", "", {"learning_rate": Float(1e-3, 1e-2)}, settings).for_method(name), 1)
+        assert (trial.dropout, trial.contrastive, trial.classification) == (0.0, "off", "cross_entropy")

@@ -14,7 +14,7 @@ from tune_lpc.search.searcher import NUMBER
 from tune_lpc.spec.errors import UserError
 from tune_lpc.spec.record import SCORE, EpochRecord
 from tune_lpc.spec.space import Space
-from tune_lpc.training.device import best_device, use_threads
+from tune_lpc.training.device import best_device, exact_arithmetic, use_threads
 from tune_lpc.training.metrics import compute_measures
 from tune_lpc.training.prepare import prepare, start_training
 
@@ -60,7 +60,8 @@ class TrialTrainable(tune.Trainable):
         done = record.epoch == self._training.spec.epochs
         result = {SCORE: score, "record": record.as_dict(), "done": done}
         if done and self._job.measures and not record.diverged:
-            values, reasons = compute_measures(self._job.measures, self._training.evaluated())
+            with exact_arithmetic():
+                values, reasons = compute_measures(self._job.measures, self._training.evaluated())
             result["measures"] = {"values": values, "reasons": reasons}
         return result
 

@@ -31,11 +31,10 @@ from tune_lpc.search.rungs import RungScheduler
 from tune_lpc.search.searcher import SpaceSearch
 from tune_lpc.search.trainable import Job, TrialTrainable
 from tune_lpc.spec.choosers import RandomChooser
-from tune_lpc.spec.errors import Interrupted, UserError, nearest
+from tune_lpc.spec.errors import Interrupted, UserError
 from tune_lpc.spec.resources import Resources, ResourcesAsked, cpus_here
 from tune_lpc.spec.space import Space
 from tune_lpc.training.device import gpus_here
-from tune_lpc.training.metrics import MEASURES
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
 MAX_FAILURES = 2
@@ -200,11 +199,6 @@ def _check(requests: Sequence[Request]) -> tuple[Resources | None, Prepared]:
         resources, found = one.resources.plan(cpus_here(), gpus_here())
         problems += found
     problems += address_problems(one.address)
-    problems += [
-        f"there is no measure {name!r}{nearest(name, MEASURES)} (see --list-measures)"
-        for name in one.measures
-        if name not in MEASURES
-    ]
     groups = [request.space.largest_group for request in requests if request.space.largest_group is not None]
     prepared = None
     try:

@@ -27,12 +27,24 @@ class Method:
     start: Mapping[str, Value] = field(default_factory=dict)
 
 
-WEIGHT_DECAY = {"weight_decay": Float(5e-5, 5e-2, log=True)}
+METHOD_SWITCHES = (
+    "gamma_ramp",
+    "topological_weight_schedule",
+    "beta_schedule",
+    "classification",
+    "contrastive",
+    "dropout",
+    "head",
+)
+"""Settings that make a method what it is: what a method fixes of them can't be changed under its name."""
+
+WEIGHT_DECAY = {"weight_decay": Float(5e-5, 2e-1, log=True)}
 """Searched by every method, unless the space says otherwise."""
 
 _P, _H, _T = "arXiv 2310.08224", "arXiv 2002.04805", "the sliding form of arXiv 2002.04805"
-_NO_LPC: dict[str, Value] = {"gamma_ramp": "off"}
-_NO_TOPOLOGY: dict[str, Value] = {"topological_weight_schedule": "off"}
+_NO_OTHERS: dict[str, Value] = {"classification": "cross_entropy", "contrastive": "off", "dropout": 0.0}
+_NO_LPC: dict[str, Value] = {"gamma_ramp": "off", **_NO_OTHERS}
+_NO_TOPOLOGY: dict[str, Value] = {"topological_weight_schedule": "off", **_NO_OTHERS}
 _PLAIN = {**_NO_LPC, **_NO_TOPOLOGY}
 _LINEAR: dict[str, Value] = {"head": "linear", "penultimate_width": 64}
 
@@ -126,7 +138,7 @@ METHODS = {
         Method(
             "dropout_penultimate",
             f"dropout on a linear penultimate layer of 64 ({_P})",
-            {**_PLAIN, **_LINEAR},
+            {name: value for name, value in {**_PLAIN, **_LINEAR}.items() if name != "dropout"},
             {"dropout": Float(0.05, 0.7)},
             {"dropout": 0.5},
         ),

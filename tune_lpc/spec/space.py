@@ -13,7 +13,7 @@ from tune_lpc.spec.choosers import Chooser, Corner, Given, draw_value
 from tune_lpc.spec.dimensions import Choice, Dimension, Float, Int, dimension_as_dict, dimension_problems
 from tune_lpc.spec.errors import UserError, nearest, shown, shown_limit
 from tune_lpc.spec.fidelity import Fidelity
-from tune_lpc.spec.methods import METHODS, dimensions_of
+from tune_lpc.spec.methods import METHOD_SWITCHES, METHODS, dimensions_of
 from tune_lpc.spec.trial import (
     TrialSpec,
     Value,
@@ -265,8 +265,13 @@ class Space:
         """
         found = []
         known = [*setting_names(), *self.SEARCH_SETTINGS]
+        fixed = METHODS[str(self.settings["method"])].settings if "method" in self.settings else {}
         for name, value in changes.items():
-            if name in self.SEARCH_SETTINGS:
+            if name == "method" and value != self.fixed("method"):
+                found.append(f"method is {value!r}, but is chosen by --method")
+            elif name in fixed and name in METHOD_SWITCHES and value != fixed[name]:
+                found.append(f"{name} is {value!r}, but method {self.fixed('method')} has it {fixed[name]!r}")
+            elif name in self.SEARCH_SETTINGS:
                 found += _search_setting_problems(name, value)
             elif name not in known:
                 found.append(f"{shown(name)} is not a setting of space {self.name}{nearest(name, known)}")

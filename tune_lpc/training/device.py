@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from tune_lpc.spec.trial import TrialSpec
@@ -31,6 +34,13 @@ def autocast_type(spec: TrialSpec, device: torch.device) -> torch.dtype | None:
 def gpus_here() -> int:
     """The GPUs that this process sees."""
     return torch.cuda.device_count()
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Full float32 on GPUs too, where convolutions round to TF32 otherwise: too coarse for collapsed classes."""
+    with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+        yield
 
 
 def use_threads(threads: int) -> None:

@@ -219,3 +219,12 @@ def test_collapse_that_cannot_be_computed_is_an_error(
 def test_nc1_of_a_class_of_one_point_is_an_error() -> None:
     with pytest.raises(MeasureError, match="a class has one"):
         nc1(torch.randn(3, 2), torch.tensor([0, 0, 1]))
+
+
+@pytest.mark.parametrize("spread", [1e-3, 1e-5, 1e-7])
+def test_nc1_of_points_crushed_to_an_offset_is_that_without_the_offset(spread: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(200) % 4
+    centres = torch.randn(4, 8, generator=generator, dtype=torch.float64)
+    points = centres[labels] + 0.3 * torch.randn(200, 8, generator=generator, dtype=torch.float64)
+    assert nc1(1 + spread * points, labels) == pytest.approx(nc1(points, labels), rel=1e-4)

@@ -105,7 +105,20 @@ def test_a_result_that_is_not_finite_becomes_a_null(evaluated: Evaluated, monkey
     assert compute_measures(["odd"], evaluated) == ({"odd": None}, {"odd": "odd came out as inf"})
 
 
-def test_only_a_measure_error_makes_a_null(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_measure_that_runs_out_of_memory_is_null_with_that_reason_and_costs_no_other(
+    evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Evaluated) -> float:
+        raise RuntimeError("CUDA out of memory\nmore of the message")
+
+    monkeypatch.setitem(registry.MEASURES, "odd", Measure("odd", "an odd one", "nowhere", fail))
+    values, reasons = compute_measures(["odd", "nc1"], evaluated)
+    assert values["odd"] is None
+    assert reasons == {"odd": "odd failed: RuntimeError: CUDA out of memory"}
+    assert values["nc1"] is not None
+
+
+def test_an_error_of_programming_is_not_hidden(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Evaluated) -> float:
         raise ZeroDivisionError
 

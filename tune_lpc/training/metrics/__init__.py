@@ -15,7 +15,7 @@ from tune_lpc.training.metrics.entropy import entropy, entropy_raw
 from tune_lpc.training.metrics.evaluated import Evaluated
 from tune_lpc.training.metrics.margin_gradient import MarginGradient, margin_gradient
 from tune_lpc.training.metrics.pgd import pgd_accuracy
-from tune_lpc.training.metrics.registry import MEASURES, Measure, compute_measures
+from tune_lpc.training.metrics.registry import MEASURES, Measure, compute_measures, measures_asked_for
 from tune_lpc.training.metrics.scale import (
     entry_variation,
     mean_norm,
@@ -42,6 +42,7 @@ __all__ = [
     "entry_variation",
     "margin_gradient",
     "mean_norm",
+    "measures_asked_for",
     "nc1",
     "nc2_equiangular",
     "nc2_equinorm",

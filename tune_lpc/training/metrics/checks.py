@@ -25,6 +25,13 @@ def in_float64(measure: str, values: Tensor) -> Tensor:
     return values
 
 
+def images_at_once(inputs: Tensor, batch_size: int) -> int:
+    """How many of the images (images, channels, height, width) to attack at once: `batch_size` of 32 x 32 pixels, and
+    fewer of larger ones, whose activations are all kept for the gradients.
+    """
+    return max(1, min(batch_size, batch_size * 32 * 32 // (inputs.shape[-1] * inputs.shape[-2])))
+
+
 def direct_distances(one: Tensor, other: Tensor) -> Tensor:
     """Euclidean distances (points, others) of the rows of `one` and `other`, from their differences.
 
@@ -36,10 +43,11 @@ def direct_distances(one: Tensor, other: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """Points z (points, dim) in float64 with the classes that they form.
+    """Points z (points, dim) in float64, less the mean of all points, with the classes that they form.
 
     names: (classes,) the values of the grouping that occur. group: (points,) the row of each point's class in `names`,
-    `counts` (classes,), `means` (classes, dim) and `centred`, the means less the mean of all points.
+    `counts` (classes,), `means` (classes, dim). rounding: a distance that is no more than rounding at the scale of the
+    points as they came.
     """
 
     z: Tensor
@@ -47,7 +55,7 @@ class Classes:
     group: Tensor
     counts: Tensor
     means: Tensor
-    centred: Tensor
+    rounding: float
 
     @classmethod
     def of(cls, measure: str, z: Tensor, grouping: Tensor, at_least: int = 1) -> Classes:
@@ -64,10 +72,13 @@ class Classes:
             raise MeasureError(f"{measure} needs at least two classes, but found {classes}")
         if bool((counts < at_least).any()):
             raise MeasureError(f"{measure} needs at least two points of each class, but a class has one")
+        rounding = _SAME * float(z.abs().max())
+        # The global mean is that of the points, so that the formulas hold for classes of unequal size. It is taken off
+        # first, and what rounding left of it once more: else points crushed to an offset are all rounding.
+        z = z - z.mean(dim=0)
+        z = z - z.mean(dim=0)
         sums = torch.zeros(classes, z.shape[1], dtype=z.dtype, device=z.device).index_add_(0, group, z)
-        means = sums / counts[:, None]
-        # The global mean is that of the points, so that the formulas hold for classes of unequal size.
-        found = cls(z, names, group, counts, means, means - z.mean(dim=0))
+        found = cls(z, names, group, counts, sums / counts[:, None], rounding)
         if not bool((found.distances_to_centre > found.rounding).any()):
             raise MeasureError(f"{measure} needs class means that differ, but they coincide")
         return found
@@ -75,13 +86,8 @@ class Classes:
     @property
     def distances_to_centre(self) -> Tensor:
         """(classes,) the distance of each class mean to the mean of all points."""
-        norms: Tensor = torch.linalg.vector_norm(self.centred, dim=1)
+        norms: Tensor = torch.linalg.vector_norm(self.means, dim=1)
         return norms
-
-    @property
-    def rounding(self) -> float:
-        """A distance that is no more than rounding at the scale of these points."""
-        return _SAME * float(self.z.abs().max())
 
     @property
     def deviations(self) -> Tensor:

@@ -25,7 +25,7 @@ def nc1(z: Tensor, grouping: Tensor) -> float:
     """
     classes = Classes.of("NC1", z, grouping, at_least=2)
     # S_B = M'M / C with M the centred means, so tr(S_W pinv(S_B)) is C times the spread seen through pinv(M).
-    seen = classes.deviations @ torch.linalg.pinv(classes.centred, rtol=_RANK_TOLERANCE)
+    seen = classes.deviations @ torch.linalg.pinv(classes.means, rtol=_RANK_TOLERANCE)
     per_point = seen.square().sum(dim=1) / (classes.counts[classes.group] - 1)
     return float(per_point.sum() / classes.counts.numel())
 
@@ -72,7 +72,7 @@ def nc3_self_duality(z: Tensor, grouping: Tensor, output_weight: Tensor) -> floa
     size = torch.linalg.vector_norm(weight)
     if not bool(size > 0):
         raise MeasureError("NC3 needs an output layer with a weight, but all of its weights are 0")
-    centred = classes.centred
+    centred = classes.means
     return float((weight / size - centred / torch.linalg.vector_norm(centred)).square().sum())
 
 
@@ -94,7 +94,7 @@ def _cosines(z: Tensor, grouping: Tensor) -> Tensor:
     norms = classes.distances_to_centre
     if not bool((norms > classes.rounding).all()):
         raise MeasureError("NC2 needs the direction of each class mean, but one lies at the mean of all points")
-    directions = classes.centred / norms[:, None]
+    directions = classes.means / norms[:, None]
     cosines = directions @ directions.T
     one, other = torch.triu_indices(len(cosines), len(cosines), 1, device=z.device)
     return cosines[one, other]

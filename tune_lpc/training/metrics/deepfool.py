@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tune_lpc.training.metrics.checks import MeasureError, in_float64
+from tune_lpc.training.metrics.checks import MeasureError, images_at_once, in_float64
 
 _BEYOND = 1e-4
 """Added to each step's length, so that an image on the border crosses it; the golden values have it too."""
@@ -53,7 +53,7 @@ def deepfool(
     with torch.inference_mode(False), torch.enable_grad():
         parts = [
             _Batch(logits_of, images.clone(), 1 + overshoot, candidates).run(max_steps)
-            for images in inputs.split(batch_size)
+            for images in inputs.split(images_at_once(inputs, batch_size))
         ]
     perturbation, iterations, original, fooled, stuck = (torch.cat(each) for each in zip(*parts, strict=True))
     norms = torch.linalg.vector_norm(perturbation.double().flatten(1), dim=1)

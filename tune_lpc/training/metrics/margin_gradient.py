@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tune_lpc.training.metrics.checks import MeasureError, in_float64
+from tune_lpc.training.metrics.checks import MeasureError, images_at_once, in_float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,9 @@ def margin_gradient(
     """
     in_float64("the margin gradient", inputs)
     margins, gradients = [], []
+    size = images_at_once(inputs, batch_size)
     with torch.inference_mode(False), torch.enable_grad():
-        for images, own in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
+        for images, own in zip(inputs.split(size), labels.split(size), strict=True):
             images = images.clone().requires_grad_()
             margin = margin_of(logits_of(images), own.clone())
             (gradient,) = torch.autograd.grad(margin.sum(), images)

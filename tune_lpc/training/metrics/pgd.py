@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tune_lpc.training.metrics.checks import MeasureError, in_float64
+from tune_lpc.training.metrics.checks import MeasureError, images_at_once, in_float64
 from tune_lpc.training.metrics.margin_gradient import margin_of
 
 Ball = Literal["l2", "linf"]
@@ -55,8 +55,9 @@ def pgd_accuracy(
     deviation = pixel_deviation.to(inputs)[:, None, None]
     mean = None if pixel_mean is None else pixel_mean.to(inputs)[:, None, None]
     standing = 0
+    size = images_at_once(inputs, batch_size)
     with torch.inference_mode(False), torch.enable_grad():
-        for images, own in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
+        for images, own in zip(inputs.split(size), labels.split(size), strict=True):
             attack = _Attack(logits_of, ball, radius, _STEP_SHARE * radius / steps, deviation.clone(), mean)
             standing += attack.survivors(images.clone(), own.clone(), steps, generator)
     return standing / len(inputs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from tune_lpc.spec.errors import UserError, nearest
 from tune_lpc.training.metrics import collapse, scale
 from tune_lpc.training.metrics.checks import MeasureError
 from tune_lpc.training.metrics.entropy import entropy, entropy_raw
@@ -39,8 +40,8 @@ class Measure:
 def compute_measures(names: Iterable[str], evaluated: Evaluated) -> tuple[dict[str, float | None], dict[str, str]]:
     """The value of each named measure, None where it has none, and the reason for each that is None.
 
-    Names are keys of MEASURES; another one is a KeyError. Only a MeasureError makes a null; a value that is not finite
-    does too.
+    Names are keys of MEASURES; another one is a KeyError. A measure that fails, for want of memory say, is null with
+    that as its reason: it must not cost the trial that it was taken of.
     """
     values: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
@@ -51,11 +52,24 @@ def compute_measures(names: Iterable[str], evaluated: Evaluated) -> tuple[dict[s
         except MeasureError as error:
             values[name], reasons[name] = None, str(error)
             continue
+        except (RuntimeError, MemoryError) as error:  # torch's own for memory and linear algebra are RuntimeErrors
+            told = (str(error).strip() or "no message").splitlines()[0]
+            values[name], reasons[name] = None, f"{name} failed: {type(error).__name__}: {told}"
+            continue
         if math.isfinite(value):
             values[name] = value
         else:
             values[name], reasons[name] = None, f"{name} came out as {value}"
     return values, reasons
+
+
+def measures_asked_for(names: Iterable[str]) -> list[str]:
+    """The names, each once, "all" standing for every measure. Raises UserError naming all that are unknown."""
+    asked = list(dict.fromkeys(name for given in names for name in (MEASURES if given == "all" else [given])))
+    unknown = [name for name in asked if name not in MEASURES]
+    if unknown:
+        raise UserError(f"there is no measure {n!r}{nearest(n, MEASURES)} (see --list-measures)" for n in unknown)
+    return asked
 
 
 def _grouped(function: Callable[[Tensor, Tensor], float]) -> Callable[[Evaluated], float]:
@@ -69,16 +83,16 @@ def _ungrouped(function: Callable[[Tensor], float]) -> Callable[[Evaluated], flo
 
 
 def _deepfool(evaluated: Evaluated) -> float:
-    _check_movable(evaluated)
+    _check_movable(evaluated.fooling.stuck)
     return float(evaluated.fooling.relative.mean())
 
 
 def _deepfool_correct(evaluated: Evaluated) -> float:
-    _check_movable(evaluated)
     fooling = evaluated.fooling
     right = fooling.original == evaluated.input_labels
     if not bool(right.any()):
         raise MeasureError("DeepFool over rightly classified images needs one, but the network gets none right")
+    _check_movable(fooling.stuck[right])
     return float(fooling.relative[right].mean())
 
 
@@ -87,8 +101,7 @@ def _deepfool_changed(evaluated: Evaluated) -> float:
     return float((fooling.original != fooling.fooled).double().mean())
 
 
-def _check_movable(evaluated: Evaluated) -> None:
-    stuck = evaluated.fooling.stuck
+def _check_movable(stuck: Tensor) -> None:
     if bool(stuck.any()):
         found = f"{int(stuck.sum())} of {stuck.numel()} images"
         raise MeasureError(f"DeepFool needs a gradient to follow, but it is 0 or not finite at {found}")
