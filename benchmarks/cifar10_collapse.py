@@ -5,6 +5,16 @@ layer keeps its learning rate, as in arXiv 2310.08224) and prints accuracy, Deep
 on the validation images.
 
     python benchmarks/cifar10_collapse.py --data-dir ../shared/data [--network resnet18] [--epochs 30] [--seeds 1]
+
+Seen on 2026-11-22 with --network small_cnn --epochs 60 --gamma-end 1e2 1e3 (9,000 training images, one seed, one thread
+of an AMD EPYC): the representations collapse and shrink, but the DeepFool score hardly moves in so short a training; the
+paper reports it after 800 to 1000 epochs of ResNet-18.
+
+| method | accuracy | deepfool | deepfool_correct | mean_norm | nc1 | pgd_l2 | seconds |
+|---|---|---|---|---|---|---|---|
+| linear_penultimate | 0.762 | 0.01051 | 0.01249 | 10.2 | 2.294 | 0.003 | 118.4 |
+| lpc, gamma to 100 | 0.757 | 0.01048 | 0.01246 | 0.4613 | 1.251 | 0.005 | 120.2 |
+| lpc, gamma to 1000 | 0.742 | 0.01137 | 0.01362 | 0.1556 | 1.2 | 0.01 | 118.5 |
 """
 
 from __future__ import annotations
