@@ -7,8 +7,8 @@ on the validation images.
     python benchmarks/cifar10_collapse.py --data-dir ../shared/data [--network resnet18] [--epochs 30] [--seeds 1]
 
 Seen on 2026-11-22 with --network small_cnn --epochs 60 --gamma-end 1e2 1e3 (9,000 training images, one seed, one thread
-of an AMD EPYC): the representations collapse and shrink, but the DeepFool score hardly moves in so short a training; the
-paper reports it after 800 to 1000 epochs of ResNet-18.
+of an AMD EPYC): the representations collapse and shrink, but the DeepFool score hardly moves in so short a training.
+The paper reports it after 800 to 1000 epochs of ResNet-18.
 
 | method | accuracy | deepfool | deepfool_correct | mean_norm | nc1 | pgd_l2 | seconds |
 |---|---|---|---|---|---|---|---|
