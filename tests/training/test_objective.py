@@ -7,10 +7,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tune_lpc.spec import TrialSpec
+from tune_lpc.spec.strengths import Strengths
 from tune_lpc.training.losses import arcface_loss, supervised_contrastive_loss
 from tune_lpc.training.models import Output
 from tune_lpc.training.objective import training_loss
-from tune_lpc.training.strengths import Strengths
 
 GROUPS, SIZE, WIDTH, CLASSES = 3, 4, 5, 3
 

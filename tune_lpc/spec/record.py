@@ -18,7 +18,10 @@ def _column(text: str, unit: str = "") -> Any:
 class EpochRecord:
     """One epoch. None stands where a value does not exist (beta without topological loss) or could not be computed."""
 
-    epoch: int = _column("epoch, counted from 1")
+    budget: int = _column(
+        "epochs of the run that the epoch belongs to: the full budget, or less in a compressed climb", "epochs"
+    )
+    epoch: int = _column("epoch of that run, counted from 1")
     train_loss: float | None = _column("mean of the whole loss over the epoch's batches")
     train_classification: float | None = _column(
         "its part from classification (cross-entropy, ArcFace or CosFace)", "nats"

@@ -8,12 +8,22 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from tune_lpc.spec.choosers import Chooser, Corner, Given, draw_value
+from tune_lpc.spec.checks import condition_problems, corner_problems, first_problems
+from tune_lpc.spec.choosers import Chooser, Given, draw_value
 from tune_lpc.spec.dimensions import Choice, Dimension, Float, Int, dimension_as_dict, dimension_problems
 from tune_lpc.spec.errors import UserError, nearest, shown, shown_limit
-from tune_lpc.spec.fidelity import Fidelity
+from tune_lpc.spec.fidelity import EARLIEST_LOOK, Fidelity
 from tune_lpc.spec.methods import METHOD_SWITCHES, METHODS, dimensions_of
+from tune_lpc.spec.ramps import epoch_with_ramps_up, slowest_choosers
+from tune_lpc.spec.search_settings import (
+    SEARCH_SETTINGS,
+    is_control,
+    parse_search_setting,
+    search_setting_conflicts,
+    search_setting_problems,
+)
 from tune_lpc.spec.trial import (
     TrialSpec,
     Value,
@@ -25,17 +35,18 @@ from tune_lpc.spec.trial import (
     value_problems,
 )
 
-CORNERS = 256
-"""Corners in which the settings of a space are checked against each other: far more than a pair of them needs."""
-SEARCH_LIMITS = {"trials": (1, 10**6), "reduction_factor": (2, 10**6), "first_rung": (1, 10**6)}
-"""Smallest and largest value of what sets the size of a search."""
-
 
 @dataclass(frozen=True)
 class Space:
     """A search space: what varies (`dimensions`), what is fixed (`settings`), and the size of a search.
 
     `first` holds configs to begin with, such as a baseline and a paper's own: a value for each dimension with effect.
+
+    `fidelity_mode`, `reduction_factor` and `first_rung` place the rungs of early stopping: see `Fidelity`.
+    `first_rung_after` (mode "truncated" only, in place of `first_rung`) puts the first rung where, in every trial that
+    the space can draw, the ramps of gamma and of the topological weight have reached that share (above 0, up to 1)
+    of their ends, though not before the usual first rung; there are no rungs where that is never so.
+    `control_trials` is the number of trials that no rung stops: they show how well the rungs foretell the end.
 
     Names are those of `TrialSpec`; a setting not named keeps its default there. A condition may refer to a
     setting or to a dimension that stands above it. `checked` raises `UserError` with every problem.
@@ -47,10 +58,13 @@ class Space:
     settings: Mapping[str, Value] = field(default_factory=dict)
     first: Sequence[Mapping[str, Value]] = ()
     trials: int = 32
+    fidelity_mode: str = "compressed"
     reduction_factor: int = 3
     first_rung: int | None = None
+    first_rung_after: float | None = None
+    control_trials: int = 0
 
-    SEARCH_SETTINGS = tuple(SEARCH_LIMITS)
+    SEARCH_SETTINGS = SEARCH_SETTINGS
 
     # What the space says
 
@@ -75,8 +89,29 @@ class Space:
 
     @property
     def fidelity(self) -> Fidelity:
-        """The rungs of early stopping."""
-        return Fidelity(self.epochs, self.reduction_factor, self.first_rung)
+        """The rungs of early stopping; of a space that is right, as its trials are drawn to place the first."""
+        first = self.first_rung if self.first_rung_after is None else self._first_rung_with_ramps_up
+        return Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor, first)
+
+    @cached_property
+    def _first_rung_with_ramps_up(self) -> int:
+        assert self.first_rung_after is not None
+        up = self.epoch_with_ramps_up(self.first_rung_after)
+        # Where the ramps are up early, or nothing ramps, that is no reason to look earlier than without them.
+        usual = Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor).rungs()
+        return self.epochs if up is None else min(self.epochs, max(up, *usual[:1], EARLIEST_LOOK))
+
+    def epoch_with_ramps_up(self, share: float) -> int | None:
+        """The first epoch of a run of the full budget at which every trial's ramps have reached `share` of their ends.
+
+        None where some trial's never do, as when a ramp of gamma ends with the training.
+        """
+        choosers = [*slowest_choosers(self.dimensions), *map(Given, self.first)]
+        return epoch_with_ramps_up((self.trial(self.draw(chooser)) for chooser in choosers), share)
+
+    def is_control(self, number: int) -> bool:
+        """Whether trial `number` (from 0) is a control trial, never stopped at a rung."""
+        return is_control(number, self.trials, self.control_trials)
 
     def fixed(self, name: str) -> Value:
         """The value of a setting that is not searched."""
@@ -132,10 +167,15 @@ class Space:
         """
         names = [name for name in setting_names() if name not in (*self.dimensions, "seed")]
         settings = {name: as_declared(name, self.fixed(name)) for name in names}
-        search = {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
+        search = self._search_settings()
+        if self.first_rung_after is not None:
+            search["first_rung_after"] = float(self.first_rung_after)
         dimensions = {name: dimension_as_dict(name, dimension) for name, dimension in self.dimensions.items()}
         first = [{name: self._canonical(name, value) for name, value in config.items()} for config in self.first]
         return {"name": self.name, "dimensions": dimensions, "settings": settings, "first": first, **search}
+
+    def _search_settings(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
 
     def _canonical(self, name: str, value: Value) -> Value:
         return float(value) if isinstance(self.dimensions.get(name), Float) and isinstance(value, int) else value
@@ -196,67 +236,18 @@ class Space:
             found += value_problems(name, value)
             if name in self.dimensions:
                 found.append(f"{name} is both a setting and a dimension; keep one")
-        for position, (name, dimension) in enumerate(self.dimensions.items()):
+        for name, dimension in self.dimensions.items():
             found += dimension_problems(name, dimension)
             if isinstance(dimension, Dimension):
-                found += self._condition_problems(name, dimension, list(self.dimensions)[:position])
-        search = {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
-        wrong_search = [problem for name, value in search.items() for problem in _search_setting_problems(name, value)]
-        found += wrong_search
+                found += condition_problems(name, dimension, list(self.dimensions), self.possible)
+        search = self._search_settings()
+        wrong_search = [problem for name, value in search.items() for problem in search_setting_problems(name, value)]
+        found += wrong_search or search_setting_conflicts(search)
         if not wrong_search and not value_problems("epochs", self.fixed("epochs")):
-            found += self.fidelity.problems()
-        return found or self._corner_problems() + self._first_problems()
-
-    def _condition_problems(self, name: str, dimension: Dimension, above: list[str]) -> list[str]:
-        if not isinstance(dimension.when, Mapping):
-            return [f"{name} has when={shown(dimension.when)}, but when takes names with lists of values"]
-        found = []
-        for other, allowed in dimension.when.items():
-            if other not in setting_names():
-                hint = nearest(other, setting_names())
-                found.append(f"{name} has a condition on {shown(other)}, which does not exist{hint}")
-            elif other in self.dimensions and other not in above:
-                found.append(f"{name} has a condition on {other}, which must stand above it in the table")
-            elif not isinstance(allowed, (list, tuple)):
-                found.append(f"{name} has a condition on {other} with {shown(allowed)}, but it takes a list of values")
-            elif not any(value in allowed for value in self.possible(other)):
-                found.append(f"{name} has a condition that never holds: {other} is never one of {shown(allowed)}")
-        needs = setting_field(name).metadata["needs"] if name in setting_names() else None
-        if needs and needs[0] not in dimension.when:
-            without = [value for value in self.possible(needs[0]) if value not in needs[1]]
-            if without:
-                found.append(
-                    f"{name} has no effect when {needs[0]} is {without[0]!r}; "
-                    f"give it when={{{needs[0]!r}: {needs[1]!r}}}"
-                )
-        return found
-
-    def _corner_problems(self) -> list[str]:
-        """Conflicts in trials drawn from the corners of the space."""
-        found: dict[str, None] = {}
-        for seed in range(CORNERS):
-            try:
-                self.trial(self.draw(Corner(seed)))
-            except UserError as error:
-                found.update(dict.fromkeys(error.problems))
-        return list(found)[:8]
-
-    def _first_problems(self) -> list[str]:
-        """What is wrong with the configs to begin with: names, ranges, completeness, conflicts."""
-        if not isinstance(self.first, (list, tuple)) or not all(isinstance(config, Mapping) for config in self.first):
-            return [f"first is {shown(self.first)}, but must be a list of configs, each a dict of values"]
-        found = []
-        for position, config in enumerate(self.first, start=1):
-            chooser = Given(config)
-            try:
-                drawn = self.draw(chooser)
-                chooser.problems += [f"{shown(name)} has no place in it" for name in config if name not in drawn]
-                if not chooser.problems:
-                    self.trial(drawn)
-            except UserError as error:
-                chooser.problems += error.problems
-            found += [f"config {position} of first: {problem}" for problem in chooser.problems]
-        return found
+            # Without first_rung_after: only a space that is right can say where it lies.
+            fidelity = Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor, self.first_rung)
+            found += fidelity.problems()
+        return found or corner_problems(self.draw, self.trial) + first_problems(self.first, self.draw, self.trial)
 
     def with_values(self, changes: Mapping[str, Value]) -> Space:
         """The space with settings changed; a dimension that is named becomes fixed.
@@ -272,7 +263,7 @@ class Space:
             elif name in fixed and name in METHOD_SWITCHES and value != fixed[name]:
                 found.append(f"{name} is {value!r}, but method {self.fixed('method')} has it {fixed[name]!r}")
             elif name in self.SEARCH_SETTINGS:
-                found += _search_setting_problems(name, value)
+                found += search_setting_problems(name, value)
             elif name not in known:
                 found.append(f"{shown(name)} is not a setting of space {self.name}{nearest(name, known)}")
             else:
@@ -318,7 +309,7 @@ class Space:
         """Take fixed and dead names out of the configs to begin with; drop those too short then, or the same."""
         kept = [{name: value for name, value in config.items() if name in self.dimensions} for config in self.first]
         differing = [config for position, config in enumerate(kept) if config not in kept[:position]]
-        possible = [config for config in differing if not dataclasses.replace(self, first=[config])._first_problems()]
+        possible = [config for config in differing if not first_problems([config], self.draw, self.trial)]
         return dataclasses.replace(self, first=possible)
 
     def _outside(self, name: str, value: Value) -> list[str]:
@@ -341,21 +332,12 @@ class Space:
             elif not equals or not name:
                 found.append(f"--set takes NAME=VALUE, but got {text!r}")
             elif name in self.SEARCH_SETTINGS:
-                changes[name] = _whole_number(value)
+                changes[name] = parse_search_setting(name, value)
             else:
                 changes[name] = parse_value(name, value) if name in setting_names() else value
         if found:
             raise UserError(found)
         return changes
-
-
-def _search_setting_problems(name: str, value: object) -> list[str]:
-    low, high = SEARCH_LIMITS[name]
-    if name == "first_rung" and value is None:
-        return []
-    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-        return []
-    return [f"{name} is {shown(value)}, but must be a whole number from {low} to {high}"]
 
 
 def _range(dimension: Float | Int) -> str:
@@ -364,12 +346,3 @@ def _range(dimension: Float | Int) -> str:
 
 def _is_word(name: object) -> bool:
     return isinstance(name, str) and re.fullmatch(r"[\w-]+", name) is not None
-
-
-def _whole_number(text: str) -> Value:
-    if text.lower() == "none":
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        return text

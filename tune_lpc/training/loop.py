@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tune_lpc.spec.record import EpochRecord
+from tune_lpc.spec.strengths import Strengths
 from tune_lpc.spec.trial import TrialSpec
 from tune_lpc.training.data.batches import BatchStream, Images, select_rows
 from tune_lpc.training.data.disk import DiskImages, DiskReader
@@ -20,7 +21,6 @@ from tune_lpc.training.device import autocast_type
 from tune_lpc.training.metrics import Evaluated, MeasureError, mean_norm, nc1
 from tune_lpc.training.models import Network, Output, build_network
 from tune_lpc.training.objective import Loss, training_loss
-from tune_lpc.training.strengths import Strengths
 
 EVALUATION_BATCH = 512
 ATTACKED_IMAGES = 1000
@@ -67,18 +67,20 @@ class Training:
             if record.diverged:
                 return
 
-    def save(self, path: Path) -> None:
-        """Write the state after the last whole epoch to `path`."""
-        state = {
+    def state(self) -> dict[str, Any]:
+        """What is needed to go on after the last whole epoch: tensors, numbers and texts only."""
+        return {
             "epochs_done": self.epochs_done,
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
-        torch.save(state, path)
 
-    def restore(self, path: Path) -> None:
-        """Go on from the state in `path`, which must come from the same description; nothing is unpickled."""
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+    def save(self, path: Path) -> None:
+        """Write the state to `path`, for torch.load with weights_only."""
+        torch.save(self.state(), path)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`, which must come from the same description."""
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.epochs_done = state["epochs_done"]
@@ -97,6 +99,7 @@ class Training:
         images = measured.pop("images")
         assert images is not None
         return EpochRecord(
+            budget=self.spec.epochs,
             epoch=epoch,
             gamma=strengths.gamma,
             beta=strengths.beta,

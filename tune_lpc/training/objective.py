@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from tune_lpc.spec.strengths import Strengths
 from tune_lpc.spec.trial import TrialSpec
 from tune_lpc.training.losses import (
     arcface_loss,
@@ -17,7 +18,6 @@ from tune_lpc.training.losses import (
     supervised_contrastive_loss,
 )
 from tune_lpc.training.models import Output
-from tune_lpc.training.strengths import Strengths
 
 
 class Loss(NamedTuple):

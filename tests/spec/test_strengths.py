@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tune_lpc.spec import TrialSpec
-from tune_lpc.training.strengths import Strengths
+from tune_lpc.spec.strengths import Strengths
 
 
 def strengths(epoch: int, **settings: str | float) -> Strengths:
