@@ -12,12 +12,19 @@ from tune_lpc.spec import TrialSpec
 from tune_lpc.spec.record import EpochRecord
 from tune_lpc.spec.trial import Value
 
-RUN = {"command": "python -m tune_lpc.run digits", "seeds": {"search": 7}, "share": 0.1}
+BUDGET = 4
+RUN = {
+    "command": "python -m tune_lpc.run digits",
+    "seeds": {"search": 7},
+    "share": 0.1,
+    "space": {"reduction_factor": 3},
+}
 
 
-def record(epoch: int, accuracy: float | None = 0.5, **values: Any) -> dict[str, Any]:
+def record(epoch: int, accuracy: float | None = 0.5, budget: int = BUDGET, **values: Any) -> dict[str, Any]:
     """An epoch as the loop would report it; `values` replace the made-up ones."""
     made_up = EpochRecord(
+        budget=budget,
         epoch=epoch,
         train_loss=1.5 / epoch,
         train_classification=1.0 / epoch,
@@ -49,11 +56,12 @@ class Search:
         self.journal.append("run_started", run=RUN)
         self.trials = 0
 
-    def start(self, **settings: Value) -> str:
+    def start(self, control: bool = False, **settings: Value) -> str:
         """Start a trial; returns its id."""
         trial_id = f"t{self.trials:03d}"
-        config = TrialSpec.build({"epochs": 4, **settings}).as_dict()
-        self.journal.append("trial_started", trial_id=trial_id, number=self.trials, config=config)
+        config = TrialSpec.build({"epochs": BUDGET, **settings}).as_dict()
+        started = {"trial_id": trial_id, "number": self.trials, "config": config, "control": control}
+        self.journal.append("trial_started", **started)
         self.trials += 1
         return trial_id
 
@@ -62,6 +70,15 @@ class Search:
 
     def end(self, trial_id: str, status: str = "completed", reason: str = "full budget") -> None:
         self.journal.append("trial_ended", trial_id=trial_id, status=status, reason=reason)
+
+    def run(self, trial_id: str, budget: int, accuracies: list[float | None]) -> None:
+        """A run of a climb, from its first epoch to as many as there are scores."""
+        for epoch, accuracy in enumerate(accuracies, start=1):
+            self.epoch(trial_id, epoch, accuracy, budget=budget)
+
+    def rung(self, trial_id: str, rung: int, score: float | None, **values: Any) -> None:
+        entry = {"rank": 1, "of": 1, "goes_on": True, "control": False, **values}
+        self.journal.append("rung", trial_id=trial_id, rung=rung, score=score, **entry)
 
     def trial(self, accuracies: list[float | None], status: str | None = "completed", **settings: Value) -> str:
         """A whole trial: its score at each epoch, and how it ended (None: it has no end entry)."""

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tune_lpc.results.columns import columns_markdown
-from tune_lpc.results.schema import best_schema, epochs_schema, trials_schema
+from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema, rungs_schema, trials_schema
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -14,7 +14,7 @@ README = ROOT / "README.md"
 
 def test_every_column_is_listed_itself_or_by_its_family() -> None:
     named = set(re.findall(r"^\| `([^`]+)` \|", columns_markdown(), re.MULTILINE))
-    for schema in (trials_schema(), epochs_schema(), best_schema()):
+    for schema in (trials_schema(), epochs_schema(), best_schema(), rungs_schema(), fidelity_schema()):
         for name in schema.names:
             family = name.split(".")[0] + ".<name>"
             bare = name.removeprefix("best.").removeprefix("last.")
@@ -33,6 +33,10 @@ def test_every_table_row_has_four_cells() -> None:
 
 def test_the_ranking_rule_is_told() -> None:
     assert "1. Trials that reached the full budget" in columns_markdown()
+
+
+def test_what_is_compared_at_a_rung_is_told() -> None:
+    assert "Only control trials are compared" in columns_markdown()
 
 
 def test_the_command_prints_it_and_nothing_else() -> None:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from tune_lpc.spec import TrialSpec, UserError
 from tune_lpc.spec.record import EpochRecord, record_fields
 from tune_lpc.spec.trial import setting_names, setting_type
 
-FILES = ("trials.parquet", "epochs.parquet", "best.parquet")
+FILES = ("trials.parquet", "epochs.parquet", "best.parquet", "rungs.parquet", "fidelity.parquet")
 LPC: dict[str, Any] = {"gamma_ramp": "linear", "gamma_end": 10.0}
 TOPOLOGICAL: dict[str, Any] = {"topological_weight_schedule": "rising", "beta": 0.5}
 SGD: dict[str, Any] = {"optimizer": "sgd", "nesterov": True}
@@ -26,6 +29,10 @@ SGD: dict[str, Any] = {"optimizer": "sgd", "nesterov": True}
 @pytest.fixture
 def search(tmp_path: Path) -> Search:
     return Search(tmp_path)
+
+
+def frames(tables: Tables) -> list[pd.DataFrame]:
+    return [tables.trials, tables.epochs, tables.best, tables.rungs, tables.fidelity]
 
 
 def row(frame: pd.DataFrame, trial_id: str) -> dict[Any, Any]:
@@ -60,7 +67,7 @@ def test_best_and_last_hold_the_whole_record_of_their_epoch(search: Search) -> N
     trial = row(export(search.directory).trials, "t000")
     for prefix, epoch, accuracy in (("best", 2, 0.9), ("last", 4, 0.8)):
         expected = record(epoch, accuracy)
-        del expected["epoch"]
+        del expected["budget"], expected["epoch"]
         found = {name: trial[f"{prefix}.{name}"] for name in expected}
         assert {name: None if pd.isna(value) else value for name, value in found.items()} == expected
 
@@ -130,12 +137,12 @@ def test_null_only_where_there_is_no_value(search: Search) -> None:
         "t003": {name for name, value in TrialSpec.build({}).as_dict().items() if value is None},
     }
     never = {"train_topological", "beta", "diverged"}
-    every = {field.name for field in record_fields()} - {"epoch"}
+    every = {field.name for field in record_fields()} - {"budget", "epoch"}
     for trial_id, names in without_effect.items():
         expected = {f"config.{name}" for name in names}
         missing = every if trial_id == "t002" else never
         expected |= {f"{prefix}.{name}" for prefix in ("best", "last") for name in missing}
-        expected |= {"best_epoch"} if trial_id == "t002" else set()
+        expected |= {"budget", "best_epoch"} if trial_id == "t002" else set()
         expected |= {"reason"} if trial_id == "t003" else set()
         nulls = {column for column, value in row(trials, trial_id).items() if pd.isna(value)}
         assert nulls == expected
@@ -164,7 +171,7 @@ def test_values_keep_their_types_and_every_digit(search: Search) -> None:
 def test_frames_equal_the_files(search: Search) -> None:
     small_search(search)
     tables = export(search.directory)
-    for name, frame in zip(FILES, (tables.trials, tables.epochs, tables.best), strict=True):
+    for name, frame in zip(FILES, frames(tables), strict=True):
         file = pd.read_parquet(search.directory / name, dtype_backend="numpy_nullable")
         pd.testing.assert_frame_equal(frame, file)
 
@@ -174,11 +181,13 @@ def test_a_run_without_trials_gives_readable_files_with_all_columns(tmp_path: Pa
     empty = tmp_path / "empty"
     for directory in (full, empty):
         directory.mkdir()
-    small_search(Search(full))
+    search = Search(full)
+    small_search(search)
+    search.rung("t001", 1, 0.2)
     Search(empty)
     export(full)
     tables = export(empty)
-    assert [len(frame) for frame in (tables.trials, tables.epochs, tables.best)] == [0, 0, 0]
+    assert [len(frame) for frame in frames(tables)] == [0, 0, 0, 0, 0]
     for name in FILES:
         assert pq.read_table(empty / name).num_rows == 0
         assert pq.read_schema(empty / name).equals(pq.read_schema(full / name), check_metadata=True)
@@ -198,7 +207,7 @@ def test_polars_and_duckdb_read_every_file_with_its_types(search: Search, trials
         "bool": (polars.Boolean, "BOOLEAN"),
         "string": (polars.String, "VARCHAR"),
     }
-    for name, frame in zip(FILES, (tables.trials, tables.epochs, tables.best), strict=True):
+    for name, frame in zip(FILES, frames(tables), strict=True):
         path = search.directory / name
         expected = {field.name: kinds[str(field.type)] for field in pq.read_schema(path)}
         in_polars = polars.read_parquet(path)
@@ -221,7 +230,7 @@ def test_the_run_travels_in_the_metadata_of_every_file(search: Search) -> None:
     export(search.directory)
     for name in FILES:
         metadata = pq.read_schema(search.directory / name).metadata
-        assert metadata[b"tune_lpc.schema"] == b"1"
+        assert metadata[b"tune_lpc.schema"] == b"2"
         assert json.loads(metadata[b"tune_lpc.run"]) == RUN
 
 
@@ -256,7 +265,7 @@ def test_a_trial_without_its_start_is_left_out_and_named(search: Search) -> None
 
 def test_unknown_kinds_and_fields_are_passed_over(search: Search) -> None:
     trial_id = search.start()
-    search.journal.append("rung", trial_id=trial_id, verdict="promoted")
+    search.journal.append("weather", trial_id=trial_id, verdict="promoted")
     search.epoch(trial_id, 1, deepfool=0.1)
     tables = export(search.directory)
     assert len(tables.epochs) == 1
@@ -276,6 +285,19 @@ def test_a_failing_write_leaves_the_old_files(search: Search, size: int) -> None
     assert {name: (search.directory / name).read_bytes() for name in FILES} == before
     assert sorted(path.name for path in search.directory.iterdir()) == sorted([*FILES, "journal.jsonl"])
     assert len(export(search.directory).epochs) == 400
+
+
+def test_what_a_killed_export_left_is_removed_and_nothing_else(search: Search) -> None:
+    search.trial([0.5])
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = [f".{name}.{dead.pid}.part" for name in (*FILES, "run.json")]
+    living = [f".trials.parquet.{os.getppid()}.part", f".notes.{dead.pid}.part", ".best.parquet.part", "a.part"]
+    for name in (*left, *living):
+        (search.directory / name).write_bytes(b"half a file")
+    export(search.directory)
+    there = sorted(path.name for path in search.directory.iterdir())
+    assert there == sorted([*FILES, "journal.jsonl", *living])
 
 
 def test_who_reads_meanwhile_keeps_a_whole_old_file(search: Search) -> None:
@@ -365,6 +387,20 @@ def test_an_export_while_the_search_runs_sees_what_is_there(search: Search) -> N
     search.epoch(trial_id, 2)
     assert export(search.directory).epochs["epoch"].tolist() == [1, 2]
     assert len(read_journal(search.directory / "journal.jsonl")[0]) == 4
+
+
+def test_a_large_search_is_exported_in_seconds(search: Search) -> None:
+    config, rows = TrialSpec.build({"epochs": 9}).as_dict(), 0
+    for number in range(1000):
+        trial_id = f"t{number:04d}"
+        search.journal.append("trial_started", trial_id=trial_id, number=number, config=config, control=False)
+        for budget in (3, 9):
+            search.run(trial_id, budget, [0.5] * budget)
+            rows += budget
+    start = time.monotonic()
+    assert len(export(search.directory).epochs) == rows
+    # A second here; twenty times as long would be a search through all epochs for each one.
+    assert time.monotonic() - start < 20
 
 
 def test_the_made_up_record_is_a_whole_one() -> None:

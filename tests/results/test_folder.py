@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
-from tune_lpc.results import folder_problems, holds_run
+from tune_lpc.results import MIN_FREE_BYTES, Journal, folder_problems, free_space_problem, holds_run
 
 
 @pytest.fixture
@@ -44,8 +47,25 @@ def test_a_folder_that_holds_a_run_is_a_problem(place: Path, file: str) -> None:
     (place / file).write_text("")
     assert holds_run(place)
     (problem,) = folder_problems(place)
-    assert problem.startswith(f"{place} already holds a run; choose another folder")
+    assert problem.startswith(f"{place} already holds a run; go on with it with --resume, choose another folder")
     assert [path.name for path in place.iterdir()] == [file]
+
+
+@pytest.mark.parametrize("file", ["journal.jsonl", "run.json"])
+def test_to_go_on_a_folder_may_hold_a_run_or_none(place: Path, file: str) -> None:
+    assert folder_problems(place, resume=True) == []
+    (place / file).write_text("")
+    assert folder_problems(place, resume=True) == []
+    assert [path.name for path in place.iterdir()] == [file]
+
+
+def test_a_run_that_is_being_written_is_left_alone(place: Path) -> None:
+    with Journal(place / "journal.jsonl"):
+        (problem,) = folder_problems(place, resume=True)
+        assert problem == f"a search is running in {place}; wait for it, or end it first"
+        (problem,) = folder_problems(place)
+        assert problem == f"{place} already holds a run, which is still going; choose another folder with --out"
+    assert folder_problems(place, resume=True) == []
 
 
 def test_a_folder_without_a_run_holds_none(place: Path) -> None:
@@ -79,4 +99,59 @@ def test_links_in_a_circle_are_one_line(place: Path) -> None:
 def test_a_nul_in_the_name_is_one_line(place: Path) -> None:
     (problem,) = folder_problems(Path("a\0b"))
     assert problem.startswith(r"the output folder 'a\x00b' can't be written (a NUL in its name)")
+    assert list(place.iterdir()) == []
+
+
+# Free space
+
+
+def with_free(bytes_free: int, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Every disk has that much free meanwhile; the folders asked about."""
+    asked: list[Path] = []
+    usage = namedtuple("usage", ["total", "used", "free"])
+
+    def disk_usage(path: Path) -> tuple[int, int, int]:
+        asked.append(path)
+        return usage(10**12, 10**12 - bytes_free, bytes_free)
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+    return asked
+
+
+def test_what_fits_is_no_problem(place: Path) -> None:
+    free = shutil.disk_usage(place).free
+    assert free_space_problem(place, 0) is None
+    assert free_space_problem(place / "a" / "b", free // 2) is None
+
+
+def test_what_does_not_fit_is_one_line_with_both_figures(place: Path) -> None:
+    problem = free_space_problem(Path("a/b"), 10**18)
+    assert problem is not None
+    pattern = r"the disk of a/b has [\d,]+ MB free, but needs 1,000,000,000,000 MB; free some, or choose another folder"
+    assert re.match(pattern, problem)
+
+
+def test_the_disk_of_the_nearest_folder_that_exists_is_asked(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = with_free(5, monkeypatch)
+    (place / "there").mkdir()
+    assert free_space_problem(place / "there" / "a" / "b", 6) is not None
+    assert asked == [place / "there"]
+
+
+@pytest.mark.parametrize(("free", "told"), [(2_999_999, "has 2 MB free, but needs 3 MB"), (0, "has 0 MB free")])
+def test_the_figures_never_look_alike(place: Path, monkeypatch: pytest.MonkeyPatch, free: int, told: str) -> None:
+    with_free(free, monkeypatch)
+    problem = free_space_problem(place, 3_000_000)
+    assert problem is not None and told in problem
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_disk_that_is_nearly_full_is_a_problem_before_the_run(
+    place: Path, monkeypatch: pytest.MonkeyPatch, resume: bool
+) -> None:
+    with_free(MIN_FREE_BYTES, monkeypatch)
+    assert folder_problems(place / "run", resume) == []
+    with_free(MIN_FREE_BYTES - 1, monkeypatch)
+    (problem,) = folder_problems(place / "run", resume)
+    assert problem.startswith(f"the disk of {place / 'run'} has 33 MB free, but needs 34 MB")
     assert list(place.iterdir()) == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import math
 import os
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.results.runs import largest_file
-from tune_lpc.results import Journal, read_journal
+from tune_lpc.results import Journal, JournalLocked, journal_in_use, read_journal
 
 plain_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 plain_values = st.recursive(
@@ -166,16 +168,19 @@ def test_damage_in_the_middle_is_named_by_line_and_reason(path: Path) -> None:
     ]
 
 
-def test_a_write_that_fails_half_way_spoils_only_its_own_entry(path: Path) -> None:
+@pytest.mark.parametrize("is_locked", [True, False])
+def test_a_write_that_fails_half_way_is_taken_back_where_nobody_else_can_write(path: Path, is_locked: bool) -> None:
     with Journal(path) as journal:
+        journal.is_locked = is_locked
         journal.append("note", reason="one")
-        with largest_file(path.stat().st_size + 20), pytest.raises(OSError, match="File too large"):
+        size = path.stat().st_size
+        with largest_file(size + 20), pytest.raises(OSError, match="File too large"):
             journal.append("note", reason="two")
-        assert not path.read_bytes().endswith(b"\n")
+        assert path.stat().st_size == (size if is_locked else size + 20)
         journal.append("note", reason="three")
     entries, damaged = read_journal(path)
     assert [entry["reason"] for entry in entries] == ["one", "three"]
-    assert damaged == ["line 2 is damaged: its checksum does not match"]
+    assert damaged == ([] if is_locked else ["line 2 is damaged: its checksum does not match"])
 
 
 def test_a_killed_process_leaves_every_entry_it_had_appended(path: Path) -> None:
@@ -206,3 +211,96 @@ def test_close_is_final_and_may_be_repeated(path: Path) -> None:
 def test_an_empty_journal_holds_nothing(path: Path) -> None:
     Journal(path).close()
     assert read_journal(path) == ([], [])
+
+
+# One process at a time
+
+HOLDS_THE_JOURNAL = (
+    "import pathlib, subprocess, sys, time\n"
+    "from tune_lpc.results.journal import Journal\n"
+    "journal = Journal(pathlib.Path(sys.argv[1]))\n"
+    "journal.append('note', reason='first')\n"
+    "child = subprocess.Popen(['sleep', '60'])\n"
+    "print(child.pid, flush=True)\n"
+    "time.sleep(60)\n"
+)
+
+
+def test_a_journal_in_use_is_not_opened_again(path: Path) -> None:
+    with Journal(path) as journal:
+        for _ in range(2):
+            with pytest.raises(JournalLocked, match=f"another process is writing {path}"):
+                Journal(path)
+        journal.append("note", reason="one")
+    write(path, "two")
+    assert reasons(path) == ["one", "two"]
+
+
+def test_reading_neither_needs_nor_ends_the_lock(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append("note", reason="one")
+        assert reasons(path) == ["one"]
+        assert journal_in_use(path)
+        with pytest.raises(JournalLocked):
+            Journal(path)
+
+
+def test_whether_a_journal_is_in_use(path: Path) -> None:
+    assert not journal_in_use(path)
+    with Journal(path) as journal:
+        assert journal.is_locked
+        assert journal_in_use(path)
+    assert not journal_in_use(path)
+    write(path, "after")
+    assert reasons(path) == ["after"]
+
+
+def test_a_new_journal_is_made_once(path: Path) -> None:
+    Journal(path, new=True).close()
+    with pytest.raises(FileExistsError):
+        Journal(path, new=True)
+
+
+def test_a_killed_process_leaves_no_lock_though_its_child_lives(path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", HOLDS_THE_JOURNAL, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    try:
+        assert journal_in_use(path)
+        with pytest.raises(JournalLocked):
+            Journal(path)
+        process.kill()
+        process.wait()
+        os.kill(child, 0)
+        assert not journal_in_use(path)
+        write(path, "second")
+    finally:
+        process.kill()
+        os.kill(child, signal.SIGKILL)
+        process.communicate()
+    assert reasons(path) == ["first", "second"]
+
+
+def test_a_file_system_without_locks_goes_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(descriptor: int, kind: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with Journal(path) as journal:
+        assert not journal.is_locked
+        journal.append("note", reason="one")
+        assert not journal_in_use(path)
+    assert reasons(path) == ["one"]
+
+
+def test_another_failure_of_the_lock_is_told_and_leaves_no_open_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, kind: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match="Input/output error"):
+        Journal(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from tune_lpc.results.schema import best_schema, epochs_schema, trials_schema
+from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema, rungs_schema, trials_schema
 from tune_lpc.spec.record import record_fields
 from tune_lpc.spec.trial import setting_names
 
@@ -12,18 +12,24 @@ CONFIG = [f"config.{name}" for name in setting_names()]
 
 
 def test_names_and_order_of_the_columns() -> None:
-    start = ["trial_id", "number", "status", "reason", "epochs", "seconds", "best_epoch"]
-    records = [f"{prefix}.{name}" for prefix in ("best", "last") for name in RECORD[1:]]
+    start = ["trial_id", "number", "status", "reason", "control", "budget", "epochs", "epochs_trained"]
+    start += ["epochs_repeated", "restarts", "seconds", "best_epoch"]
+    records = [f"{prefix}.{name}" for prefix in ("best", "last") for name in RECORD[2:]]
     assert trials_schema().names == [*start, *records, *CONFIG]
     assert epochs_schema().names == ["trial_id", "number", *RECORD]
-    start = ["rank", "score", "trial_id", "number", "status", "epochs", "best_epoch", "best.validation_accuracy"]
-    assert best_schema().names == [*start, *CONFIG]
+    assert RECORD[:2] == ["budget", "epoch"]
+    start = ["rank", "score", "trial_id", "number", "status", "budget", "epochs", "best_epoch"]
+    assert best_schema().names == [*start, "best.validation_accuracy", *CONFIG]
+    assert rungs_schema().names == ["trial_id", "number", "rung", "score", "rank", "of", "goes_on", "control"]
+    assert fidelity_schema().names == ["rung", "trials", "spearman", "kept", "regret"]
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
         ("number", pa.int64()),
+        ("control", pa.bool_()),
+        ("epochs_repeated", pa.int64()),
         ("seconds", pa.float64()),
         ("best.nc1", pa.float64()),
         ("last.diverged", pa.string()),
@@ -38,7 +44,7 @@ def test_types_follow_the_declarations(name: str, kind: pa.DataType) -> None:
 
 
 def test_every_column_says_what_it_means_and_some_have_units() -> None:
-    for schema in (trials_schema(), epochs_schema(), best_schema()):
+    for schema in (trials_schema(), epochs_schema(), best_schema(), rungs_schema(), fidelity_schema()):
         assert all(field.metadata[b"description"] for field in schema)
         assert all(b"unit" in field.metadata for field in schema)
     assert epochs_schema().field("seconds").metadata[b"unit"] == b"s"

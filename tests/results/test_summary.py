@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.results.runs import Search
-from tune_lpc.results import RankedConfig, export, summarise
+from tune_lpc.results import RankedConfig, RungAgreement, export, summarise
+from tune_lpc.results.agreement import agreement
 
 
 @pytest.fixture
@@ -28,6 +29,59 @@ def test_the_figures_of_a_search(search: Search) -> None:
     assert summary.epochs_without_stopping == 15
     assert summary.share_saved == pytest.approx(1 / 3)
     assert summary.seconds == 20.0
+    assert (summary.restarts, summary.epochs_repeated, summary.agreements) == (0, 0, [])
+
+
+def test_a_climb_costs_all_its_runs_and_saves_only_what_its_stops_save(search: Search) -> None:
+    for status in ("completed", "completed"):
+        trial_id = search.start()
+        search.run(trial_id, 2, [0.1, 0.2])
+        search.run(trial_id, 4, [0.1, 0.2, 0.3, 0.4])
+        search.end(trial_id, status)
+    summary = summarise(export(search.directory), searched=[])
+    assert (summary.epochs_spent, summary.epochs_without_stopping) == (12, 8)
+    assert summary.share_saved == pytest.approx(-0.5)
+    for _ in range(4):
+        trial_id = search.start()
+        search.run(trial_id, 2, [0.1, 0.2])
+        search.end(trial_id, "stopped")
+    interrupted = search.start()
+    search.run(interrupted, 2, [0.1, 0.2])
+    search.run(interrupted, 4, [0.1])
+    summary = summarise(export(search.directory), searched=[])
+    assert (summary.epochs_spent, summary.epochs_without_stopping) == (12 + 8 + 3, 8 + 16 + 3)
+    assert summary.share_saved == pytest.approx(1 - 23 / 27)
+
+
+def test_epochs_done_again_are_spent_but_not_by_the_rungs(search: Search) -> None:
+    trial_id = search.start()
+    for accuracy in (0.1, 0.2):
+        search.run(trial_id, 4, [accuracy] * 3)
+        search.journal.append("trial_restarted", trial_id=trial_id, reason="its worker was lost")
+    search.epoch(trial_id, 4, 0.5)
+    search.end(trial_id)
+    summary = summarise(export(search.directory), searched=[])
+    assert (summary.epochs_spent, summary.epochs_repeated, summary.restarts) == (7, 3, 2)
+    assert (summary.epochs_without_stopping, summary.share_saved) == (4, 0.0)
+
+
+def test_a_line_a_rung_from_the_control_trials(search: Search) -> None:
+    final = [0.2, 0.1, 0.4]
+    for number, last in enumerate(final):
+        trial_id = search.start(control=True)
+        search.rung(trial_id, 2, number / 10, control=True)
+        if number:
+            search.rung(trial_id, 3, number / 10, control=True)
+        search.run(trial_id, 4, [0.1, 0.1, 0.1, last])
+        search.end(trial_id)
+    found = agreement([0.0, 0.1, 0.2], final, 3)
+    agreements = summarise(export(search.directory), searched=[]).agreements
+    assert agreements == [
+        RungAgreement(rung=2, trials=3, spearman=found.spearman, kept=found.kept, regret=found.regret),
+        RungAgreement(rung=3, trials=2, spearman=None, kept=None, regret=None),
+    ]
+    assert found.spearman == 0.5
+    assert type(agreements[0].rung) is int
 
 
 def test_the_best_rows_hold_the_searched_settings_as_plain_values(search: Search) -> None:
@@ -43,6 +97,7 @@ def test_the_best_rows_hold_the_searched_settings_as_plain_values(search: Search
             number=1,
             status="completed",
             score=0.7,
+            budget=4,
             epochs=4,
             best_epoch=2,
             best_score=0.9,
@@ -54,6 +109,7 @@ def test_the_best_rows_hold_the_searched_settings_as_plain_values(search: Search
             number=0,
             status="completed",
             score=0.4,
+            budget=4,
             epochs=4,
             best_epoch=1,
             best_score=0.5,

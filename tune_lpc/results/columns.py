@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from tune_lpc.results.schema import best_schema, epochs_schema, trials_schema
-from tune_lpc.results.tables import ranked
+from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema, rungs_schema, trials_schema
+from tune_lpc.results.tables import fidelity_table, ranked
 
 _TYPES = {"int64": "integer", "double": "number", "bool": "true or false", "string": "text"}
 _RECORD = "each column of `epochs.parquet` from `train_loss` on, at the {} epoch"
@@ -20,7 +20,7 @@ _MEASURES = [
 
 
 def columns_markdown() -> str:
-    """The columns of the three files in Markdown, with types, units and meaning, and the rule of the ranking.
+    """The columns of the files in Markdown, with types, units and meaning, and the rule of the ranking.
 
     The columns of an epoch and the settings are listed once; `best.<name>`, `last.<name>` and `config.<name>` refer
     to them.
@@ -35,11 +35,16 @@ def columns_markdown() -> str:
         [
             "`trials.parquet`: a row a trial, in order of number.",
             _table(own, [*record, *_MEASURES, config]),
-            "`epochs.parquet`: a row an epoch of a trial, in order of number, then epoch.",
+            "`epochs.parquet`: a row an epoch of a run of a trial, in order of number, then budget, then epoch.",
             _table(epochs, []),
             "`best.parquet`: a row a ranked config.",
             _table(ranking, [config]),
             inspect.cleandoc(ranked.__doc__ or ""),
+            "`rungs.parquet`: a row a trial and rung, in the order in which they were decided.",
+            _table(rungs_schema(), []),
+            "`fidelity.parquet`: a row a rung.",
+            _table(fidelity_schema(), []),
+            inspect.cleandoc(fidelity_table.__doc__ or ""),
             "`config.<name>`: the settings, in `trials.parquet` and `best.parquet`.",
             _table(settings, []),
         ]

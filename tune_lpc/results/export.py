@@ -1,10 +1,11 @@
-"""The files of a run: three Parquet files made from the journal alone, and run.json."""
+"""The files of a run: Parquet files made from the journal alone, and run.json."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from tune_lpc.results.history import history_of
 from tune_lpc.results.journal import JOURNAL_FILE, finite, read_journal
-from tune_lpc.results.tables import best_table, epochs_table, trials_table
+from tune_lpc.results.tables import best_table, epochs_table, fidelity_table, rungs_table, trials_table
 from tune_lpc.spec.errors import UserError
 from tune_lpc.spec.trial import TrialSpec
 
@@ -24,6 +25,11 @@ RUN_FILE = "run.json"
 TRIALS_FILE = "trials.parquet"
 EPOCHS_FILE = "epochs.parquet"
 BEST_FILE = "best.parquet"
+RUNGS_FILE = "rungs.parquet"
+FIDELITY_FILE = "fidelity.parquet"
+
+_FILES = (RUN_FILE, TRIALS_FILE, EPOCHS_FILE, BEST_FILE, RUNGS_FILE, FIDELITY_FILE)
+_PART = re.compile(rf"\.(?:{'|'.join(map(re.escape, _FILES))})\.([0-9]+)\.part")
 
 _PANDAS_TYPES = {
     pa.int64(): pd.Int64Dtype(),
@@ -35,19 +41,23 @@ _PANDAS_TYPES = {
 
 @dataclass(frozen=True)
 class Tables:
-    """The content of the three files, with pandas' nullable types, and a line for each damaged journal entry."""
+    """The content of the Parquet files, with pandas' nullable types, and a line for each damaged journal entry."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame
     best: pd.DataFrame
+    rungs: pd.DataFrame
+    fidelity: pd.DataFrame
     damaged: list[str]
 
 
 def export(directory: Path) -> Tables:
-    """Write trials.parquet, epochs.parquet and best.parquet of the run in `directory`; reads only its journal.
+    """Write the Parquet files of the run in `directory`; reads only its journal.
 
-    Each file appears whole or not at all; when one can't be written, all three stay as they were. A run that is still
-    going may be exported. Raises UserError when there is no journal, OSError when a file can't be read or written.
+    Each file appears whole or not at all; when one can't be written, all stay as they were. A run that is still going
+    may be exported. What a killed export left behind is removed.
+
+    Raises UserError when there is no journal, OSError when a file can't be read or written.
     """
     journal = directory / JOURNAL_FILE
     if not journal.is_file():
@@ -55,14 +65,25 @@ def export(directory: Path) -> Tables:
     entries, damaged = read_journal(journal)
     history = history_of(entries)
     trials, epochs, best = trials_table(history), epochs_table(history), best_table(history)
+    rungs, fidelity = rungs_table(history), fidelity_table(history)
+    _remove_parts_of_the_dead(directory)
     _replace_files(
         {
             directory / TRIALS_FILE: _as_parquet(trials),
             directory / EPOCHS_FILE: _as_parquet(epochs),
             directory / BEST_FILE: _as_parquet(best),
+            directory / RUNGS_FILE: _as_parquet(rungs),
+            directory / FIDELITY_FILE: _as_parquet(fidelity),
         }
     )
-    return Tables(_as_pandas(trials), _as_pandas(epochs), _as_pandas(best), damaged + history.left_out)
+    return Tables(
+        trials=_as_pandas(trials),
+        epochs=_as_pandas(epochs),
+        best=_as_pandas(best),
+        rungs=_as_pandas(rungs),
+        fidelity=_as_pandas(fidelity),
+        damaged=damaged + history.left_out,
+    )
 
 
 def write_run(directory: Path, run: Mapping[str, Any]) -> None:
@@ -114,6 +135,25 @@ def _as_parquet(table: pa.Table) -> memoryview:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     return memoryview(sink.getvalue())
+
+
+def _remove_parts_of_the_dead(directory: Path) -> None:
+    """Remove what processes that were killed while they wrote have left; a living one may still be writing its own."""
+    for path in directory.glob(".*.part"):
+        match = _PART.fullmatch(path.name)
+        if match is not None and not _is_alive(int(match.group(1))):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    # Nothing else in this process exports here at the same time: a part under its number is of one before it.
+    return pid != os.getpid()
 
 
 def _replace_files(contents: Mapping[Path, bytes | memoryview]) -> None:

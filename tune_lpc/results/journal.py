@@ -3,15 +3,25 @@
 A line is the CRC-32 of the payload (8 hexadecimal digits), a space, and the payload: one JSON object in ASCII.
 Every entry has `kind` and `time` (Unix seconds). The search writes the kinds below; readers pass over others:
 
-    run_started    run: the content of run.json
-    trial_started  trial_id, number (from 0, in order of creation), config: every setting of the TrialSpec
-    epoch          trial_id, record: an EpochRecord; an epoch done again after a failure appears again
-    trial_ended    trial_id, status: completed, stopped, diverged or failed; reason
-    run_ended      outcome: finished, interrupted or failed; reason
+    run_started      run: the content of run.json
+    run_resumed      command, started, left_out: list of the damage found
+    trial_started    trial_id, number (from 0, in order of creation), config: every setting of the TrialSpec, its epochs
+                     the full budget; control: never stopped at a rung; comes again when a resumed run starts it again
+    trial_placed     trial_id, host, pid, continued_from: [budget, epoch] or null, left_out: list of damaged checkpoints
+    measures         trial_id, values, reasons: before the epoch entry of the last epoch
+    epoch            trial_id, record: an EpochRecord; an epoch done again appears again
+    rung             trial_id, rung, score, rank (from 1), of (scores there so far), goes_on, control
+    trial_restarted  trial_id, reason: its worker or node was lost, or it was stuck
+    trial_ended      trial_id, status: completed, stopped, diverged or failed; reason
+    paused           reason: the disk is full, or the journal can't be written
+    continued        reason
+    run_ended        outcome: finished, interrupted or failed; reason
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import math
 import os
@@ -25,6 +35,12 @@ from typing import Any
 JOURNAL_FILE = "journal.jsonl"
 
 _LINE = re.compile(rb"([0-9a-f]{8}) (.*)", re.DOTALL)
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+"""What file systems that have no locks answer, such as Lustre mounted without them."""
+
+
+class JournalLocked(OSError):  # noqa: N818 - it is a state, as is FileExistsError's
+    """Another process has the journal open for writing."""
 
 
 class Journal:
@@ -33,14 +49,24 @@ class Journal:
     Each entry goes to the operating system at once, so a killed process loses at most the entry it was writing.
     Creates the file when there is none; raises OSError when that fails. With `new`, raises FileExistsError when there
     is one: of two searches that start in the same folder at once, one gets it.
+
+    The file is locked while it is open: raises JournalLocked when another process has it. The lock ends with the
+    process, however it ends.
+
+    is_locked: False on a file system that has no locks; nothing keeps a second process out there.
     """
 
     def __init__(self, path: Path, *, new: bool = False) -> None:
         self.path = path
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | (os.O_EXCL if new else 0)
         self._descriptor = os.open(path, flags, 0o644)
-        size = os.fstat(self._descriptor).st_size
-        self._line_is_open = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        try:
+            self.is_locked = _lock(self._descriptor, path, fcntl.LOCK_EX)
+            size = os.fstat(self._descriptor).st_size
+            self._line_is_open = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        except OSError:
+            self.close()
+            raise
 
     def append(self, kind: str, **fields: object) -> None:
         """Write one entry. NaN and infinity become null.
@@ -53,11 +79,24 @@ class Journal:
         line = b"%08x %s\n" % (zlib.crc32(payload), payload)
         if self._line_is_open:
             line = b"\n" + line
-        rest = memoryview(line)
-        while rest:
-            # A write may take only a part, then fail: the next entry must not continue the cut line.
-            rest = rest[os.write(self._descriptor, rest) :]
-            self._line_is_open = len(rest) > 0
+        before, rest = os.fstat(self._descriptor).st_size, memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+                self._line_is_open = False
+        except OSError:
+            self._take_back(before)
+            raise
+
+    def _take_back(self, size: int) -> None:
+        """A write may take only a part, then fail: cut the part off, or see to it that no entry continues its line."""
+        try:
+            now = os.fstat(self._descriptor).st_size
+            if now > size and self.is_locked:  # else another process may have written after it
+                os.ftruncate(self._descriptor, now := size)
+            self._line_is_open = now > 0 and os.pread(self._descriptor, 1, now - 1) != b"\n"
+        except OSError:
+            self._line_is_open = True
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
@@ -72,6 +111,39 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def journal_in_use(path: Path) -> bool:
+    """Whether a living process has the journal at `path` open for writing; False when there is no such file.
+
+    Raises OSError when the file can't be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        _lock(descriptor, path, fcntl.LOCK_SH)
+    except JournalLocked:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock(descriptor: int, path: Path, kind: int) -> bool:
+    """Lock an open file at once; False where the file system has no locks. Raises JournalLocked when it is taken."""
+    # Not a record lock (fcntl.lockf): that one ends as soon as this process closes any other descriptor of the file,
+    # and reading the journal does.
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise JournalLocked(f"another process is writing {path}; wait for it, or end it first") from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True
 
 
 def read_journal(path: Path) -> tuple[list[dict[str, Any]], list[str]]:

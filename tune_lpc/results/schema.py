@@ -1,4 +1,4 @@
-"""The columns of the three Parquet files, with type, unit and meaning; never inferred from the data.
+"""The columns of the Parquet files, with type, unit and meaning; never inferred from the data.
 
 Field metadata: `description` and `unit`. Schema metadata: `tune_lpc.schema`, the version of the columns, and
 `tune_lpc.run`, the content of run.json as JSON.
@@ -16,8 +16,13 @@ from tune_lpc.results.history import STATUSES
 from tune_lpc.spec.record import SCORE, EpochRecord, record_fields
 from tune_lpc.spec.trial import setting_field, setting_names, setting_type
 
-SCHEMA_VERSION = "1"
-"""Raised when a column changes its name, type or meaning; added columns don't raise it."""
+SCHEMA_VERSION = "2"
+"""Raised when a column changes its name, type or meaning; added columns don't raise it.
+
+2: a trial may train several runs, each of its own budget. An epoch is known by trial_id, budget and epoch together, no
+   longer by trial_id and epoch; `epochs` counts those of one run, in trials.parquet the longest, in best.parquet the
+   one that is ranked.
+"""
 
 _ARROW_TYPES = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
 
@@ -30,8 +35,22 @@ def trials_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
             _number(),
             _status(),
             _column("reason", str, "why the trial ended; null when it was interrupted"),
-            _epochs(),
-            _column("seconds", float, "wall time of all its epochs, those done again after a failure included", "s"),
+            _control("the trial"),
+            _column(
+                "budget",
+                int,
+                "epochs that its longest run was to train; `best_epoch`, `best.<name>` and `last.<name>` tell of it",
+                "epochs",
+            ),
+            _column("epochs", int, "epochs reached in its longest run", "epochs"),
+            _column("epochs_trained", int, "epochs of all its runs, each counted once", "epochs"),
+            _column("epochs_repeated", int, "epochs that were done again after a failure or on resuming", "epochs"),
+            _column(
+                "restarts",
+                int,
+                "how often the search started it again: its worker or node was lost, or it was stuck",
+            ),
+            _column("seconds", float, "wall time of all its epochs, those done again included", "s"),
             _best_epoch(),
             *_record_columns("best.", "at the best epoch: "),
             *_record_columns("last.", "at the last epoch: "),
@@ -43,10 +62,9 @@ def trials_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
 
 
 def epochs_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
-    """Columns of epochs.parquet: a row an epoch of a trial. `run` is the content of run.json."""
-    epoch = record_fields()[0]
-    record = [_column(epoch.name, int, epoch.metadata["text"], epoch.metadata["unit"]), *_record_columns("", "")]
-    return _schema([_trial_id(), _number(), *record], run)
+    """Columns of epochs.parquet: a row an epoch of a run of a trial. `run` is the content of run.json."""
+    key = [_column(field.name, int, field.metadata["text"], field.metadata["unit"]) for field in record_fields()[:2]]
+    return _schema([_trial_id(), _number(), *key, *_record_columns("", "")], run)
 
 
 def best_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
@@ -54,14 +72,53 @@ def best_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
     return _schema(
         [
             _column("rank", int, "place in the ranking, from 1"),
-            _column("score", float, "validation accuracy of the last epoch", "0 to 1"),
+            _column("score", float, "validation accuracy of the last epoch of the run that is ranked", "0 to 1"),
             _trial_id(),
             _number(),
             _status(),
-            _epochs(),
+            _column("budget", int, "epochs that this run was to train", "epochs"),
+            _column("epochs", int, "epochs reached in this run", "epochs"),
             _best_epoch(),
             *(field for field in _record_columns("best.", "at the best epoch: ") if field.name == f"best.{SCORE}"),
             *_config_columns(),
+        ],
+        run,
+    )
+
+
+def rungs_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Columns of rungs.parquet: a row a trial and rung. `run` is the content of run.json."""
+    return _schema(
+        [
+            _trial_id(),
+            _number(),
+            _rung(),
+            _column("score", float, "validation accuracy there; null when it was infinite or not a number", "0 to 1"),
+            _column("rank", int, "place of that score among those seen at the rung so far, from 1"),
+            _column("of", int, "scores seen at the rung so far, this one included"),
+            _column("goes_on", bool, "whether the trial goes on after the rung"),
+            _control("it"),
+        ],
+        run,
+    )
+
+
+def fidelity_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Columns of fidelity.parquet: a row a rung that control trials reached. `run` is the content of run.json."""
+    return _schema(
+        [
+            _rung(),
+            _column("trials", int, "control trials compared: those with a score there that went on to their end"),
+            _column(
+                "spearman",
+                float,
+                "rank correlation of the scores at the rung with the final ones; null below 3 trials",
+                "-1 to 1",
+            ),
+            _column("kept", float, "share of the truly best that the rung lets through", "0 to 1"),
+            _column(
+                "regret", float, "best final score of all minus the best of those that the rung lets through", "0 to 1"
+            ),
         ],
         run,
     )
@@ -88,8 +145,12 @@ def _status() -> pa.Field:
     return _column("status", str, "how the trial ended: " + ", ".join(STATUSES[:-1]) + f" or {STATUSES[-1]}")
 
 
-def _epochs() -> pa.Field:
-    return _column("epochs", int, "epochs reached", "epochs")
+def _rung() -> pa.Field:
+    return _column("rung", int, "where trials are compared: epochs of a short run, or of the one long run", "epochs")
+
+
+def _control(subject: str) -> pa.Field:
+    return _column("control", bool, f"whether {subject} is a control trial, which no rung stops")
 
 
 def _best_epoch() -> pa.Field:
@@ -97,14 +158,13 @@ def _best_epoch() -> pa.Field:
 
 
 def _record_columns(prefix: str, before: str) -> list[pa.Field]:
-    """Every field of an EpochRecord but the epoch, under `prefix`."""
+    """Every field of an EpochRecord but budget and epoch, under `prefix`."""
     types = get_type_hints(EpochRecord)
     return [
         _column(
             prefix + field.name, _value_type(types[field.name]), before + field.metadata["text"], field.metadata["unit"]
         )
-        for field in record_fields()
-        if field.name != "epoch"
+        for field in record_fields()[2:]
     ]
 
 

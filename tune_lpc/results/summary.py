@@ -17,7 +17,8 @@ from tune_lpc.spec.trial import Value
 class RankedConfig:
     """A row of the ranking.
 
-    score: validation accuracy of the last epoch (0 to 1); best_score: that of `best_epoch`.
+    budget: epochs that the ranked run was to train; epochs: those it reached.
+    score: validation accuracy of its last epoch (0 to 1); best_score: that of `best_epoch`.
     config: the searched settings; None where one has no effect.
     """
 
@@ -26,6 +27,7 @@ class RankedConfig:
     number: int
     status: str
     score: float
+    budget: int
     epochs: int
     best_epoch: int
     best_score: float
@@ -33,42 +35,73 @@ class RankedConfig:
 
 
 @dataclass(frozen=True)
+class RungAgreement:
+    """How well the scores at a rung foretell the final ones, from the control trials; None where there is no figure.
+
+    trials: how many were compared. spearman: rank correlation, -1 to 1. kept: share of the truly best that the rung
+    lets through, 0 to 1. regret: best final score of all minus the best of those let through.
+    """
+
+    rung: int
+    trials: int
+    spearman: float | None
+    kept: float | None
+    regret: float | None
+
+
+@dataclass(frozen=True)
 class Summary:
     """A search in figures.
 
     trials: how many; counts: how many ended in each status, every status named.
-    epochs_spent: epochs reached by all trials; those done again after a failure count once.
-    epochs_without_stopping: what they would have been, had each stopped trial gone on to its full budget. Diverged,
-        failed and interrupted trials count as they are: it is not early stopping that ended them.
-    share_saved: 1 - epochs_spent / epochs_without_stopping, from 0 to 1.
+    restarts: how often a trial was started again, since its worker or node was lost, or it was stuck.
+    epochs_spent: everything trained: all runs of all trials, and the epochs done again.
+    epochs_repeated: those done again, after a failure or on resuming.
+    epochs_without_stopping: what the same trials would have cost with no rungs: one run of the full budget for each
+        that was completed or stopped. Diverged, failed and interrupted trials count as they are: it is not a rung that
+        ended them.
+    share_saved: the share of those that the rungs saved, repeated epochs left out: they are not the rungs' doing.
+        Below 0 when the short runs of climbs cost more than was saved by stopping; at most 1.
     seconds: wall time of all epochs added up; trials that ran side by side count each.
+    agreements: a line a rung, empty without control trials.
     best: the first rows of the ranking.
     """
 
     trials: int
     counts: dict[str, int]
+    restarts: int
     epochs_spent: int
+    epochs_repeated: int
     epochs_without_stopping: int
     share_saved: float
     seconds: float
+    agreements: list[RungAgreement]
     best: list[RankedConfig]
 
 
 def summarise(tables: Tables, *, searched: list[str], top: int = 5) -> Summary:
     """The figures of a search, with its `top` best configs and their values of the `searched` settings."""
     trials = tables.trials
-    stopped = trials[trials["status"] == "stopped"]
-    spent = int(trials["epochs"].sum())
-    without_stopping = spent + int((stopped["config.epochs"] - stopped["epochs"]).sum())
+    trained, repeated = int(trials["epochs_trained"].sum()), int(trials["epochs_repeated"].sum())
+    has_run_its_course = trials["status"].isin(["completed", "stopped"])
+    without_stopping = int(trials["epochs_trained"].mask(has_run_its_course, trials["config.epochs"]).sum())
     return Summary(
         trials=len(trials),
         counts={status: int((trials["status"] == status).sum()) for status in STATUSES},
-        epochs_spent=spent,
+        restarts=int(trials["restarts"].sum()),
+        epochs_spent=trained + repeated,
+        epochs_repeated=repeated,
         epochs_without_stopping=without_stopping,
-        share_saved=1 - spent / without_stopping if without_stopping else 0.0,
+        share_saved=1 - trained / without_stopping if without_stopping else 0.0,
         seconds=float(trials["seconds"].sum()),
+        agreements=[_rung_agreement(row) for row in tables.fidelity.to_dict("records")],
         best=[_ranked_config(row, searched) for row in tables.best.head(top).to_dict("records")],
     )
+
+
+def _rung_agreement(row: dict[Any, Any]) -> RungAgreement:
+    figures = {name: None if pd.isna(row[name]) else row[name] for name in ("spearman", "kept", "regret")}
+    return RungAgreement(rung=row["rung"], trials=row["trials"], **figures)
 
 
 def _ranked_config(row: dict[Any, Any], searched: list[str]) -> RankedConfig:
@@ -78,6 +111,7 @@ def _ranked_config(row: dict[Any, Any], searched: list[str]) -> RankedConfig:
         number=row["number"],
         status=row["status"],
         score=row["score"],
+        budget=row["budget"],
         epochs=row["epochs"],
         best_epoch=row["best_epoch"],
         best_score=row[f"best.{SCORE}"],
