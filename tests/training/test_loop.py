@@ -259,7 +259,7 @@ def test_a_restored_run_goes_on_with_the_numbers_of_one_not_interrupted(
     first.save(file)
     torch.randn(1000)  # the process goes on to do other things
     second = _training(data, **settings)
-    second.restore(file)
+    second.restore(torch.load(file, weights_only=True))
     assert second.epochs_done == 1
     assert began + _run(second) == expected
     for name, value in uninterrupted.network.state_dict().items():
@@ -271,7 +271,7 @@ def test_a_run_restored_at_its_end_has_nothing_left_to_do(tmp_path: Path) -> Non
     list(training.epochs())
     training.save(tmp_path / "training.pt")
     again = _training(epochs=2)
-    again.restore(tmp_path / "training.pt")
+    again.restore(torch.load(tmp_path / "training.pt", weights_only=True))
     assert list(again.epochs()) == []
 
 
