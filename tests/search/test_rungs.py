@@ -2,84 +2,184 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from tune_lpc.search.rungs import Rungs, RungScheduler
+from tune_lpc.search.rungs import Look, Rungs, RungScheduler
 from tune_lpc.spec import Fidelity
 
-FIDELITY = Fidelity(epochs=27, reduction_factor=3, first_rung=3)
+FIDELITY = Fidelity(epochs=27, mode="truncated", reduction_factor=3, first_rung=3)
 
 
-def result(epoch: int, score: float, diverged: str | None = None) -> dict[str, Any]:
-    return {"validation_accuracy": score, "record/epoch": epoch, "record/diverged": diverged}
-
-
-def decide(scheduler: RungScheduler, trial_id: str, epoch: int, score: float, diverged: str | None = None) -> str:
-    trial: Any = SimpleNamespace(trial_id=trial_id)
-    return scheduler.on_trial_result(None, trial, result(epoch, score, diverged))
+def goes_on(rungs: Rungs, number: int, epoch: int, score: float | None, *, control: bool = False) -> bool:
+    look = rungs.arrive(number, 27, epoch, score, control=control)
+    assert look is not None
+    return look.goes_on
 
 
 def test_first_arrival_at_a_rung_goes_on() -> None:
-    assert Rungs(FIDELITY).reason_to_stop("a", 3, 0.0) is None
+    assert Rungs(FIDELITY).arrive(0, 27, 3, 0.0) == Look(0, 3, 0.0, rank=1, of=1, goes_on=True)
 
 
-def test_epochs_between_rungs_stop_nothing() -> None:
-    rungs = Rungs(FIDELITY)
-    rungs.reason_to_stop("a", 3, 0.9)
-    assert rungs.reason_to_stop("b", 4, 0.0) is None
+def test_epochs_between_rungs_decide_nothing() -> None:
+    assert Rungs(FIDELITY).arrive(0, 27, 4, 0.0) is None
 
 
 def test_a_tie_with_the_best_goes_on_and_a_lower_score_stops() -> None:
     rungs = Rungs(FIDELITY)
-    rungs.reason_to_stop("a", 3, 0.5)
-    assert rungs.reason_to_stop("b", 3, 0.5) is None
-    reason = rungs.reason_to_stop("c", 3, 0.4)
-    assert reason == "validation_accuracy 0.4000 was number 3 of 3 at the rung of epoch 3, where the best goes on"
+    assert goes_on(rungs, 0, 3, 0.5)
+    assert goes_on(rungs, 1, 3, 0.5)
+    look = rungs.arrive(2, 27, 3, 0.4)
+    assert look is not None and not look.goes_on
+    assert look.reason() == "validation_accuracy 0.4000 was number 3 of 3 at the rung of epoch 3"
 
 
 def test_rungs_are_apart() -> None:
     rungs = Rungs(FIDELITY)
-    rungs.reason_to_stop("a", 3, 0.9)
-    assert rungs.reason_to_stop("b", 9, 0.1) is None
+    assert goes_on(rungs, 0, 3, 0.9)
+    assert goes_on(rungs, 1, 9, 0.1)
 
 
-def test_a_trial_that_comes_again_after_a_failure_is_not_judged_twice() -> None:
+def test_a_trial_that_comes_again_hears_the_same_and_does_not_count_twice() -> None:
     rungs = Rungs(FIDELITY)
-    rungs.reason_to_stop("a", 3, 0.1)
-    rungs.reason_to_stop("b", 3, 0.9)
-    assert rungs.reason_to_stop("a", 3, 0.1) is None
-    # Nor does it count twice: a third score is one of three, of which only the best goes on.
-    assert rungs.reason_to_stop("c", 3, 0.5) is not None
+    first = rungs.arrive(0, 27, 3, 0.1)
+    rungs.arrive(1, 27, 3, 0.9)
+    assert rungs.arrive(0, 27, 3, 0.95) == first
+    look = rungs.arrive(2, 27, 3, 0.5)
+    assert look is not None and (look.rank, look.of) == (2, 3)
 
 
-@pytest.mark.parametrize("factor", [2, 3, 4])
-def test_decisions_on_thousands_of_arrivals_equal_the_reference(factor: int) -> None:
-    rungs = Rungs(Fidelity(epochs=64, reduction_factor=factor, first_rung=4))
-    draw = random.Random(factor)
-    seen: list[float] = []
-    for number in range(2000):
-        score = round(draw.random(), 2)
-        seen.append(score)
-        last_of_the_best = sorted(seen, reverse=True)[-(-len(seen) // factor) - 1]
-        assert (rungs.reason_to_stop(str(number), 4, score) is not None) == (score < last_of_the_best)
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, None])
+def test_a_score_that_is_no_finite_number_is_the_worst_and_never_goes_on(score: float | None) -> None:
+    rungs = Rungs(FIDELITY)
+    # Not even as the first, nor as a control trial.
+    assert not goes_on(rungs, 0, 3, score)
+    assert not goes_on(rungs, 1, 3, score, control=True)
+    look = rungs.arrive(2, 27, 3, 0.0)
+    assert look is not None and (look.rank, look.of, look.goes_on) == (1, 3, True)
 
 
-def test_a_diverged_trial_stops_at_any_epoch_with_its_reason() -> None:
-    scheduler = RungScheduler(FIDELITY)
-    assert decide(scheduler, "a", 1, math.nan, "train_loss became nan in epoch 1") == TrialScheduler.STOP
-    assert scheduler.reasons["a"] == "train_loss became nan in epoch 1"
+def test_a_control_trial_goes_on_and_counts_like_any_other() -> None:
+    rungs = Rungs(FIDELITY)
+    assert goes_on(rungs, 0, 3, 0.9)
+    assert goes_on(rungs, 1, 3, 0.1, control=True)
+    look = rungs.arrive(2, 27, 3, 0.5)
+    assert look is not None and (look.rank, look.of, look.goes_on) == (2, 3, False)
 
 
-def test_a_score_that_is_not_a_number_is_the_worst() -> None:
-    scheduler = RungScheduler(FIDELITY)
-    assert decide(scheduler, "a", 3, 0.1) == TrialScheduler.CONTINUE
-    assert decide(scheduler, "b", 3, math.nan) == TrialScheduler.STOP
-    # It counts as one that arrived, and spoils no cut-off.
-    assert decide(scheduler, "c", 3, 0.2) == TrialScheduler.CONTINUE
-    assert decide(scheduler, "d", 3, 0.0) == TrialScheduler.STOP
+def test_a_compressed_climb_is_judged_at_the_end_of_its_short_runs_only() -> None:
+    rungs = Rungs(replace(FIDELITY, mode="compressed"))
+    assert rungs.arrive(0, 9, 3, 0.5) is None
+    assert rungs.arrive(0, 27, 9, 0.5) is None
+    assert rungs.arrive(0, 9, 9, 0.5) == Look(0, 9, 0.5, rank=1, of=1, goes_on=True)
+
+
+# A simulated search: thousands of trials on a clock of their own
+
+Decide = Callable[[int, int, float], bool]
+
+
+def simulate(decide: Decide, trials: int = 5000, slots: int = 8, seed: int = 0) -> list[tuple[int, int, bool]]:
+    """Run trials of random speed and curve on a simulated clock; (trial, epoch, went on) in order of arrival.
+
+    Some diverge, many tie. What comes to a rung when depends on who was stopped before.
+    """
+    draw = random.Random(seed)
+    quality = [draw.random() for _ in range(trials)]
+    noise = [[round(draw.gauss(0, 0.1), 2) for _ in FIDELITY.rungs()] for _ in range(trials)]
+    speed = [draw.uniform(0.5, 3.0) for _ in range(trials)]
+    waiting, log = iter(range(trials)), []
+    events = [(speed[number] * 3, number, 0) for number in (next(waiting) for _ in range(slots))]
+    heapq.heapify(events)
+    rungs = FIDELITY.rungs()
+    while events:
+        now, number, index = heapq.heappop(events)
+        went_on = False
+        if index < len(rungs):
+            score = math.nan if quality[number] < 0.02 else round(quality[number] + noise[number][index], 2)
+            went_on = decide(number, rungs[index], score)
+            log.append((number, rungs[index], went_on))
+        if went_on:
+            heapq.heappush(events, (now + speed[number] * rungs[index] * 2, number, index + 1))
+        elif (following := next(waiting, None)) is not None:
+            heapq.heappush(events, (now + speed[following] * 3, following, 0))
+    return log
+
+
+class Reference:
+    """The rule once more, as straightforward as can be."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, list[float]] = {}
+
+    def __call__(self, number: int, epoch: int, score: float) -> bool:
+        seen = self.seen.setdefault(epoch, [])
+        seen.append(-math.inf if math.isnan(score) else score)
+        best = sorted(seen, reverse=True)[: -(-len(seen) // 3)]
+        return not math.isnan(score) and score >= best[-1]
+
+
+def test_decisions_on_5000_simulated_trials_equal_the_reference() -> None:
+    rungs = Rungs(FIDELITY)
+    log = simulate(lambda number, epoch, score: goes_on(rungs, number, epoch, score))
+    assert log == simulate(Reference())
+    assert len({number for number, _, _ in log}) == 5000
+    assert {went_on for _, _, went_on in log} == {True, False}
+
+
+def test_rungs_made_again_from_their_looks_at_100_random_points_decide_the_same() -> None:
+    expected = simulate(Reference())
+    places = set(random.Random(1).sample(range(len(expected)), 100))
+    rungs, looks = Rungs(FIDELITY), list[Look]()
+
+    def decide(number: int, epoch: int, score: float) -> bool:
+        nonlocal rungs
+        if len(looks) in places:
+            rungs = Rungs(FIDELITY, looks)
+        look = rungs.arrive(number, 27, epoch, score)
+        assert look is not None
+        looks.append(look)
+        return look.goes_on
+
+    assert simulate(decide) == expected
+
+
+# Ray's interface
+
+
+def result(epoch: int, score: float, diverged: str | None = None) -> dict[str, Any]:
+    record = {"record/budget": 27, "record/epoch": epoch, "record/diverged": diverged}
+    return {"validation_accuracy": score, **record}
+
+
+def decision(scheduler: RungScheduler, number: int, *args: Any) -> str:
+    trial: Any = SimpleNamespace(trial_id="ray's own", config={"number": number})
+    return scheduler.on_trial_result(None, trial, result(*args))
+
+
+def test_the_scheduler_stops_what_falls_short_and_keeps_its_look() -> None:
+    scheduler = RungScheduler(Rungs(FIDELITY), lambda number: False)
+    assert decision(scheduler, 0, 3, 0.5) == TrialScheduler.CONTINUE
+    assert decision(scheduler, 1, 2, 0.1) == TrialScheduler.CONTINUE
+    assert decision(scheduler, 1, 3, 0.1) == TrialScheduler.STOP
+    assert scheduler.looks[1] == Look(1, 3, 0.1, rank=2, of=2, goes_on=False)
+
+
+def test_the_scheduler_lets_control_trials_go_on() -> None:
+    scheduler = RungScheduler(Rungs(FIDELITY), lambda number: number == 1)
+    decision(scheduler, 0, 3, 0.5)
+    assert decision(scheduler, 1, 3, 0.1) == TrialScheduler.CONTINUE
+    assert scheduler.looks[1].control
+
+
+def test_a_diverged_trial_stops_at_any_epoch() -> None:
+    scheduler = RungScheduler(Rungs(FIDELITY), lambda number: True)
+    assert decision(scheduler, 0, 1, math.nan, "train_loss became nan in epoch 1") == TrialScheduler.STOP

@@ -19,11 +19,14 @@ class Interrupt(Stopper):
     """Notes a signal, and tells Ray Tune through its Stopper interface to end the search; a context manager.
 
     Within `graceful()` the first signal is only noted; outside, and the second time, it raises `Interrupted` at once.
+
+    requested: why the search is to end, None while it is not. failed: whether that is a failure.
     """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self.requested: str | None = None
+        self.failed = False
         self._graceful = False
         self._before: dict[int, Any] = {}
 
@@ -45,7 +48,7 @@ class Interrupt(Stopper):
 
     @contextmanager
     def graceful(self) -> Iterator[None]:
-        """While trials run, who asks the search to end must let Ray bring it to an end."""
+        """While trials run or files are written, who asks the search to end must let that come to an end."""
         self._graceful = True
         try:
             yield
@@ -59,9 +62,10 @@ class Interrupt(Stopper):
             raise Interrupted(number)
         self.request(signal.Signals(number).name)
 
-    def request(self, reason: str) -> None:
-        """Ask the search to end; the first reason stays."""
-        self.requested = self.requested or reason
+    def request(self, reason: str, *, failed: bool = False) -> None:
+        """Ask the search to end, because something failed or because somebody wants it; the first reason stays."""
+        if self.requested is None:
+            self.requested, self.failed = reason, failed
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether a trial that has just reported ends now."""
@@ -73,4 +77,4 @@ class Interrupt(Stopper):
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing that belongs to this process goes into Ray's saved state."""
-        return {"signal_number": None, "requested": None, "_graceful": False, "_before": {}}
+        return {"signal_number": None, "requested": None, "failed": False, "_graceful": False, "_before": {}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -22,13 +23,20 @@ PLAIN_LINE_EVERY = 15.0
 
 @dataclass
 class Shown:
-    """What is shown of one trial."""
+    """What is shown of one trial.
+
+    budget, epoch: the length of its run, and where in it. trained: epochs of all its runs. here: those seen by this
+    process.
+    """
 
     number: int
     drawn: dict[str, Any]
     status: str = "running"
+    budget: int = 0
     epoch: int = 0
     score: float | None = None
+    trained: int = 0
+    here: int = 0
 
 
 @dataclass
@@ -43,6 +51,8 @@ class Progress:
 
     def __post_init__(self) -> None:
         self._live: Live | None = None
+        self._said: set[str] = set()
+        self._paused: str | None = None
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -62,28 +72,66 @@ class Progress:
         """A trial begins, or begins again after a failed worker."""
         self.trials.setdefault(number, Shown(number, drawn)).status = "running"
 
-    def epoch_done(self, number: int, epoch: int, score: float | None) -> None:
+    def epoch_done(self, number: int, record: Mapping[str, Any]) -> None:
         """An epoch of a trial is through."""
-        trial = self.trials[number]
-        trial.epoch, trial.score = epoch, score
+        self._note(self.trials[number], record)
+        self.trials[number].here += 1
         if not self._live and time.monotonic() - self._last_line > PLAIN_LINE_EVERY:
             self._line(self._counts())
+
+    def recall(self, number: int, drawn: dict[str, Any], status: str, record: Mapping[str, Any] | None) -> None:
+        """A trial of before an interruption, as it stands; nothing is printed."""
+        trial = self.trials[number] = Shown(number, drawn, status)
+        if record is not None:
+            self._note(trial, record)
+        self._best_so_far(trial)
+
+    def _note(self, trial: Shown, record: Mapping[str, Any]) -> None:
+        trial.budget, trial.epoch, trial.score = record["budget"], record["epoch"], record[SCORE]
+        trial.trained = self.space.fidelity.trained(trial.budget, trial.epoch)
+
+    def _best_so_far(self, trial: Shown) -> bool:
+        """Note a completed trial if it is the best; whether it is."""
+        if trial.status != "completed" or trial.score is None:
+            return False
+        if self.best is None or self.best.score is None or trial.score > self.best.score:
+            self.best = trial
+        return self.best is trial
+
+    def say(self, text: str) -> None:
+        """Tell something beside the table."""
+        if self._live:
+            self.console.print(Text(text, style="yellow"), soft_wrap=True)
+        else:
+            self._line(text)
+
+    def say_once(self, text: str) -> None:
+        """Tell it the first time only."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
+
+    def pause(self, reason: str | None) -> None:
+        """The search stands still for a reason, or goes on (None)."""
+        if reason is not None:
+            self.say(f"paused: {reason}")
+        elif self._paused is not None:
+            self.say("the search goes on")
+        self._paused = reason
 
     def trial_ended(self, number: int, status: str, reason: str) -> None:
         """A trial has ended as completed, stopped, diverged or failed."""
         trial = self.trials[number]
         trial.status = status
-        is_best = status == "completed" and trial.score is not None
-        is_best = is_best and (self.best is None or self.best.score is None or trial.score > self.best.score)  # type: ignore[operator]
-        if is_best:
-            self.best = trial
+        is_best = self._best_so_far(trial)
         if self._live:
             if status == "failed":
                 self.console.print(Text(f"trial {number} failed: {reason}", style="red"))
             return
         score = "" if trial.score is None else f", {SCORE} {trial.score:.4f}"
         detail = f": {reason}" if status in ("failed", "diverged") else ""
-        self._line(f"trial {number} {status} after epoch {trial.epoch}{score}{' (best)' if is_best else ''}{detail}")
+        best = " (best)" if is_best else ""
+        self._line(f"trial {number} {status} after epoch {_place(trial)}{score}{best}{detail}")
 
     # What is shown
 
@@ -101,21 +149,22 @@ class Progress:
     def _seconds_left(self) -> float | None:
         """Time left if the trials to come cost what those that ended did; None before the first has ended."""
         shown = self._shown()
-        ended = [trial.epoch for trial in shown if trial.status != "running"]
-        done = sum(trial.epoch for trial in shown)
-        if not ended or not done:
+        ended = [trial.trained for trial in shown if trial.status not in ("running", "waiting")]
+        here = sum(trial.here for trial in shown)
+        if not ended or not here:
             return None
         each = sum(ended) / len(ended)
-        running = sum(max(0.0, each - trial.epoch) for trial in shown if trial.status == "running")
-        return (running + each * (self.space.trials - len(shown))) * self._seconds() / done
+        going = [trial for trial in shown if trial.status in ("running", "waiting")]
+        running = sum(max(0.0, each - trial.trained) for trial in going)
+        return (running + each * (self.space.trials - len(shown))) * self._seconds() / here
 
     def _counts(self) -> str:
         count = Counter(trial.status for trial in self._shown())
-        to_come = self.space.trials - count.total()
+        to_come = self.space.trials - count.total() + count["waiting"]
         parts = [f"{count['running']} running", f"{count['stopped']} stopped early", f"{count['completed']} done"]
         parts += [f"{count['diverged']} diverged"] if count["diverged"] else []
         parts += [f"{count['failed']} failed", f"{to_come} to come"]
-        epochs = sum(trial.epoch for trial in self._shown())
+        epochs = sum(trial.trained for trial in self._shown())
         text = f"{', '.join(parts)} | {epochs:,} epochs, {_clock(self._seconds())} spent"
         if not count["running"] and not to_come:
             return text
@@ -131,13 +180,19 @@ class Progress:
         for trial in self._shown():
             if trial.status == "running":
                 score = "" if trial.score is None else f"{trial.score:.4f}"
-                table.add_row(str(trial.number), str(trial.epoch), score, describe_values(trial.drawn))
+                table.add_row(str(trial.number), _place(trial), score, describe_values(trial.drawn))
         lines: list[RenderableType] = [table] if table.row_count else []
         lines.append(Text(self._counts()))
+        if self._paused is not None:
+            lines.append(Text(f"paused: {self._paused}", style="bold yellow"))
         if self.best is not None and self.best.score is not None:
             best = f"best so far: {self.best.score:.4f}, trial {self.best.number}: {describe_values(self.best.drawn)}"
             lines.append(Text(best, style="bold green"))
         return Group(*lines)
+
+
+def _place(trial: Shown) -> str:
+    return f"{trial.epoch} of {trial.budget}" if trial.budget else "0"
 
 
 def _clock(seconds: float) -> str:

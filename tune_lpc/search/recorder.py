@@ -2,42 +2,74 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
 from tune_lpc.results import Journal
+from tune_lpc.search.breaker import Breaker
 from tune_lpc.search.interrupt import Interrupt
 from tune_lpc.search.progress import Progress
-from tune_lpc.search.rungs import RungScheduler
+from tune_lpc.search.resume import Past, completed_reason
+from tune_lpc.search.rungs import Look, RungScheduler
 from tune_lpc.search.searcher import NUMBER
+from tune_lpc.search.trainable import checkpoint_folder
+from tune_lpc.spec.choosers import Given
 from tune_lpc.spec.space import Space
+from tune_lpc.training.checkpoints import Checkpoints, Position
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
+
+TRY_AGAIN_EVERY = 1.0
+"""Seconds between two tries while the disk is full."""
 
 
 class Recorder(Callback):
     """Writes every event of the search to the journal as it happens.
 
-    An exception in a callback would bring the whole of Ray Tune down, so a journal that can't be written asks the
-    search to end in good order instead, and `failure` says why.
+    An exception in a callback would bring the whole of Ray Tune down. So when the journal can't be written the search
+    waits until it can, and says so; only who asks the search to end meanwhile ends it, and then what was not written
+    is trained again after a resume.
     """
 
     def __init__(
-        self, space: Space, journal: Journal, scheduler: RungScheduler, progress: Progress, interrupt: Interrupt
+        self,
+        space: Space,
+        journal: Journal,
+        scheduler: RungScheduler,
+        progress: Progress,
+        interrupt: Interrupt,
+        past: Past,
     ) -> None:
-        self._space, self._journal, self._scheduler = space, journal, scheduler
+        self._space, self._journal, self._scheduler, self._past = space, journal, scheduler, past
         self._progress, self._interrupt = progress, interrupt
-        self._last_record: dict[int, dict[str, Any]] = {}
+        self._breaker = Breaker()
+        self._last_record = {n: trial.records[p] for n, trial in past.trials.items() if (p := trial.position(space))}
+        self._written: dict[int, set[Position]] = {n: set(trial.records) for n, trial in past.trials.items()}
+        self._looks: set[tuple[int, int]] = {(look.number, look.rung) for look in past.looks}
         self._started: set[int] = set()
-        self.failure: str | None = None
+        self._gave_up = False
+        self.restart_reasons: dict[int, str] = {}
+        """Why a trial is being restarted, noted by whoever kills its worker."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray saves its callbacks; the terminal and the open journal belong to this process and stay out of it."""
         return {}
+
+    def recall(self) -> None:
+        """Take up a search that was interrupted: show its trials, and write what it had no time to write."""
+        for number, trial in sorted(self._past.trials.items()):
+            drawn = self._space.draw(Given(trial.config))
+            self._progress.recall(number, drawn, trial.status or "waiting", self._last_record.get(number))
+        for look in self._past.unwritten_looks:
+            self.write_look(look)
+        for number, status, reason in self._past.endings:
+            self.end(number, status, reason)
+
+    # What Ray tells
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial begins, or begins again after a failure."""
@@ -46,54 +78,119 @@ class Recorder(Callback):
         self._progress.trial_started(number, drawn)
         if number not in self._started:
             self._started.add(number)
-            config = self._space.trial(drawn).as_dict()
-            self.write("trial_started", trial_id=trial_id_of(number), number=number, config=config)
+            config, control = self._space.trial(drawn).as_dict(), self._past.is_control(number, self._space)
+            self.write("trial_started", trial_id=trial_id_of(number), number=number, config=config, control=control)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """An epoch is through."""
         number, record = trial.config[NUMBER], result["record"]
+        trial_id, position = trial_id_of(number), (record["budget"], record["epoch"])
+        placed = result.get("placed")
+        if placed:
+            self.write("trial_placed", trial_id=trial_id, **placed)
+            for line in placed["left_out"]:
+                self._progress.say(f"trial {number}: {line}")
+        if "problem" in result:
+            self._progress.say_once(f"trial {number}: {result['problem']}")
         self._last_record[number] = record
-        self._progress.epoch_done(number, record["epoch"], record["validation_accuracy"])
-        self.write("epoch", trial_id=trial_id_of(number), record=record)
+        self._progress.epoch_done(number, record)
+        written = self._written.setdefault(number, set())
+        if placed and placed["continued_from"] == list(position) and position in written:
+            return  # the checkpoint's own epoch, which was reported before
+        written.add(position)
         if measures := result.get("measures"):
-            self.write("measures", trial_id=trial_id_of(number), **measures)
+            # Before the epoch: then the last epoch's entry says that all of the trial is there.
+            self.write("measures", trial_id=trial_id, **measures)
+        self.write("epoch", trial_id=trial_id, record=record)
+        look = self._scheduler.looks.get(number)
+        if look is not None and (number, look.rung) not in self._looks:
+            self._looks.add((number, look.rung))
+            self.write_look(look)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """The worker of a trial has failed or was lost; the trial goes on elsewhere."""
+        number = trial.config[NUMBER]
+        reason = self.restart_reasons.pop(number, None) or _reason_of_failure(trial)
+        self.write("trial_restarted", trial_id=trial_id_of(number), reason=reason)
+        self._progress.say(f"trial {number} is restarted: {reason}")
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has run its course or was stopped."""
-        record = self._last_record.get(trial.config[NUMBER])
-        stop_reason = self._scheduler.reasons.get(trial.trial_id)
+        number = trial.config[NUMBER]
+        record, look = self._last_record.get(number), self._scheduler.looks.get(number)
         if record is not None and record["diverged"]:
-            self._end(trial, "diverged", record["diverged"])
-        elif record is not None and record["epoch"] >= self._space.epochs:
-            self._end(trial, "completed", f"trained all {self._space.epochs} epochs")
-        elif stop_reason is not None:
-            self._end(trial, "stopped", stop_reason)
+            self.end(number, "diverged", record["diverged"])
+        elif record is not None and record["budget"] == record["epoch"] == self._space.epochs:
+            self.end(number, "completed", completed_reason(self._space))
+        elif look is not None and not look.goes_on:
+            self.end(number, "stopped", look.reason())
         # Else the search was interrupted: without an entry of its end the trial counts as interrupted.
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has failed for good."""
-        self._end(trial, "failed", _reason_of_failure(trial))
+        reason = self.restart_reasons.pop(trial.config[NUMBER], None) or _reason_of_failure(trial)
+        self.end(trial.config[NUMBER], "failed", reason)
 
-    def _end(self, trial: Trial, status: str, reason: str) -> None:
-        number = trial.config[NUMBER]
+    # What is written
+
+    def end(self, number: int, status: str, reason: str) -> None:
+        """A trial has ended."""
         self.write("trial_ended", trial_id=trial_id_of(number), status=status, reason=reason)
         self._progress.trial_ended(number, status, reason)
-        if trial.local_path:
-            # Checkpoints of a trial that has ended are of no more use and fill disks.
-            for folder in Path(trial.local_path).glob("checkpoint_*"):
-                shutil.rmtree(folder, ignore_errors=True)
+        if status != "failed" and not self._gave_up:
+            # Checkpoints of a trial that has ended are of no more use and fill disks; one that failed may be resumed.
+            Checkpoints(checkpoint_folder(self._journal.path.parent, number)).remove()
+        if problem := self._breaker.ended(reason if status == "failed" else None):
+            self._interrupt.request(problem, failed=True)
+
+    def write_look(self, look: Look) -> None:
+        """What a rung decided."""
+        self.write(
+            "rung",
+            trial_id=trial_id_of(look.number),
+            rung=look.rung,
+            score=look.score,
+            rank=look.rank,
+            of=look.of,
+            goes_on=look.goes_on,
+            control=look.control,
+        )
 
     def write(self, kind: str, **fields: Any) -> None:
-        """Append an entry to the journal, or note why it can't be written and ask the search to end."""
-        if self.failure is not None:
-            return
-        try:
-            self._journal.append(kind, **fields)
-        except OSError as error:
-            self.failure = f"the journal can't be written: {error}"
-            self._interrupt.request(self.failure)
+        """Append an entry to the journal; while that fails, wait."""
+        problems: list[OSError] = []
+
+        def is_written() -> bool:
+            try:
+                self._journal.append(kind, **fields)
+            except OSError as error:
+                problems[:] = [error]
+                return False
+            return True
+
+        # After one entry is given up, a later one would hide that there is a gap.
+        if not self._gave_up and not is_written():
+            reason = f"{self._journal.path} can't be written ({problems[0].strerror or problems[0]})"
+            self._gave_up = not self._wait(is_written, reason)
+
+    def wait_until(self, is_well: Callable[[], bool], reason: str) -> None:
+        """Let the whole search stand still until all is well again, or until it is asked to end."""
+        self.write("paused", reason=reason)
+        if self._wait(is_well, reason):
+            self.write("continued", reason=reason)
+
+    def _wait(self, is_well: Callable[[], bool], reason: str) -> bool:
+        if self._interrupt.requested is not None:
+            return False
+        self._progress.pause(f"{reason}; the search waits: free space, or end it with Ctrl-C and resume it later")
+        well = False
+        while not well and self._interrupt.requested is None:
+            time.sleep(TRY_AGAIN_EVERY)
+            well = is_well()
+        self._progress.pause(None)
+        return well
 
 
 def trial_id_of(number: int) -> str:

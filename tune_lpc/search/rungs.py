@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from tune_lpc.search.searcher import NUMBER
 from tune_lpc.spec.fidelity import Fidelity
 from tune_lpc.spec.record import SCORE
 
@@ -14,51 +18,97 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a rung said of a trial.
+
+    score: None where it was infinite or not a number. rank: its place, from 1, among the `of` scores there so far, its
+    own included. control: whether the trial goes on whatever the rung says.
+    """
+
+    number: int
+    rung: int
+    score: float | None
+    rank: int
+    of: int
+    goes_on: bool
+    control: bool = False
+
+    def reason(self) -> str:
+        """Why a trial that does not go on ends."""
+        return f"{SCORE} {_shown(self.score)} was number {self.rank} of {self.of} at the rung of epoch {self.rung}"
+
+
 class Rungs:
     """The scores seen at each rung, and the rule by which a trial goes on.
 
     A trial goes on when it is among the best of the scores that have come to the rung so far, its own included: the
-    best 1 / reduction_factor of them, rounded up. So the first arrival always goes on; a tie with
-    the last of the best goes on too.
+    best 1 / reduction_factor of them, rounded up. So the first arrival goes on; a tie with the last of the best goes
+    on too. A score that is infinite or not a number is worse than any other, counts as one of those that have come,
+    and never goes on. A control trial counts like any other and always goes on.
     """
 
-    def __init__(self, fidelity: Fidelity) -> None:
-        self._reduction_factor = fidelity.reduction_factor
-        self._scores: dict[int, dict[str, float]] = {rung: {} for rung in fidelity.rungs()}
+    def __init__(self, fidelity: Fidelity, looks: Iterable[Look] = ()) -> None:
+        """`looks`: what was decided before, in the order of arrival."""
+        self._fidelity = fidelity
+        self._scores: dict[int, list[float]] = {rung: [] for rung in fidelity.rungs()}
+        self._looks: dict[tuple[int, int], Look] = {}
+        for look in looks:
+            self._note(look)
 
-    def reason_to_stop(self, trial_id: str, epoch: int, score: float) -> str | None:
-        """Why a trial with this score ends after `epoch`, or None; notes the score when `epoch` is a rung.
+    def arrive(
+        self, number: int, budget: int, epoch: int, score: float | None, *, control: bool = False
+    ) -> Look | None:
+        """What the rung says of trial `number` after `epoch` of its run of `budget` epochs; None where there is none.
 
-        A score that is not a number is worse than any other, and ends the trial. A trial that comes to a rung again,
-        after its worker failed, has been let through before and goes on.
+        A trial that comes to a rung again, after its worker failed, hears the same again and does not count twice.
         """
-        if epoch not in self._scores or trial_id in self._scores[epoch]:
+        rung = self._fidelity.rung_at(budget, epoch)
+        if rung is None:
             return None
-        scores = self._scores[epoch]
-        scores[trial_id] = -math.inf if math.isnan(score) else score
-        if math.isnan(score):
-            return f"there is no {SCORE} at the rung of epoch {epoch}"
-        go_on = math.ceil(len(scores) / self._reduction_factor)
-        rank = 1 + sum(other > score for other in scores.values())
-        if rank <= go_on:
-            return None
-        best = "best goes on" if go_on == 1 else f"best {go_on} go on"
-        return f"{SCORE} {score:.4f} was number {rank} of {len(scores)} at the rung of epoch {epoch}, where the {best}"
+        if (number, rung) in self._looks:
+            return self._looks[number, rung]
+        finite = score if score is not None and math.isfinite(score) else None
+        scores = self._scores[rung]
+        of = len(scores) + 1
+        better = len(scores) - bisect_right(scores, _worst_if_none(finite))
+        goes_on = finite is not None and better < math.ceil(of / self._fidelity.reduction_factor)
+        look = Look(number, rung, finite, better + 1, of, goes_on or (control and finite is not None), control)
+        self._note(look)
+        return look
+
+    def _note(self, look: Look) -> None:
+        self._looks[look.number, look.rung] = look
+        insort(self._scores[look.rung], _worst_if_none(look.score))
 
 
 class RungScheduler(FIFOScheduler):
-    """Runs trials in order, stops those that fall short at a rung and those that have diverged."""
+    """Runs trials in order, stops those that fall short at a rung and those that have diverged.
 
-    def __init__(self, fidelity: Fidelity) -> None:
+    The trial's number, not Ray's own id, names it everywhere: it is the same after a resume.
+    """
+
+    def __init__(self, rungs: Rungs, is_control: Callable[[int], bool]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._rungs = Rungs(fidelity)
-        self.reasons: dict[str, str] = {}
+        self._rungs, self._is_control = rungs, is_control
+        self.looks: dict[int, Look] = {}
+        """The last look of each trial."""
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Decide after each epoch; the reason of a stop is kept under Ray's trial id."""
-        reason = self._rungs.reason_to_stop(trial.trial_id, result["record/epoch"], result[SCORE])
-        reason = result["record/diverged"] or reason
-        if reason is None:
-            return str(TrialScheduler.CONTINUE)
-        self.reasons[trial.trial_id] = reason
-        return str(TrialScheduler.STOP)
+        """Decide after each epoch."""
+        number = trial.config[NUMBER]
+        look = self._rungs.arrive(
+            number, result["record/budget"], result["record/epoch"], result[SCORE], control=self._is_control(number)
+        )
+        if look is not None:
+            self.looks[number] = look
+        ends = result["record/diverged"] or (look is not None and not look.goes_on)
+        return str(TrialScheduler.STOP if ends else TrialScheduler.CONTINUE)
+
+
+def _worst_if_none(score: float | None) -> float:
+    return -math.inf if score is None else score
+
+
+def _shown(score: float | None) -> str:
+    return "that is no number" if score is None else f"{score:.4f}"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
+import contextlib
 import signal
-import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,47 +14,34 @@ import ray
 from ray import tune
 from rich.console import Console
 
-from tune_lpc.results import (
-    JOURNAL_FILE,
-    Journal,
-    Tables,
-    export,
-    write_run,
-)
+from tune_lpc.results import Journal, Tables, export
+from tune_lpc.search.cluster import address_problems, cluster
+from tune_lpc.search.guards import Guard, Stuck
 from tune_lpc.search.interrupt import Interrupt
+from tune_lpc.search.opening import OpenRun, open_run
 from tune_lpc.search.progress import Progress
 from tune_lpc.search.provenance import describe_run
 from tune_lpc.search.recorder import Recorder
-from tune_lpc.search.rungs import RungScheduler
-from tune_lpc.search.searcher import SpaceSearch
-from tune_lpc.search.trainable import Job, TrialTrainable
+from tune_lpc.search.resume import Past
+from tune_lpc.search.rungs import Rungs, RungScheduler
+from tune_lpc.search.searcher import NUMBER, SpaceSearch
+from tune_lpc.search.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable
 from tune_lpc.spec.choosers import RandomChooser
-from tune_lpc.spec.errors import Interrupted, UserError
+from tune_lpc.spec.errors import UserError
 from tune_lpc.spec.resources import Resources, ResourcesAsked, cpus_here
 from tune_lpc.spec.space import Space
 from tune_lpc.training.device import gpus_here
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
-MAX_FAILURES = 2
-"""How often a trial goes on from its last checkpoint after its worker failed."""
-CHECKPOINTS_PER_TRIAL = 5
-ADDRESS_SECONDS = 10.0
-RAY_FOLDER = "ray"
-
-_RAY_ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # How long an actor in the middle of an epoch is waited for when a search is interrupted.
-    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
-
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for."""
+    """What the user asked for.
+
+    resume: go on with the run in `out`, or begin it where there is none.
+    max_failures: how often a trial goes on from its last checkpoint after its worker or node failed.
+    stuck_after: a trial without an epoch in so many times the time expected is restarted.
+    """
 
     space: Space
     out: Path
@@ -65,16 +50,26 @@ class Request:
     address: str | None = None
     measures: tuple[str, ...] = ()
     command: str = ""
+    resume: bool = False
+    max_failures: int = 2
+    stuck_after: float = 20.0
+
+    @property
+    def resume_command(self) -> str:
+        """The command with which an interrupted search goes on."""
+        return self.command if self.resume else f"{self.command} --resume"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a search ended.
 
-    exit_status: 0; 1 when no trial reached a score or the journal failed; 128 and the signal's number.
+    tables: None when the files could not be written.
+    exit_status: 0; 1 when no trial reached a score, or when the search or the writing of its files failed; 128 and the
+        signal's number.
     """
 
-    tables: Tables
+    tables: Tables | None
     exit_status: int
     message: str
 
@@ -87,57 +82,90 @@ def run_searches(requests: Sequence[Request], console: Console) -> Iterator[tupl
     """
     resources, prepared = _check(requests)
     console.print(f"data: {prepared.describe()}", markup=False, highlight=False, soft_wrap=True)
-    with Interrupt() as interrupt, _ray(requests[0].address, console):
-        interrupt.take_over()
-        if resources is None:
-            totals = ray.cluster_resources()
-            resources = _resources(requests[0].resources, totals.get("CPU", 0.0), totals.get("GPU", 0.0))
-        console.print(f"trials: {resources.describe()}", markup=False, highlight=False, soft_wrap=True)
+    with Interrupt() as interrupt, ExitStack() as stack:
+        runs = []
         for request in requests:
-            yield request, _run(request, resources, prepared, interrupt, console)
+            runs.append(open_run(request.out, request.space, prepared, request.measures, resume=request.resume))
+            stack.callback(runs[-1].close)
+            if request.resume:
+                _tell_what_is_there(runs[-1], console)
+        if any(run.to_come for run in runs):
+            stack.enter_context(cluster(requests[0].address, console))
+            interrupt.take_over()
+            if resources is None:
+                totals = ray.cluster_resources()
+                resources = _resources(requests[0].resources, totals.get("CPU", 0.0), totals.get("GPU", 0.0))
+            console.print(f"trials: {resources.describe()}", markup=False, highlight=False, soft_wrap=True)
+        for request, run in zip(requests, runs, strict=True):
+            yield request, _run(request, run, resources, prepared, interrupt, console)
             if interrupt.requested is not None:
                 return
 
 
-def _run(request: Request, resources: Resources, prepared: Prepared, interrupt: Interrupt, console: Console) -> Outcome:
-    space, out = request.space, request.out
-    run = describe_run(space, request.command, request.data_dir, prepared, resources, request.measures)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        journal = Journal(out / JOURNAL_FILE, new=True)
-        write_run(out, run)
-    except FileExistsError as error:
-        raise UserError(f"another search has just begun in {out}; choose another folder with --out") from error
-    journal.append("run_started", run=run)
-    scheduler = RungScheduler(space.fidelity)
-    with Progress(space, console) as progress:
-        recorder = Recorder(space, journal, scheduler, progress, interrupt)
-        tuner = _tuner(request, resources, prepared, scheduler, recorder, interrupt)
-        try:
-            with interrupt.graceful():
-                tuner.fit()
-        except BaseException as error:
-            # Whatever ended the search, what was finished goes into the files.
-            _finish(out, journal, recorder, f"{type(error).__name__}: {error}")
-            raise
-    tables = _finish(out, journal, recorder, interrupt.requested)
-    if interrupt.requested is None:
-        shutil.rmtree(out / RAY_FOLDER, ignore_errors=True)
-    return _outcome(tables, recorder.failure, interrupt.signal_number)
+def _tell_what_is_there(run: OpenRun, console: Console) -> None:
+    if not run.past.run:
+        line = f"nothing to go on with in {run.folder}: the search begins"
+    else:
+        kept = sum(trial.status is not None for trial in run.past.trials.values())
+        line = f"going on in {run.folder}: {kept} trials are kept, {run.to_come} to come"
+    for text in (*(f"left out: {problem}" for problem in run.left_out), line):
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _finish(out: Path, journal: Journal, recorder: Recorder, reason: str | None) -> Tables:
+def _run(
+    request: Request,
+    run: OpenRun,
+    resources: Resources | None,
+    prepared: Prepared,
+    interrupt: Interrupt,
+    console: Console,
+) -> Outcome:
+    space, past = request.space, run.past
+    scheduler = RungScheduler(Rungs(space.fidelity, past.looks), lambda number: past.is_control(number, space))
+    with interrupt.graceful():
+        if past.run:
+            journal = run.go_on(request.command)
+        else:
+            assert resources is not None
+            journal = run.begin(
+                describe_run(space, request.command, request.data_dir, prepared, resources, request.measures)
+            )
+        with Progress(space, console) as progress:
+            recorder = Recorder(space, journal, scheduler, progress, interrupt, past)
+            try:
+                recorder.recall()
+                if run.to_come and interrupt.requested is None:
+                    assert resources is not None
+                    _fit(request, past, resources, prepared, scheduler, recorder, interrupt)
+            except BaseException as error:
+                # Whatever ended the search, what was finished goes into the files.
+                _finish(request, journal, recorder, f"{type(error).__name__}: {error}")
+                raise
+        return _outcome(request, interrupt, *_finish(request, journal, recorder, interrupt.requested))
+
+
+def _finish(request: Request, journal: Journal, recorder: Recorder, reason: str | None) -> tuple[Tables | None, str]:
+    """The tables, or None and why they could not be written."""
     recorder.write("run_ended", outcome="interrupted" if reason else "finished", reason=reason or "all trials ended")
     journal.close()
-    return export(out)
+    with contextlib.suppress(OSError):
+        (request.out / CHECKPOINT_FOLDER).rmdir()  # stays where a trial may still go on
+    try:
+        return export(request.out), ""
+    except OSError as error:
+        return None, f"the Parquet files can't be written: {error}"
 
 
-def _outcome(tables: Tables, failure: str | None, signal_number: int | None) -> Outcome:
-    if failure is not None:
-        return Outcome(tables, 1, f"the search ended early: {failure}")
-    if signal_number is not None:
-        name = signal.Signals(signal_number).name
-        return Outcome(tables, 128 + signal_number, f"the search was interrupted ({name}); what was finished is kept")
+def _outcome(request: Request, interrupt: Interrupt, tables: Tables | None, problem: str) -> Outcome:
+    go_on = f"go on with: {request.resume_command}"
+    if interrupt.signal_number is not None:
+        name = signal.Signals(interrupt.signal_number).name
+        kept = problem or "what was finished is kept"
+        return Outcome(tables, 128 + interrupt.signal_number, f"the search was interrupted ({name}); {kept}; {go_on}")
+    if interrupt.requested is not None:
+        return Outcome(tables, 1, f"the search ended early: {interrupt.requested}; mend it, then {go_on}")
+    if tables is None:
+        return Outcome(tables, 1, f"{problem}; nothing is lost: free space, then {go_on}")
     if tables.best.empty:
         reasons = tables.trials["reason"].value_counts().head(3).items()
         told = "; ".join(f"{count} times: {reason}" for reason, count in reasons)
@@ -145,46 +173,61 @@ def _outcome(tables: Tables, failure: str | None, signal_number: int | None) -> 
     return Outcome(tables, 0, "")
 
 
-def _tuner(
+def _fit(
     request: Request,
+    past: Past,
     resources: Resources,
     prepared: Prepared,
     scheduler: RungScheduler,
     recorder: Recorder,
     interrupt: Interrupt,
-) -> tune.Tuner:
+) -> None:
+    """Let Ray Tune run the trials that are to come."""
     space = request.space
     data_dir = request.data_dir.resolve() if request.data_dir else None
     job = Job(
-        space, data_dir, prepared.source.fingerprint, space.largest_group, resources.cpus_per_trial, request.measures
+        space,
+        request.out.resolve(),
+        data_dir,
+        prepared.source.fingerprint,
+        space.largest_group,
+        resources.cpus_per_trial,
+        request.measures,
     )
     trainable = tune.with_resources(
         tune.with_parameters(TrialTrainable, job=job),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
-    return tune.Tuner(
-        trainable,
-        tune_config=tune.TuneConfig(
-            num_samples=space.trials,
-            search_alg=SpaceSearch(space, resources.concurrent),
-            scheduler=scheduler,
-            max_concurrent_trials=resources.concurrent,
-            reuse_actors=True,
-            trial_name_creator=lambda trial: f"{space.name}_{trial.config.get('number', trial.trial_id)}",
-            trial_dirname_creator=lambda trial: f"{trial.config.get('number', trial.trial_id)}",
-        ),
-        run_config=tune.RunConfig(
-            name=RAY_FOLDER,
-            storage_path=str(request.out.resolve()),
-            verbose=0,
-            stop=interrupt,
-            callbacks=[recorder],
-            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-            checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=max(1, space.epochs // CHECKPOINTS_PER_TRIAL), checkpoint_at_end=False
+    measures_come_next = _measures_come_next(request)
+    guard = Guard(request.out, Stuck(request.stuck_after), recorder, measures_come_next)
+    with tempfile.TemporaryDirectory(prefix="tune_lpc-ray-", ignore_cleanup_errors=True) as storage:
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                num_samples=past.to_come(space),
+                search_alg=SpaceSearch(space, resources.concurrent, past.known(space)),
+                scheduler=scheduler,
+                max_concurrent_trials=resources.concurrent,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"{space.name}_{trial.config.get(NUMBER, trial.trial_id)}",
+                trial_dirname_creator=lambda trial: f"{trial.config.get(NUMBER, trial.trial_id)}",
             ),
-        ),
-    )
+            run_config=tune.RunConfig(
+                name="ray",
+                # Not in the folder of the results: nobody reads it, and a full disk there must not end the search.
+                storage_path=storage,
+                verbose=0,
+                stop=interrupt,
+                callbacks=[recorder, guard],
+                failure_config=tune.FailureConfig(max_failures=request.max_failures),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        ).fit()
+
+
+def _measures_come_next(request: Request) -> Callable[[int, int], bool]:
+    epochs = request.space.epochs
+    return lambda budget, epoch: bool(request.measures) and budget == epochs and epoch >= epochs - 1
 
 
 # Checks
@@ -219,53 +262,3 @@ def _resources(asked: ResourcesAsked, cpus: float, gpus: float) -> Resources:
     if resources is None:
         raise UserError(problems)
     return resources
-
-
-# Ray
-
-
-def address_problems(address: str | None) -> list[str]:
-    """Why no Ray can be joined at `address`; Ray itself would try for minutes where nothing listens."""
-    host, colon, port = (address or "auto").removeprefix("ray://").rpartition(":")
-    if address in (None, "auto", "local"):
-        return []
-    if not colon or not port.isdigit():
-        return [f"--address is {address!r}, but must be auto, HOST:PORT or ray://HOST:PORT"]
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=ADDRESS_SECONDS):
-            return []
-    except (OSError, OverflowError) as error:
-        return [f"nothing can be joined at --address {address} ({error}); is Ray running there?"]
-
-
-@contextmanager
-def _ray(address: str | None, console: Console) -> Iterator[None]:
-    """A Ray cluster: the one at `address`, the one that this process already uses, or a local one, always stopped."""
-    for name, value in _RAY_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    if ray.is_initialized():
-        yield
-        return
-    console.print("starting Ray …" if address is None else f"joining Ray at {address} …", highlight=False)
-    try:
-        context = ray.init(
-            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=True
-        )
-    except Interrupted:
-        ray.shutdown()
-        raise
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"no Ray cluster could be {'joined at ' + address if address else 'started'}: {_first_line(error)}"
-        ) from error
-    try:
-        if context.dashboard_url:
-            console.print(f"dashboard: http://{context.dashboard_url}", highlight=False)
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,75 @@
+"""The Ray cluster of a search: one that is there, or one of our own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+from rich.console import Console
+
+from tune_lpc.spec.errors import Interrupted, UserError
+
+ADDRESS_SECONDS = 10.0
+
+_RAY_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # How long an actor in the middle of an epoch is waited for when a search is interrupted.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+    # Ray's own state of the experiment is not read by anyone: the journal is the record.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def address_problems(address: str | None) -> list[str]:
+    """Why no Ray can be joined at `address`; Ray itself would try for minutes where nothing listens."""
+    host, colon, port = (address or "auto").removeprefix("ray://").rpartition(":")
+    if address in (None, "auto", "local"):
+        return []
+    if not colon or not port.isdigit():
+        return [f"--address is {address!r}, but must be auto, HOST:PORT or ray://HOST:PORT"]
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ADDRESS_SECONDS):
+            return []
+    except (OSError, OverflowError) as error:
+        return [f"nothing can be joined at --address {address} ({error}); is Ray running there?"]
+
+
+@contextmanager
+def cluster(address: str | None, console: Console) -> Iterator[None]:
+    """A Ray cluster: the one at `address`, the one that this process already uses, or a local one, always stopped."""
+    for name, value in _RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    if ray.is_initialized():
+        yield
+        return
+    console.print("starting Ray …" if address is None else f"joining Ray at {address} …", highlight=False)
+    try:
+        context = ray.init(
+            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=True
+        )
+    except Interrupted:
+        ray.shutdown()
+        raise
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"no Ray cluster could be {'joined at ' + address if address else 'started'}: {_first_line(error)}"
+        ) from error
+    try:
+        if context.dashboard_url:
+            console.print(f"dashboard: http://{context.dashboard_url}", highlight=False)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
