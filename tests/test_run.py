@@ -37,7 +37,8 @@ def finished(ray_session: str, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_a_search_leaves_the_three_tables_the_journal_and_run_json(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
-    assert names == {"trials.parquet", "epochs.parquet", "best.parquet", "journal.jsonl", "run.json"}
+    tables = {f"{name}.parquet" for name in ("trials", "epochs", "best", "rungs", "fidelity")}
+    assert names == {*tables, "journal.jsonl", "run.json"}
 
 
 def test_trials_are_completed_or_stopped_and_some_are_stopped(finished: Path) -> None:
@@ -51,9 +52,21 @@ def test_trials_are_completed_or_stopped_and_some_are_stopped(finished: Path) ->
 
 def test_there_is_a_row_an_epoch(finished: Path) -> None:
     trials, epochs = pd.read_parquet(finished / "trials.parquet"), pd.read_parquet(finished / "epochs.parquet")
-    assert len(epochs) == trials["epochs"].sum()
-    last = epochs.groupby("trial_id")["epoch"].max()
-    assert last.tolist() == trials["epochs"].tolist()
+    assert len(epochs) == trials["epochs_trained"].sum()
+    assert not epochs.duplicated(["trial_id", "budget", "epoch"]).any()
+    # A compressed climb: the run of the rung from its first epoch to its last, then the full one from the first.
+    last = epochs.groupby(["trial_id", "budget"])["epoch"].max().reset_index()
+    assert (last["epoch"] == last["budget"]).all()
+    assert last.groupby("trial_id")["budget"].max().tolist() == trials["epochs"].tolist()
+
+
+def test_the_files_say_how_the_winner_was_chosen(finished: Path) -> None:
+    trials, rungs = pd.read_parquet(finished / "trials.parquet"), pd.read_parquet(finished / "rungs.parquet")
+    assert rungs["number"].tolist() == list(range(6))
+    assert set(rungs["rung"]) == {3}
+    stopped = trials.loc[trials["status"] == "stopped", "trial_id"]
+    assert rungs.loc[~rungs["goes_on"], "trial_id"].tolist() == stopped.tolist()
+    assert (rungs["goes_on"] == (rungs["rank"] <= np.ceil(rungs["of"] / 3))).all()
 
 
 def test_no_null_where_a_value_exists(finished: Path) -> None:
@@ -76,7 +89,7 @@ def test_the_best_config_is_the_completed_trial_with_the_highest_last_accuracy(f
     assert len(best) == len(trials)
 
 
-@pytest.mark.parametrize("name", ["trials", "epochs", "best"])
+@pytest.mark.parametrize("name", ["trials", "epochs", "best", "rungs", "fidelity"])
 def test_polars_and_duckdb_read_the_tables_alike_with_numeric_types(finished: Path, name: str) -> None:
     path = finished / f"{name}.parquet"
     frame = polars.read_parquet(path)
@@ -88,7 +101,7 @@ def test_polars_and_duckdb_read_the_tables_alike_with_numeric_types(finished: Pa
     numbers = {(polars.Float64, "DOUBLE"), (polars.Int64, "BIGINT")}
     for column, kind in frame.schema.items():
         allowed = {(polars.String, "VARCHAR")} if column in text else numbers
-        if column == "config.nesterov":
+        if column in ("config.nesterov", "control", "goes_on"):
             allowed = {(polars.Boolean, "BOOLEAN")}
         assert (kind, duckdb_types[column]) in allowed, column
 
@@ -107,7 +120,7 @@ def test_the_same_seed_gives_the_same_trials_and_numbers(finished: Path, tmp_pat
     again = tmp_path / "again"
     arguments = ["digits", "--trials", "6", "--epochs", "9", "--concurrent", "1", "--seed", "5", "--out", str(again)]
     assert main(arguments) == 0
-    for name in ("trials", "epochs", "best"):
+    for name in ("trials", "epochs", "best", "rungs"):
         first, second = (without_times(pd.read_parquet(out / f"{name}.parquet")) for out in (finished, again))
         pd.testing.assert_frame_equal(first, second, check_exact=True)
 
@@ -261,8 +274,8 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(
     assert main(["cifar10", "--dry-run", "--epochs", "90", "--trials", "9"]) == 0
     printed = capsys.readouterr().out
     assert "9 of up to 90 epochs" in printed
-    assert "rungs at epochs 10, 30" in printed
+    assert "rungs: 10 and 30 epochs" in printed
     assert "learning_rate" in printed
-    assert "810 if no trial is stopped early" in printed
+    assert "1,170 if no trial is stopped early" in printed
     assert "CPU each" in printed
     assert list(tmp_path.iterdir()) == []

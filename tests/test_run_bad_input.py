@@ -34,6 +34,28 @@ from tests.commands import image_folder, refused, space_file
         (["digits", "--method", "vanilla", "--set", "gamma_ramp=linear"], ["method vanilla has it 'off'"]),
         (["digits", "--seed", "1", "--set", "seed=2"], ["seed is given by --seed and by --set"]),
         (["digits", "--set", "beta=1", "beta=2"], ["beta is given twice"]),
+        (["digits", "--fidelity", "compresed"], ["fidelity_mode is 'compresed'", "; did you mean 'compressed'?"]),
+        (["digits", "--fidelity", ""], ["fidelity_mode is '', but must be one of compressed, truncated, full"]),
+        (["digits", "--fidelity", "full", "--set", "fidelity_mode=full"], ["given by --fidelity and by --set"]),
+        (["digits", "--set", "fidelity=full"], ["'fidelity' is not a setting", "did you mean 'fidelity_mode'?"]),
+        (["digits", "--first-rung-after", "0.5"], ["first_rung_after is 0.5, but fidelity_mode is 'compressed'"]),
+        (["digits", "--fidelity", "truncated", "--first-rung-after", "0"], ["first_rung_after is 0.0, but must be"]),
+        (["digits", "--fidelity", "truncated", "--first-rung-after", "soon"], ["--first-rung-after is 'soon'"]),
+        (
+            ["digits", "--fidelity", "truncated", "--first-rung-after", "0.5", "--set", "first_rung=4"],
+            ["first_rung is 4 and first_rung_after is 0.5"],
+        ),
+        (
+            ["digits", "--fidelity", "truncated", "--first-rung-after", "0.5", "--set", "first_rung_after=0.5"],
+            ["first_rung_after is given by --first-rung-after and by --set"],
+        ),
+        (["digits", "--control-trials", "-1"], ["control_trials is -1, but must be a whole number from 0"]),
+        (["digits", "--trials", "3", "--control-trials", "4"], ["control_trials is 4", "from 0 to trials (3)"]),
+        (["digits", "--max-failures", "101"], ["--max-failures is 101, but must be a whole number from 0 to 100"]),
+        (["digits", "--max-failures", "-1"], ["--max-failures is -1, but must be"]),
+        (["digits", "--max-failures", "1.5"], ["--max-failures is '1.5', but must be a whole number"]),
+        (["digits", "--stuck-after", "1.9"], ["--stuck-after is 1.9, but must be a number from 2 to 1000000"]),
+        (["digits", "--stuck-after", "nan"], ["--stuck-after is nan, but must be a number from 2"]),
         (["digits", "--frobnicate"], ["--frobnicate"]),
         ([], ["give a search space"]),
     ],
@@ -50,9 +72,12 @@ def test_bad_options_are_refused_in_one_line(
 
 def test_all_problems_of_the_options_come_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["digits", "--trials", "0", "--epochs", "x", "--concurrent", "-1", "--set", "beta=9", "betta=1"]
+    arguments += ["--fidelity", "half", "--control-trials", "few", "--max-failures", "-1", "--stuck-after", "0"]
     lines = refused([*arguments, "--out", str(tmp_path / "run")], capsys)
-    for part in ("trials is 0", "--epochs is 'x'", "--concurrent is -1", "beta is 9", "'betta' is not a setting"):
-        assert sum(part in line for line in lines) == 1
+    told = ["trials is 0", "--epochs is 'x'", "--concurrent is -1", "beta is 9", "'betta' is not a setting"]
+    told += ["fidelity_mode is 'half'", "--control-trials is 'few'", "--max-failures is -1", "--stuck-after is 0"]
+    for part in told:
+        assert sum(part in line for line in lines) == 1, part
 
 
 @pytest.mark.parametrize(

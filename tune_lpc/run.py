@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 import sys
-from collections.abc import Iterable
 from pathlib import Path
+from typing import TypedDict
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
 from tune_lpc.commands import Parser, data_dir_problems, exit_status, numbers
-from tune_lpc.results import Tables, folder_problems, summarise
-from tune_lpc.spec import Space, UserError, load_space, shipped_names
-from tune_lpc.spec.dimensions import describe_values
+from tune_lpc.dry_run import describe_search, ramp_warnings
+from tune_lpc.results import folder_problems
+from tune_lpc.spec import MODES, Space, UserError, load_space, shipped_names
+from tune_lpc.spec.errors import shown
 from tune_lpc.spec.methods import DEFAULT_METHOD, METHODS
-from tune_lpc.spec.resources import ResourcesAsked, cpus_here
+from tune_lpc.spec.resources import ResourcesAsked
+from tune_lpc.terminal import print_lines, print_summary
+
+MOST_FAILURES = 100
+STUCK_LIMITS = (2, 10**6)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,6 +46,32 @@ def _parser() -> Parser:
     parser.add_argument("--out", metavar="DIR", help="folder for the results (default results/SPACE)")
     parser.add_argument("--trials", metavar="N", help="number of trials")
     parser.add_argument("--epochs", metavar="E", help="full budget of a trial")
+    parser.add_argument(
+        "--fidelity",
+        metavar="MODE",
+        help=f"how early stopping looks at trials: {', '.join(MODES)} (default {MODES[0]}; explained by --dry-run)",
+    )
+    parser.add_argument(
+        "--first-rung-after",
+        metavar="SHARE",
+        help="with --fidelity truncated: no rung before every ramp is at this share of its end, above 0 and up to 1",
+    )
+    parser.add_argument(
+        "--control-trials", metavar="K", help="trials never stopped, to see how well the rungs foretell the end"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, or begin it")
+    parser.add_argument(
+        "--max-failures",
+        metavar="N",
+        default=2,
+        help="how often a trial goes on after its worker or node failed (default 2)",
+    )
+    parser.add_argument(
+        "--stuck-after",
+        metavar="MULTIPLE",
+        default=20,
+        help="restart a trial without an epoch in so many times the time expected (default 20, at least 2)",
+    )
     parser.add_argument("--data-dir", metavar="DIR", help="images on disk: Parquet files or class folders (see README)")
     parser.add_argument("--concurrent", metavar="N", help="trials at once (default: as many as fit)")
     parser.add_argument("--cpus-per-trial", metavar="C", help="CPUs of a trial (default 1)")
@@ -82,7 +109,7 @@ def _command(options: argparse.Namespace, command: str) -> int:
             return 0
     if options.space is None:
         raise UserError(f"give a search space, one of {', '.join(shipped_names())}, or a file (see --list)")
-    spaces, asked = _checked(options)
+    spaces, asked, guards = _checked(options)
     folders = _folders(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     # torch and Ray take seconds to import: only now, when the options are known to be right.
@@ -91,30 +118,60 @@ def _command(options: argparse.Namespace, command: str) -> int:
     measures = tuple(measures_asked_for(options.measure))
     if options.dry_run:
         for space, folder in zip(spaces, folders, strict=True):
-            _dry_run(console, space, asked, data_dir, folder, options.address)
+            describe_search(console, space, asked, data_dir, folder, options.address)
         return 0
+    for line in dict.fromkeys(line for space in spaces for line in ramp_warnings(space)):
+        print(line, file=sys.stderr)
     from tune_lpc.search import Request, run_searches
 
     requests = [
-        Request(space, folder, data_dir, asked, options.address, measures, command)
+        Request(space, folder, data_dir, asked, options.address, measures, command, resume=options.resume, **guards)
         for space, folder in zip(spaces, folders, strict=True)
     ]
     status = 0
     for request, outcome in run_searches(requests, console):
-        _print_summary(console, outcome.tables, request.space, request.out)
+        if outcome.tables is not None:
+            print_summary(console, outcome.tables, request.space, request.out)
         if outcome.message:
             print(outcome.message, file=sys.stderr)
         status = status or outcome.exit_status
     return status
 
 
-def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked]:
-    """A space a method with the options' changes, and the resources asked for; all problems of the options together."""
-    kinds: dict[str, type[int | float]] = {"trials": int, "epochs": int, "seed": int}
+class _Guards(TypedDict):
+    """What the search does about trials whose worker fails or says nothing more."""
+
+    max_failures: int
+    stuck_after: float
+
+
+CHANGES = {
+    "trials": int,
+    "epochs": int,
+    "seed": int,
+    "fidelity": str,
+    "first_rung_after": float,
+    "control_trials": int,
+}
+"""Options that change the space, with the types of their values."""
+CHANGED_NAMES = {"fidelity": "fidelity_mode"}
+"""What such an option changes, where that has another name."""
+
+
+def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _Guards]:
+    """A space a method with the options' changes, the resources asked for, and the guards.
+
+    Raises UserError with all problems of the options together.
+    """
+    kinds: dict[str, type[int | float]] = {name: kind for name, kind in CHANGES.items() if kind is not str}
     kinds |= {"concurrent": int, "cpus_per_trial": int, "gpus_per_trial": float}
+    kinds |= {"max_failures": int, "stuck_after": float}
     values, problems = numbers(options, kinds)
+    values["fidelity"] = options.fidelity
     asked = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
     problems += asked.problems()
+    guards = _Guards(max_failures=values["max_failures"], stuck_after=values["stuck_after"])
+    problems += _guard_problems(guards)
     problems += data_dir_problems(options.data_dir)
     if options.out is not None and not options.out.strip():
         problems.append("--out is empty, but must name a folder")
@@ -122,11 +179,13 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked]:
     try:
         space = load_space(options.space)
         changes = space.parse_changes(text for texts in options.set for text in texts)
-        for name in ("trials", "epochs", "seed"):
-            if values[name] is not None and name in changes:
-                problems.append(f"{name} is given by --{name} and by --set; give it once")
-            if values[name] is not None:
-                changes[name] = values[name]
+        for option in CHANGES:
+            name = CHANGED_NAMES.get(option, option)
+            if values[option] is None:
+                continue
+            if name in changes:
+                problems.append(f"{name} is given by --{option.replace('_', '-')} and by --set; give it once")
+            changes[name] = values[option]
     except UserError as error:
         raise UserError(problems + error.problems) from error
     for method in dict.fromkeys(options.method):
@@ -135,10 +194,23 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked]:
         except UserError as error:
             problems += error.problems
     if len(spaces) == len(set(options.method)) and (options.out is None or options.out.strip()):
-        problems += [problem for folder in _folders(options, spaces) for problem in folder_problems(folder)]
+        for folder in _folders(options, spaces):
+            problems += folder_problems(folder, resume=options.resume)
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return spaces, asked
+    return spaces, asked, guards
+
+
+def _guard_problems(guards: _Guards) -> list[str]:
+    """What is wrong with the guards; one that is no number at all is told elsewhere."""
+    found = []
+    failures, stuck = guards["max_failures"], guards["stuck_after"]
+    if failures is not None and not 0 <= failures <= MOST_FAILURES:
+        found.append(f"--max-failures is {shown(failures)}, but must be a whole number from 0 to {MOST_FAILURES}")
+    low, high = STUCK_LIMITS
+    if stuck is not None and not low <= stuck <= high:
+        found.append(f"--stuck-after is {shown(stuck)}, but must be a number from {low} to {high}")
+    return found
 
 
 def _folders(options: argparse.Namespace, spaces: list[Space]) -> list[Path]:
@@ -148,101 +220,19 @@ def _folders(options: argparse.Namespace, spaces: list[Space]) -> list[Path]:
 
 
 def _print_methods(console: Console) -> None:
-    _print_lines(console, [f"{method.name:<22} {method.text}" for method in METHODS.values()])
+    print_lines(console, [f"{method.name:<22} {method.text}" for method in METHODS.values()])
 
 
 def _print_measures(console: Console) -> None:
     from tune_lpc.training.metrics import MEASURES
 
-    _print_lines(console, [f"{name:<36} {measure.text} ({measure.source})" for name, measure in MEASURES.items()])
+    print_lines(console, [f"{name:<36} {measure.text} ({measure.source})" for name, measure in MEASURES.items()])
 
 
 def _print_list(console: Console) -> None:
     for name in shipped_names():
         space = load_space(name)
-        _print_lines(console, [f"{name:<13} {space.about} ({space.trials} trials of up to {space.epochs} epochs)"])
-
-
-def _print_lines(console: Console, lines: Iterable[str]) -> None:
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _dry_run(
-    console: Console, space: Space, asked: ResourcesAsked, data_dir: Path | None, out: Path, address: str | None
-) -> None:
-    from tune_lpc.training.data import count_training_images
-    from tune_lpc.training.device import gpus_here
-
-    table = Table(
-        "searched", "range", box=None, pad_edge=False, title=f"{space.name}: {space.about}", title_justify="left"
-    )
-    for name in space.dimensions:
-        table.add_row(name, space.describe(name))
-    console.print(table)
-    fixed = ", ".join(f"{name}={value}" for name, value in space.settings.items())
-    lines = [f"begins with: {describe_values(config)}" for config in space.first]
-    lines += [f"fixed: {fixed}", f"space hash: {space.hash()}"]
-    fidelity = space.fidelity
-    rungs = ", ".join(map(str, fidelity.rungs()))
-    looks = f"rungs at epochs {rungs}, where the best 1 in {fidelity.reduction_factor} go on"
-    lines.append(f"trials: {space.trials} of up to {space.epochs} epochs; {looks if rungs else 'too short for rungs'}")
-    lines += _ramp_notes(space)
-    if address is None:
-        resources, problems = asked.plan(cpus_here(), gpus_here())
-        if resources is None:
-            raise UserError(problems)
-        lines.append(f"resources: {resources.describe()} ({cpus_here()} CPUs and {gpus_here()} GPUs here)")
-    else:
-        lines.append(f"resources: those of the Ray cluster at {address}")
-    at_most, expected = space.trials * space.epochs, fidelity.expected_epochs(space.trials)
-    cost = f"cost: about {expected:,} epochs, {at_most:,} if no trial is stopped early"
-    images = count_training_images(space.dataset, data_dir)
-    if images is not None:
-        each = space.images_per_epoch(images)
-        cost += f"; {each:,} training images an epoch, so about {expected * each:,} in all"
-    lines.append(cost)
-    lines.append(f"results: {out}")
-    _print_lines(console, lines)
-
-
-def _ramp_notes(space: Space) -> list[str]:
-    """A warning when a rung may judge networks whose ramp is not yet up."""
-    if space.possible("gamma_ramp") == ("off",):
-        return []
-    last = math.ceil(space.highest("gamma_ramp_length") * space.epochs)
-    before = [str(rung) for rung in space.fidelity.rungs() if rung < last]
-    if not before:
-        return []
-    judged = f"the rungs at {', '.join(before)} judge networks that are not yet fully regularised"
-    return [f"note: gamma may ramp until epoch {last}, so {judged}"]
-
-
-def _print_summary(console: Console, tables: Tables, space: Space, out: Path) -> None:
-    summary = summarise(tables, searched=list(space.dimensions))
-    if summary.best:
-        console.print("best configs", style="bold")
-    for row in summary.best:
-        best = f"best epoch {row.best_epoch}: {row.best_score:.4f}"
-        ended = f"{row.trial_id}, {row.status} at epoch {row.epochs} ({best})"
-        console.print(f"{row.rank:>2}. validation accuracy {row.score:.4f}  {ended}", markup=False, soft_wrap=True)
-        config = {name: value for name, value in row.config.items() if value is not None}
-        console.print(Padding(Text(describe_values(config), style="dim"), (0, 0, 0, 4)))
-    if summary.best and summary.best[0].status != "completed":
-        console.print("(no trial has reached its full budget; these are ranked by how far they came)")
-    elif summary.best:
-        console.print(f"best validation accuracy: {summary.best[0].score:.4f}", highlight=False)
-    ended = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if count)
-    saved = f"early stopping saved {summary.share_saved:.0%} of {summary.epochs_without_stopping:,}"
-    lines = [
-        f"{summary.trials} trials: {ended or 'none started'}",
-        f"epochs trained: {summary.epochs_spent:,}; {saved}",
-        *(f"damaged: {line}" for line in tables.damaged),
-        f"files in {out}: trials.parquet, epochs.parquet (a row an epoch), best.parquet (ranked), run.json",
-    ]
-    if summary.best:
-        lines.append(f"train the best config again: python -m tune_lpc.train {shlex.quote(str(out))} --rank 1")
-    _print_lines(console, lines)
+        print_lines(console, [f"{name:<13} {space.about} ({space.trials} trials of up to {space.epochs} epochs)"])
 
 
 if __name__ == "__main__":
