@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ _RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the journal and a line of the terminal tell them
     # How long an actor in the middle of an epoch is waited for when a search is interrupted.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
     # Ray's own state of the experiment is not read by anyone: the journal is the record.
@@ -59,6 +61,10 @@ def cluster(address: str | None, console: Console) -> Iterator[None]:
     except Interrupted:
         ray.shutdown()
         raise
+    except SystemExit as error:
+        # While it starts, Ray answers SIGTERM in our place, and leaves with a status of its own.
+        ray.shutdown()
+        raise Interrupted(signal.SIGTERM) from error
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(
             f"no Ray cluster could be {'joined at ' + address if address else 'started'}: {_first_line(error)}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 TRY_AGAIN_EVERY = 1.0
 """Seconds between two tries while the disk is full."""
+LONGEST_REASON = 300
+"""Characters; Ray's own messages go on with guesses."""
 
 
 class Recorder(Callback):
@@ -73,13 +78,18 @@ class Recorder(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial begins, or begins again after a failure."""
-        number = trial.config[NUMBER]
+        self._started_as(trial)
+
+    def _started_as(self, trial: Trial) -> int:
+        """The number of a trial, whose start is written the first time that anything is heard of it."""
+        number: int = trial.config[NUMBER]
         drawn = {name: value for name, value in trial.config.items() if name != NUMBER}
         self._progress.trial_started(number, drawn)
         if number not in self._started:
             self._started.add(number)
             config, control = self._space.trial(drawn).as_dict(), self._past.is_control(number, self._space)
             self.write("trial_started", trial_id=trial_id_of(number), number=number, config=config, control=control)
+        return number
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -111,7 +121,7 @@ class Recorder(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """The worker of a trial has failed or was lost; the trial goes on elsewhere."""
-        number = trial.config[NUMBER]
+        number = self._started_as(trial)  # one that failed while it prepared the data was not told to have started
         reason = self.restart_reasons.pop(number, None) or _reason_of_failure(trial)
         self.write("trial_restarted", trial_id=trial_id_of(number), reason=reason)
         self._progress.say(f"trial {number} is restarted: {reason}")
@@ -130,8 +140,9 @@ class Recorder(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has failed for good."""
-        reason = self.restart_reasons.pop(trial.config[NUMBER], None) or _reason_of_failure(trial)
-        self.end(trial.config[NUMBER], "failed", reason)
+        number = self._started_as(trial)
+        reason = self.restart_reasons.pop(number, None) or _reason_of_failure(trial)
+        self.end(number, "failed", reason)
 
     # What is written
 
@@ -199,9 +210,18 @@ def trial_id_of(number: int) -> str:
 
 
 def _reason_of_failure(trial: Trial) -> str:
-    error = trial.get_pickled_error()
-    cause = getattr(error, "cause", None) or error
-    if cause is None:
+    # Of what Ray keeps of an error only this file is there at once; the exception itself it copies later.
+    try:
+        text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
+    except OSError as error:
+        return f"the worker failed, and Ray's note of why can't be read ({error.strerror or error})"
+    last = text.rpartition("Failure # ")[2].partition("\n")[2].splitlines()
+    # A message begins after the last indented line: that of a traceback, or of Ray's details of the worker.
+    indented = [number for number, line in enumerate(last) if line[:1].isspace()]
+    message = [line for line in last[max(indented, default=-1) + 1 :] if line.strip()] or last[-1:]
+    if not message:
         return "the worker failed without a message; see Ray's logs"
-    first_line = (str(cause).strip() or "no message").splitlines()[-1]
-    return f"{type(cause).__name__}: {first_line}"
+    name = re.match(r"(?:\w+\.)*(\w+: )", message[0])
+    if name is not None:
+        message[0] = message[0][name.end() :]
+    return textwrap.shorten((name[1] if name else "") + message[-1], LONGEST_REASON, placeholder=" …")

@@ -139,14 +139,22 @@ def _run(
                     _fit(request, past, resources, prepared, scheduler, recorder, interrupt)
             except BaseException as error:
                 # Whatever ended the search, what was finished goes into the files.
-                _finish(request, journal, recorder, f"{type(error).__name__}: {error}")
+                reason, failed = f"{type(error).__name__}: {error}", isinstance(error, Exception)
+                _finish(request, journal, recorder, reason, failed=failed)
                 raise
-        return _outcome(request, interrupt, *_finish(request, journal, recorder, interrupt.requested))
+        finished = _finish(request, journal, recorder, interrupt.requested, failed=interrupt.failed)
+        return _outcome(request, interrupt, *finished)
 
 
-def _finish(request: Request, journal: Journal, recorder: Recorder, reason: str | None) -> tuple[Tables | None, str]:
-    """The tables, or None and why they could not be written."""
-    recorder.write("run_ended", outcome="interrupted" if reason else "finished", reason=reason or "all trials ended")
+def _finish(
+    request: Request, journal: Journal, recorder: Recorder, reason: str | None, *, failed: bool
+) -> tuple[Tables | None, str]:
+    """The tables, or None and why they could not be written.
+
+    reason: why the search ended early, None when it did not. failed: whether that is a failure.
+    """
+    outcome = "finished" if reason is None else "failed" if failed else "interrupted"
+    recorder.write("run_ended", outcome=outcome, reason=reason or "all trials ended")
     journal.close()
     with contextlib.suppress(OSError):
         (request.out / CHECKPOINT_FOLDER).rmdir()  # stays where a trial may still go on

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import nn
-from torchvision.models import get_model
 
 from tune_lpc.training.models.activations import ACTIVATIONS
 
@@ -16,6 +15,8 @@ def resnet_backbone(name: str, channels: int, side: int, activation: str) -> tup
 
     name: as torchvision calls it, "resnet18" to "resnet152" (arXiv 1512.03385) or "wide_resnet50_2" (arXiv 1605.07146).
     """
+    from torchvision.models import get_model  # 160 MB, which the process that drives a search does without
+
     network = get_model(name, weights=None)
     features = network.fc.in_features
     network.fc = nn.Identity()
