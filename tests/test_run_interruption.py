@@ -1,69 +1,136 @@
-"""Ctrl-C and SIGTERM to `python -m tune_lpc.run`, with processes really signalled."""
+"""Ctrl-C and SIGTERM to `python -m tune_lpc.run` at five moments, with processes really signalled.
+
+One search a signal: interrupted at its start, resumed and interrupted while it samples, and so on, to the end.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from tests import moments
 from tests.commands import space_file
+from tests.drivers import Driver, Drivers, end_of, entries, outcome, processes_with, wait_until
+
+TRIALS, EPOCHS = 12, 9
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds Ray's processes through /proc"),
+]
 
 
-def processes_with(marker: str) -> list[str]:
-    """Command lines of the processes whose environment holds `marker`."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                if marker.encode() in (folder / "environ").read_bytes():
-                    found.append((folder / "cmdline").read_text())
-            except OSError:
-                continue  # it has ended meanwhile
-    return found
+@pytest.fixture
+def drivers(ray_session: str, tmp_path: Path) -> Iterator[Drivers]:
+    """Starts searches on the Ray of the session."""
+    started = Drivers(tmp_path, ray_session)
+    yield started
+    started.end()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds Ray's processes through /proc")
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interruption_keeps_what_was_finished_and_leaves_no_process(
-    sent: signal.Signals, status: int, tmp_path: Path
+@pytest.fixture
+def ray_folder() -> Iterator[str]:
+    """Where the Ray of a search's own keeps its files; all of its processes have the name in their environment."""
+    folder = tempfile.mkdtemp(prefix="tl-")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class InterruptedSearch:
+    """One search in the lives that it takes, each but the last ended by the same signal."""
+
+    def __init__(self, drivers: Drivers, arguments: list[str], folder: Path, sent: signal.Signals) -> None:
+        self.folder, self.sent = folder, sent
+        self._arguments = [*arguments, "--out", str(folder), "--resume"]
+        self._drivers = drivers
+        self._read = 0
+
+    def is_interrupted_in(self, moment: Any, *at: int) -> None:
+        """Go on, on the Ray of the session, until a moment at which the search sends itself the signal."""
+        self._ends_well(self._drivers.fork(self._arguments, moment, self.sent, *at))
+
+    def start_with_its_own_ray(self, ray_folder: str) -> Driver:
+        """Start the search, and the first process of its Ray."""
+        driver = self._drivers.fork_with_its_own_ray(self._arguments, ray_folder)
+        wait_until(lambda: bool(processes_with(ray_folder)), "the start of Ray", every=0.1)
+        return driver
+
+    def go_on_by_the_command_line(self, ray_folder: str) -> Driver:
+        """Go on by the real command line with a Ray of its own until a first epoch is trained."""
+        driver, before = self._drivers.command(self._arguments, ray_folder), self._epochs()
+        wait_until(lambda: self._epochs() > before, "an epoch")
+        return driver
+
+    def is_interrupted(self, driver: Driver, ray_folder: str) -> None:
+        """Send the signal from outside; afterwards no process of it is left."""
+        assert driver.pid is not None
+        if self.sent == signal.SIGINT:
+            os.killpg(driver.pid, self.sent)  # as a terminal does on Ctrl-C, to every process of the group
+        else:
+            os.kill(driver.pid, self.sent)
+        self._ends_well(driver)
+        wait_until(lambda: not processes_with(ray_folder), "the end of Ray's processes", every=0.1)
+
+    def finish(self) -> None:
+        """Go on to the end."""
+        assert end_of(self._drivers.fork(self._arguments)) == 0, self.told()
+
+    def told(self) -> str:
+        """What was printed since this was asked before."""
+        told = self._drivers.told()
+        new, self._read = told[self._read :], len(told)
+        return new
+
+    def _epochs(self) -> int:
+        return sum(entry["kind"] == "epoch" for entry in entries(self.folder))
+
+    def _ends_well(self, driver: Driver) -> None:
+        status, told = end_of(driver), self.told()
+        assert status == 128 + self.sent, told
+        assert "interrupted" in told
+        assert "Traceback" not in told
+        if entries(self.folder):
+            self._tables_tell_what_the_journal_tells()
+
+    def _tables_tell_what_the_journal_tells(self) -> None:
+        tables, journal = outcome(self.folder), entries(self.folder)
+        trials = tables["trials"]
+        assert set(trials["trial_id"]) == {entry["trial_id"] for entry in journal if entry["kind"] == "trial_started"}
+        ended = {entry["trial_id"]: entry["status"] for entry in journal if entry["kind"] == "trial_ended"}
+        assert set(ended.values()) <= {"completed"}
+        assert trials["status"].tolist() == [ended.get(trial_id, "interrupted") for trial_id in trials["trial_id"]]
+        trained = {(entry["trial_id"], entry["record"]["epoch"]) for entry in journal if entry["kind"] == "epoch"}
+        assert len(tables["epochs"]) == len(trained) == trials["epochs"].sum()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_search_interrupted_at_five_moments_ends_in_order_each_time_and_goes_on(
+    sent: signal.Signals, drivers: Drivers, ray_folder: str, tmp_path: Path
 ) -> None:
-    out = tmp_path / "run"
-    ray_folder = tempfile.mkdtemp(prefix="tl-")
     space = space_file(tmp_path, '"learning_rate": Float(1e-3, 1e-2, log=True)')
-    command = [sys.executable, "-m", "tune_lpc.run", space, "--trials", "500", "--out", str(out)]
-    running = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "RAY_TMPDIR": ray_folder},
-        start_new_session=True,
-    )
-    assert running.stdout is not None
-    for line in running.stdout:
-        if "trial 3 " in line:
-            break
-    # As a terminal does on Ctrl-C, to every process of the group; kill sends SIGTERM to the one.
-    os.killpg(running.pid, sent) if sent == signal.SIGINT else running.send_signal(sent)
-    _, told = running.communicate(timeout=60)
-    assert running.returncode == status
-    assert "interrupted" in told
-    assert "Traceback" not in told
-    trials = pd.read_parquet(out / "trials.parquet")
-    assert (trials["status"] != "interrupted").sum() >= 3
-    assert len(trials) < 500
-    assert len(pd.read_parquet(out / "epochs.parquet")) == trials["epochs"].sum()
-    deadline = time.monotonic() + 10
-    while processes_with(ray_folder) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert processes_with(ray_folder) == []
-    shutil.rmtree(ray_folder, ignore_errors=True)
+    options = ["--trials", str(TRIALS), "--epochs", str(EPOCHS), "--fidelity", "full", "--concurrent", "1"]
+    search = InterruptedSearch(drivers, [space, *options], tmp_path / "run", sent)
+
+    search.is_interrupted(search.start_with_its_own_ray(ray_folder), ray_folder)
+    assert not (search.folder / "journal.jsonl").exists()
+
+    search.is_interrupted_in(moments.in_sampling, 2)
+    search.is_interrupted_in(moments.in_checkpoint, 2)
+
+    search.is_interrupted(search.go_on_by_the_command_line(ray_folder), ray_folder)
+    assert "go on with: python -m tune_lpc.run" in drivers.told()
+    assert len(pd.read_parquet(search.folder / "trials.parquet")) < TRIALS
+
+    search.is_interrupted_in(moments.in_export)
+    search.finish()
+    trials = pd.read_parquet(search.folder / "trials.parquet")
+    assert trials["status"].tolist() == ["completed"] * TRIALS
+    assert trials["epochs"].tolist() == [EPOCHS] * TRIALS
