@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray
 from rich.console import Console
@@ -15,6 +18,7 @@ from rich.console import Console
 from tune_lpc.spec.errors import Interrupted, UserError
 
 ADDRESS_SECONDS = 10.0
+_SCRATCH = "tune_lpc-ray-"
 
 _RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -75,6 +79,17 @@ def cluster(address: str | None, console: Console) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def scratch_folder() -> Iterator[str]:
+    """A temporary folder for what Ray writes and nobody reads. Those of searches that were killed are removed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        process = left.name.removeprefix(_SCRATCH).partition("-")[0]
+        if process.isdigit() and not Path("/proc", process).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from ray import tune
 from rich.console import Console
 
 from tune_lpc.results import Journal, Tables, export
-from tune_lpc.search.cluster import address_problems, cluster
+from tune_lpc.search.cluster import address_problems, cluster, scratch_folder
 from tune_lpc.search.guards import Guard, Stuck
 from tune_lpc.search.interrupt import Interrupt
 from tune_lpc.search.opening import OpenRun, open_run
@@ -208,7 +207,7 @@ def _fit(
     )
     measures_come_next = _measures_come_next(request)
     guard = Guard(request.out, Stuck(request.stuck_after), recorder, measures_come_next)
-    with tempfile.TemporaryDirectory(prefix="tune_lpc-ray-", ignore_cleanup_errors=True) as storage:
+    with scratch_folder() as storage:
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
