@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.training.golden import TOLERANCE, golden_arrays, golden_json
-from tune_lpc.training.persistence import h0_deaths
+from tune_lpc.training.persistence import cpu, h0_deaths, warm_up
 
 Metric = Literal["l2", "l1"]
 METRICS: tuple[Metric, ...] = ("l2", "l1")
@@ -173,3 +173,120 @@ def test_another_shape_or_type_is_an_error(z: Tensor) -> None:
 def test_another_metric_is_an_error() -> None:
     with pytest.raises(ValueError, match="'cosine'"):
         h0_deaths(torch.zeros(1, 2, 3), "cosine")  # type: ignore[arg-type]
+
+
+def test_another_backend_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"'ripser'.*'auto', 'plain', 'gudhi', 'torchph'"):
+        h0_deaths(torch.zeros(1, 2, 3), backend="ripser")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(0, 4, 3), (3, 0, 4), (3, 1, 4), (2, 2, 1), (2, 5, 0), (3, 23, 37), (1, 130, 64)])
+def test_the_kernel_agrees_with_plain_torch(shape: tuple[int, int, int], dtype: torch.dtype, metric: Metric) -> None:
+    z = _cloud(shape, 8, dtype)
+    if shape[1] > 4:
+        z[:, 4] = z[:, 1]
+    weights = _cloud((shape[0], max(shape[1] - 1, 0), 1), 9, dtype)[..., 0]
+    (deaths, slope), (plain_deaths, plain_slope) = (
+        _with_gradient(z, weights, metric, backend) for backend in ("auto", "plain")
+    )
+    assert deaths.dtype == dtype
+    torch.testing.assert_close(deaths, plain_deaths)
+    torch.testing.assert_close(slope, plain_slope)
+
+
+def test_points_need_not_lie_in_a_row_in_memory() -> None:
+    z = _cloud((7, 5, 6), 10).permute(2, 0, 1)
+    weights = _cloud((6, 6, 1), 11)[..., 0].t()
+    deaths, slope = _with_gradient(z, weights, "l2", "auto")
+    copied_deaths, copied_slope = _with_gradient(z.contiguous(), weights, "l2", "auto")
+    assert torch.equal(deaths, copied_deaths)
+    assert torch.equal(slope, copied_slope)
+
+
+def test_the_threads_of_torch_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    z, weights = _cloud((9, 80, 16), 12, torch.float32), torch.ones(9, 79)
+    alone = _with_gradient(z, weights, "l1", "auto")
+    monkeypatch.setattr(cpu, "WORTH_A_THREAD", 1000)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        together = _with_gradient(z, weights, "l1", "auto")
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(alone[0], together[0])
+    assert torch.equal(alone[1], together[1])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_gradient_of_what_is_not_finite_is_not_hidden(metric: Metric) -> None:
+    z = torch.tensor([[[0.0, 0.0], [float("nan"), 0.0], [1.0, 0.0]]])
+    deaths, slope = _with_gradient(z, torch.ones(1, 2), metric, "auto")
+    assert deaths[0, 0] == 1 and bool(deaths[0, 1].isnan())
+    assert bool(slope[0, 1].isnan().any())
+
+
+def test_points_are_not_to_change_between_forward_and_backward() -> None:
+    points = _cloud((1, 4, 3), 13).requires_grad_()
+    moved = points * 1.0
+    deaths = h0_deaths(moved)
+    with torch.no_grad():
+        moved += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        deaths.sum().backward()
+
+
+def test_deaths_can_be_differentiated_once() -> None:
+    z, weights = _cloud((1, 4, 3), 14).requires_grad_(), torch.ones(1, 3, requires_grad=True)
+    (slope,) = torch.autograd.grad((weights * h0_deaths(z)).sum(), z, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
+def test_autocast_leaves_deaths_in_float32_and_gives_the_gradient_back_in_bfloat16() -> None:
+    layer = torch.nn.Linear(8, 4, bias=False)
+    points = _cloud((2, 6, 8), 15, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        z = layer(points)
+        deaths = h0_deaths(z)
+    assert z.dtype == torch.bfloat16 and deaths.dtype == torch.float32
+    z.retain_grad()
+    deaths.sum().backward()
+    assert z.grad is not None and z.grad.dtype == torch.bfloat16
+    assert layer.weight.grad is not None and bool(layer.weight.grad.any())
+
+
+@pytest.mark.slow
+def test_compiled_networks_have_the_same_deaths_in_one_graph() -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(8, 4)
+    points = _cloud((3, 6, 8), 16, torch.float32)
+
+    def loss() -> Tensor:
+        return (h0_deaths(layer(points).relu()) - 0.1).abs().sum()
+
+    expected = torch.autograd.grad(loss(), layer.weight)[0]
+    # aot_eager traces forward and backward as inductor does, and needs no C++ compiler.
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")()
+    torch.testing.assert_close(torch.autograd.grad(compiled, layer.weight)[0], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["l2", "l1"])
+def test_the_operators_keep_their_promises_to_torch(metric: str) -> None:
+    z = _cloud((2, 5, 3), 17).requires_grad_()
+    torch.library.opcheck(torch.ops.tune_lpc.h0_forward.default, (z, metric))
+
+
+def test_warming_up_takes_groups_of_any_size() -> None:
+    for shape in ((2, 5, 3), (1, 1, 4)):
+        warm_up(shape, "l1", dtype=torch.float64)
+
+
+def _with_gradient(z: Tensor, weights: Tensor, metric: Metric, backend: str) -> tuple[Tensor, Tensor]:
+    z = z.detach().requires_grad_()
+    deaths = h0_deaths(z, metric, backend)
+    (deaths * weights).sum().backward()
+    assert z.grad is not None
+    return deaths.detach(), z.grad

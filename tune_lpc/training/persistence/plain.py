@@ -1,4 +1,4 @@
-"""0-dimensional persistence of point groups, differentiable.
+"""Deaths in batched torch operations: the reference, and the way where no kernel fits.
 
 The death times of 0-dimensional Vietoris-Rips persistence are the edge lengths of a minimum spanning tree of the
 pairwise distances, so only the points - 1 distances on the tree need a gradient.
@@ -9,31 +9,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_ORDER = {"l2": 2, "l1": 1}
+ORDER = {"l2": 2, "l1": 1}
+"""The order of the norm, by metric."""
 
 
-def h0_deaths(z: Tensor, metric: str = "l2") -> Tensor:
-    """Death times of the 0-dimensional persistence of each group, rising (Hofer et al., arXiv 2002.04805).
+def deaths_of_edges(z: Tensor, child: Tensor, parent: Tensor, metric: str) -> Tensor:
+    """Lengths of the edges between points `child` and `parent`, rising in each group.
 
-    z: (groups, points, dim), floating point; half precision is lifted to float32.
-    metric: "l2" (Euclidean) or "l1".
-    Returns (groups, points - 1). Duplicate points give a death of 0, whose gradient is 0.
-    Distances come from differences, never from a matrix product, which is wrong on tight groups.
-
-    Raises ValueError for another shape, type or metric.
+    z: (groups, points, dim). child, parent: whole numbers (groups, edges). Returns (groups, edges).
     """
-    if z.ndim != 3 or not z.is_floating_point():
-        raise ValueError(f"z is {tuple(z.shape)} of {z.dtype}, but must be (groups, points, dim), floating point")
-    if metric not in _ORDER:
-        raise ValueError(f"metric is {metric!r}, but must be 'l2' or 'l1'")
-    if z.dtype in (torch.float16, torch.bfloat16):
-        z = z.float()
-    with torch.no_grad():
-        child, parent = _spanning_tree(z, metric)
     group = torch.arange(z.shape[0], device=z.device)[:, None]
     edges = z[group, child] - z[group, parent]
-    deaths: Tensor = torch.linalg.vector_norm(edges, ord=_ORDER[metric], dim=-1)
-    return deaths.sort(dim=1).values
+    lengths: Tensor = torch.linalg.vector_norm(edges, ord=ORDER[metric], dim=-1)
+    return lengths.sort(dim=1).values
+
+
+def plain_deaths(z: Tensor, metric: str) -> Tensor:
+    """As `h0_deaths`, for float32 and float64 on any device. z: (groups, points, dim)."""
+    with torch.no_grad():
+        child, parent = _spanning_tree(z, metric)
+    return deaths_of_edges(z, child, parent, metric)
 
 
 def _spanning_tree(z: Tensor, metric: str) -> tuple[Tensor, Tensor]:
@@ -48,7 +43,7 @@ def _spanning_tree(z: Tensor, metric: str) -> tuple[Tensor, Tensor]:
     children, parents = [newest[:0].new_empty(groups, 0)], [newest[:0].new_empty(groups, 0)]
     for _ in range(points - 1):
         in_tree[group, newest] = True
-        distance = torch.linalg.vector_norm(z - z[group, newest][:, None], ord=_ORDER[metric], dim=-1)
+        distance = torch.linalg.vector_norm(z - z[group, newest][:, None], ord=ORDER[metric], dim=-1)
         # Each point joins the tree once even when its distances overflow or are NaN, so that the deaths show it.
         distance = distance.nan_to_num(nan=largest, posinf=largest)
         closer = distance < nearest

@@ -1,0 +1,363 @@
+"""H0 deaths and their gradient: how fast against other libraries, how exact, and how does the cost grow?
+
+Milliseconds of one thread for forward and backward, the median of runs in which the ways take turns, at four sizes and
+for two metrics. Peers come in two forms: as they are used, with the deaths looked up in a differentiable matrix of
+distances by torch.cdist (its default, matrix products, is the fastest and is wrong on tight clouds: see the second
+table), and, in rows marked "edges anew", in the best form we know, where only the edges' lengths are differentiated.
+
+    pip install -e .[bench]
+    python benchmarks/h0.py [--clock cpu] [--seconds 3] [--part speed exactness growth] [--device cuda]
+
+Peers that are absent are left out and named. torchph has no package that works; with it on PYTHONPATH and a GPU,
+--device cuda compares the Triton kernel with it.
+
+Seen on 2026-11-22 (AMD EPYC with AVX-512, 2 cores busy with other work, load 7, so --clock cpu; torch 2.15, gudhi 3.13,
+giotto-ph 0.2.4, torch-topological 0.1.9, hdbscan 0.8.44, scipy 1.17):
+
+| ms, L2 / L1 | 8x16x128 | 10x100x64 | 4x256x128 | 1x1024x128 |
+|---|---|---|---|---|
+| tune_lpc | 0.0957 / 0.0818 | 0.303 / 0.339 | 1.11 / 1.01 | 3.29 / 3.47 |
+| gudhi | 0.831 / 0.861 | 17.9 / 21.7 | 50.6 / 71.7 | 285 / 380 |
+| giotto-ph | 1.31 / 1.01 | 6.59 / 9.84 | 15.5 / 39.3 | 58.9 / 153 |
+| torch-topological | 1.93 / 2.18 | 8.66 / 13.7 | 16.9 / 39.7 | 56.8 / 143 |
+| hdbscan MST | 0.41 / 0.469 | 1.54 / 6.3 | 5.28 / 28.6 | 20.2 / 116 |
+| scipy single linkage | 0.857 / 0.887 | 4.02 / 8.65 | 8.49 / 31.7 | 24.7 / 117 |
+| scipy csgraph | 1.92 / 1.81 | 14.1 / 17.7 | 31.1 / 54.6 | 142 / 235 |
+| plain torch | 0.796 / 1.02 | 6.11 / 32.3 | 18 / 58.8 | 63.2 / 226 |
+| torch.cdist | 0.197 / 0.255 | 1.06 / 5.59 | 4.03 / 27.1 | 12.2 / 104 |
+| gudhi, edges anew | 1.03 / 0.93 | 18.6 / 19.5 | 46.7 / 57.1 | 271 / 304 |
+| giotto-ph, edges anew | 1.74 / 1.18 | 6.58 / 8.13 | 14.1 / 22.9 | 50 / 85.8 |
+| hdbscan MST, edges anew | 0.615 / 0.552 | 1.45 / 3.16 | 3.42 / 12.7 | 10.3 / 44.6 |
+| scipy single linkage, edges anew | 1.27 / 0.996 | 3.81 / 5.37 | 7.24 / 16 | 16.6 / 50.6 |
+| scipy csgraph, edges anew | 2.46 / 1.93 | 14.4 / 15.4 | 29.8 / 38.3 | 137 / 171 |
+| times best peer (target) | 8.7 (9) / 10.5 (10) | 21.7 (9) / 29.1 (20) | 14.0 (9) / 39.0 (22) | 17.3 (9) / 41.4 (28) |
+| times the fastest MST (target) | 4.3 (5) / 5.7 (5) | 5.1 (5) / 18.6 (5) | 4.8 (5) / 28.4 (5) | 6.1 (5) / 33.4 (5) |
+| times the fastest, edges anew | 6.4 / 6.7 | 4.8 / 9.3 | 3.1 / 12.6 | 3.1 / 12.9 |
+
+| relative error | tune_lpc | plain torch | lookup in torch.cdist |
+|---|---|---|---|
+| random, L2, float32 | 9.3e-08 | 1.1e-07 | 1.7e-07 |
+| random, L1, float32 | 9.6e-08 | 3.6e-07 | 3.6e-07 |
+| duplicates, L2, float32 | 8.0e-08 | 1.0e-07 | inf |
+| duplicates, L1, float32 | 9.6e-08 | 3.1e-07 | 3.1e-07 |
+| tight, L2, float32 | 5.9e-08 | 5.9e-08 | 1.0e+00 |
+| tight, L1, float32 | 0.0e+00 | 0.0e+00 | 0.0e+00 |
+| random, L2, float64 | 2.1e-16 | 0.0e+00 | 4.1e-16 |
+| random, L1, float64 | 7.5e-16 | 0.0e+00 | 0.0e+00 |
+| duplicates, L2, float64 | 2.0e-16 | 0.0e+00 | inf |
+| duplicates, L1, float64 | 6.2e-16 | 0.0e+00 | 0.0e+00 |
+| tight, L2, float64 | 2.6e-16 | 0.0e+00 | 6.0e-06 |
+| tight, L1, float64 | 0.0e+00 | 0.0e+00 | 0.0e+00 |
+
+| ms, 1 x n x 128 | 256 | 512 | 1024 | 2048 | grows as |
+|---|---|---|---|---|---|
+| L2 | 0.213 | 0.869 | 3.3 | 12.9 | n^1.97 |
+| L1 | 0.221 | 0.786 | 3.41 | 12.5 | n^1.96 |
+
+Missed for L2: 9 times at 8x16x128 (8.7; 8.5 in a second, shorter run), 5 times the MST there (4.3; 5.1) and at
+4x256x128 (4.8; 5.3). The others are passed. Each timed step follows an untimed one of the same way, so caches are
+warm. The first version of the script had no untimed step, and the function a heavier wrapper: it then took 0.65 ms at
+8x16x128, 1.7 times as fast as the best peer. The present wrapper was not measured cold.
+On tight clouds and duplicates a lookup in torch.cdist as it comes is wrong. The cost grows as n^2, no faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tune_lpc.training.persistence import h0_deaths, warm_up
+
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[variable] = "1"  # for the peers, which read it when they are first called and imported
+
+SIZES = ((8, 16, 128), (10, 100, 64), (4, 256, 128), (1, 1024, 128))
+METRICS = ("l2", "l1")
+ORDER = {"l2": 2.0, "l1": 1.0}
+AGAINST_PEERS = {"l2": (9, 9, 9, 9), "l1": (10, 20, 22, 28)}
+AGAINST_TREES = 5
+OURS, PLAIN = "tune_lpc", "plain torch"
+
+Deaths = Callable[[Tensor, str], Tensor]
+Edges = Callable[[np.ndarray, str], tuple[np.ndarray, np.ndarray]]
+"""(points, points) distances, metric -> both ends of the edges of a minimum spanning tree."""
+
+
+def gudhi_edges(distances: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """The edge that ends each component, by gudhi's simplex tree."""
+    import gudhi
+
+    tree = gudhi.RipsComplex(distance_matrix=distances).create_simplex_tree(max_dimension=1)
+    tree.compute_persistence(min_persistence=-1)
+    found = tree.flag_persistence_generators()[0]
+    return found[:, 1], found[:, 2]
+
+
+def giotto_edges(distances: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """The same by giotto-ph; it leaves out pairs of persistence 0."""
+    from gph import ripser_parallel
+
+    found = ripser_parallel(distances, maxdim=0, metric="precomputed", n_threads=1, return_generators=True)["gens"][0]
+    return found[:, 1], found[:, 2]
+
+
+def hdbscan_edges(distances: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Prim's algorithm of hdbscan; it tells points and lengths, and the other ends are looked up by length."""
+    from hdbscan._hdbscan_linkage import mst_linkage_core
+
+    exact = distances.astype(np.float64)
+    found = mst_linkage_core(exact)
+    points = found[:, 1].astype(np.intp)
+    return points, np.abs(exact[points] - found[:, 2:]).argmin(axis=1)
+
+
+def linkage_edges(distances: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """scipy's single linkage; it tells lengths, of which the edges are looked up."""
+    from scipy.cluster.hierarchy import linkage
+    from scipy.spatial.distance import squareform
+
+    condensed = squareform(distances.astype(np.float64), checks=False)
+    condensed += 1e-12 * np.arange(len(condensed))  # no two alike, so that a length tells its edge
+    heights = linkage(condensed, "single")[:, 2]
+    place = np.searchsorted(heights, condensed)
+    edge = np.flatnonzero(heights[np.minimum(place, len(heights) - 1)] == condensed)
+    one, other = np.triu_indices(len(distances), 1)
+    return one[edge], other[edge]
+
+
+def csgraph_edges(distances: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """scipy's Kruskal, which takes a distance of 0 for no edge."""
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    tree = minimum_spanning_tree(distances).tocoo()
+    return tree.row, tree.col
+
+
+def looked_up(edges: Edges) -> Deaths:
+    """Deaths as entries of a differentiable matrix of distances: the usual way."""
+
+    def deaths(z: Tensor, metric: str) -> Tensor:
+        matrix = torch.cdist(z, z, p=ORDER[metric])
+        found = []
+        for group in matrix:
+            one, other = edges(group.detach().numpy(), metric)
+            found.append(group[torch.from_numpy(one).long(), torch.from_numpy(other).long()])
+        return torch.stack(found)
+
+    return deaths
+
+
+def anew(edges: Edges) -> Deaths:
+    """Deaths as the lengths of the edges, computed again from the points."""
+
+    def deaths(z: Tensor, metric: str) -> Tensor:
+        with torch.no_grad():
+            matrix = torch.cdist(z, z, p=ORDER[metric])
+        found = []
+        for group, distances in zip(z, matrix, strict=True):
+            one, other = edges(distances.numpy(), metric)
+            difference = group[torch.from_numpy(one).long()] - group[torch.from_numpy(other).long()]
+            found.append(torch.linalg.vector_norm(difference, ord=ORDER[metric], dim=-1))
+        return torch.stack(found)
+
+    return deaths
+
+
+def topological(z: Tensor, metric: str) -> Tensor:
+    """torch-topological's module, a group at a time."""
+    from torch_topological.nn import VietorisRipsComplex
+
+    module = VietorisRipsComplex(dim=0, p=ORDER[metric])
+    return torch.stack([module(group)[0].diagram[:, 1] for group in z])
+
+
+def matrix_alone(z: Tensor, metric: str) -> Tensor:
+    """No deaths: the matrix of distances with its gradient, which the usual way can't do without."""
+    return torch.cdist(z, z, p=ORDER[metric]).flatten(1)
+
+
+def ways_on_cpu() -> tuple[dict[str, Deaths], dict[str, Deaths], dict[str, Deaths]]:
+    """Differentiable peers, plain spanning trees, and others, by name; those that are installed."""
+    peers: dict[str, Deaths] = {}
+    trees: dict[str, Deaths] = {}
+    others: dict[str, Deaths] = {PLAIN: lambda z, metric: h0_deaths(z, metric, "plain"), "torch.cdist": matrix_alone}
+    for title, module, edges in (("gudhi", "gudhi", gudhi_edges), ("giotto-ph", "gph", giotto_edges)):
+        if installed(module):
+            peers[title] = looked_up(edges)
+            others[f"{title}, edges anew"] = anew(edges)
+    if installed("torch_topological"):
+        peers["torch-topological"] = topological
+    for title, module, edges in (
+        ("hdbscan MST", "hdbscan", hdbscan_edges),
+        ("scipy single linkage", "scipy", linkage_edges),
+        ("scipy csgraph", "scipy", csgraph_edges),
+    ):
+        if installed(module):
+            trees[title] = looked_up(edges)
+            others[f"{title}, edges anew"] = anew(edges)
+    return peers, trees, others
+
+
+def installed(module: str) -> bool:
+    """Whether a module can be imported; says so when not."""
+    found = importlib.util.find_spec(module) is not None
+    if not found:
+        print(f"{module} is not installed and left out; pip install -e .[bench]")
+    return found
+
+
+def step(way: Deaths, z: Tensor, metric: str) -> tuple[Tensor, Tensor | None]:
+    """Forward and backward: deaths and the gradient of the points."""
+    z.grad = None
+    deaths = way(z, metric)
+    deaths.sum().backward()
+    return deaths.detach(), z.grad
+
+
+def medians(ways: dict[str, Deaths], z: Tensor, metric: str, clock: Callable[[], float], seconds: float) -> list[float]:
+    """Milliseconds of each way, which take turns until the time is over, five times at least."""
+    for way in ways.values():
+        step(way, z, metric)
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(taken[OURS]) < 5:
+        for name, way in ways.items():
+            step(way, z, metric)  # after the others, the processor's caches hold nothing of its own
+            if z.is_cuda:
+                torch.cuda.synchronize()
+            start = clock()
+            step(way, z, metric)
+            if z.is_cuda:
+                torch.cuda.synchronize()
+            taken[name].append(clock() - start)
+    return [1e3 * statistics.median(times) for times in taken.values()]
+
+
+def speed(ways: dict[str, Deaths], device: str, clock: Callable[[], float], seconds: float) -> dict[str, list[float]]:
+    """Print milliseconds by way, metric and size; returns them in columns l2, l1 of each size."""
+    table: dict[str, list[float]] = {name: [] for name in ways}
+    for size in SIZES:
+        for metric in METRICS:
+            z = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(device).requires_grad_()
+            warm_up(size, metric, device)
+            reference, slope = step(ways[PLAIN], z, metric)
+            for name, way in ways.items():
+                if name != "torch.cdist":
+                    deaths, gradient = step(way, z, metric)
+                    torch.testing.assert_close(deaths.sort(dim=1).values, reference, rtol=1e-3, atol=0)
+                    torch.testing.assert_close(gradient, slope, rtol=1e-2, atol=1e-2)
+            for name, milliseconds in zip(ways, medians(ways, z, metric, clock, seconds), strict=True):
+                table[name].append(milliseconds)
+    print("\n| ms, L2 / L1 | " + " | ".join("x".join(map(str, size)) for size in SIZES) + " |")
+    print("|---" * (1 + len(SIZES)) + "|")
+    for name, row in table.items():
+        print(
+            f"| {name} | " + " | ".join(f"{a:.3g} / {b:.3g}" for a, b in zip(row[::2], row[1::2], strict=True)) + " |"
+        )
+    return table
+
+
+def ratios(table: dict[str, list[float]], names: list[str], title: str, targets: list[float]) -> None:
+    """Print how many times the fastest of these ways takes what ours does, and the target."""
+    if not names:
+        return
+    best = [min(table[name][column] for name in names) for column in range(2 * len(SIZES))]
+    found = [other / own for other, own in zip(best, table[OURS], strict=True)]
+    cells = [
+        f"{ratio:.1f}" + (f" ({target:g})" if target else "") for ratio, target in zip(found, targets, strict=True)
+    ]
+    cells = [f"{one} / {other}" for one, other in zip(cells[::2], cells[1::2], strict=True)]
+    print(f"| times {title} | " + " | ".join(cells) + " |")
+
+
+def clouds(dtype: torch.dtype) -> dict[str, Tensor]:
+    """Points (groups, points, dim) that are easy, doubled and tight."""
+    generator = torch.Generator().manual_seed(1)
+    random = torch.randn((4, 100, 64), generator=generator, dtype=torch.float64)
+    drawn = torch.randint(0, 70, (100,), generator=generator)
+    tight = 10 + 1e-4 * torch.randn((4, 100, 64), generator=generator, dtype=torch.float64)
+    return {"random": random.to(dtype), "duplicates": random[:, drawn].to(dtype), "tight": tight.to(dtype)}
+
+
+def exactness(device: str) -> None:
+    """Print the largest relative error of a death against gudhi in float64; where gudhi has 0, 0 must come."""
+    if not installed("gudhi"):
+        return
+    ways: dict[str, Deaths] = {
+        OURS: h0_deaths,
+        PLAIN: lambda z, metric: h0_deaths(z, metric, "plain"),
+        "lookup in torch.cdist": looked_up(gudhi_edges),
+    }
+    print("\n| relative error | " + " | ".join(ways) + " |\n|---" + "|---" * len(ways) + "|")
+    for dtype in (torch.float32, torch.float64):
+        for cloud, z in clouds(dtype).items():
+            for metric in METRICS:
+                exact = h0_deaths(z.double(), metric, "gudhi")
+                cells = []
+                for name, way in ways.items():
+                    deaths = way(z if name.startswith("lookup") else z.to(device), metric).cpu().double()
+                    gap = (deaths.sort(dim=1).values - exact).abs()
+                    error = torch.where(gap == 0, 0, gap / exact).max().item()
+                    cells.append(f"{error:.1e}")
+                print(f"| {cloud}, {metric.upper()}, {str(dtype)[6:]} | " + " | ".join(cells) + " |")
+
+
+def growth(device: str, clock: Callable[[], float], seconds: float) -> None:
+    """Print milliseconds by number of points, and the exponent of a power fitted to them."""
+    counts = (256, 512, 1024, 2048)
+    print("\n| ms, 1 x n x 128 | " + " | ".join(map(str, counts)) + " | grows as |\n|---" + "|---" * 5 + "|")
+    for metric in METRICS:
+        row = []
+        for points in counts:
+            z = torch.randn((1, points, 128), generator=torch.Generator().manual_seed(0)).to(device).requires_grad_()
+            row += medians({OURS: h0_deaths}, z, metric, clock, seconds)
+        power = np.polyfit(np.log(counts), np.log(row), 1)[0]
+        print(f"| {metric.upper()} | " + " | ".join(f"{value:.3g}" for value in row) + f" | n^{power:.2f} |")
+
+
+def main() -> int:
+    """Run the parts and print their tables."""
+    parser = argparse.ArgumentParser(description="H0 deaths and their gradient, against other libraries.")
+    parser.add_argument("--part", nargs="+", choices=["speed", "exactness", "growth"])
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each size and metric")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: on a machine with other work")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    parts = options.part or ["speed", "exactness", "growth"]
+    where = torch.cuda.get_device_name() if options.device == "cuda" else "CPU, one thread"
+    print(f"{date.today()}, {where}, torch {torch.__version__}, {options.clock} time")
+    if "speed" in parts and options.device == "cuda":
+        ways: dict[str, Deaths] = {OURS: h0_deaths, PLAIN: lambda z, metric: h0_deaths(z, metric, "plain")}
+        if installed("torchph"):
+            ways["torchph"] = lambda z, metric: h0_deaths(z, metric, "torchph")
+        table = speed(ways, "cuda", clock, options.seconds)
+        ratios(table, [name for name in ways if name != OURS], "the others (target)", [10.0] * 8)
+    elif "speed" in parts:
+        peers, trees, others = ways_on_cpu()
+        table = speed({OURS: h0_deaths, **peers, **trees, **others}, "cpu", clock, options.seconds)
+        targets = [float(target) for pair in zip(*AGAINST_PEERS.values(), strict=True) for target in pair]
+        ratios(table, list(peers), "best peer (target)", targets)
+        ratios(table, list(trees), "the fastest MST (target)", [float(AGAINST_TREES)] * 8)
+        best_form = [name for name in others if name.endswith("anew")]
+        ratios(table, best_form, "the fastest, edges anew", [0.0] * 8)
+    if "exactness" in parts:
+        exactness(options.device)
+    if "growth" in parts:
+        growth(options.device, clock, options.seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""The same deaths by other libraries, to compare with; none of them is needed.
+
+Pairs that are born and die at 0, of which every duplicate point has one, are part of the result: where a library drops
+them, they are put back, so that all ways agree.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from tune_lpc.spec.errors import UserError
+from tune_lpc.training.persistence.plain import ORDER
+
+
+def gudhi_deaths(z: Tensor, metric: str) -> Tensor:
+    """As `h0_deaths`, by gudhi in float64 on the CPU. z: (groups, points, dim). Raises UserError without gudhi."""
+    gudhi = _package("gudhi", "pip install gudhi")
+    if z.shape[1] < 2:
+        return complete([group.new_empty(0) for group in z], z)
+    deaths = []
+    for group in z:
+        exact = group.detach().cpu().double()
+        distances = _distances(exact, metric).numpy()
+        complex_of_group = gudhi.RipsComplex(distance_matrix=distances).create_simplex_tree(max_dimension=1)
+        complex_of_group.compute_persistence(min_persistence=-1)  # -1 keeps pairs that are born and die at 0
+        ends = torch.from_numpy(complex_of_group.flag_persistence_generators()[0][:, 1:].copy()).to(z.device)
+        edges = group[ends[:, 0]] - group[ends[:, 1]]
+        deaths.append(torch.linalg.vector_norm(edges, ord=ORDER[metric], dim=-1))
+    return complete(deaths, z)
+
+
+def torchph_deaths(z: Tensor, metric: str) -> Tensor:
+    """As `h0_deaths`, by torchph. z: (groups, points, dim), float32 on a GPU. Raises UserError without torchph."""
+    pershom = _package(
+        "torchph.pershom", "clone https://github.com/c-hofer/torchph and put it on PYTHONPATH; it compiles on import"
+    )
+    if z.device.type != "cuda" or z.dtype != torch.float32:
+        raise ValueError(f"z is {z.dtype} on {z.device.type}, but torchph takes torch.float32 on cuda only")
+    deaths = []
+    for group in z:
+        if metric == "l1":
+            barcodes = pershom.vr_persistence_l1(group.contiguous(), 0, 0)
+        else:
+            barcodes = pershom.vr_persistence(_distances(group, metric), 0, 0)
+        deaths.append(barcodes[0][0][:, 1])
+    return complete(deaths, z)
+
+
+def _distances(group: Tensor, metric: str) -> Tensor:
+    """All distances from differences. group: (points, dim). Returns (points, points)."""
+    distances: Tensor = torch.linalg.vector_norm(group[:, None] - group[None], ord=ORDER[metric], dim=-1)
+    return distances
+
+
+def complete(deaths: list[Tensor], z: Tensor) -> Tensor:
+    """The deaths of each group, rising, with a 0 for each pair that was left out. Returns (groups, points - 1)."""
+    edges = max(z.shape[1] - 1, 0)
+    if not deaths:
+        return z.new_empty(0, edges)
+    return torch.stack([torch.cat([found.new_zeros(edges - len(found)), found.sort().values]) for found in deaths])
+
+
+def _package(name: str, how: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UserError(f"this backend needs the package {name.partition('.')[0]}: {how}") from error
