@@ -100,6 +100,7 @@ class Search:
             trial_id=f"ray-{number}",
             config={"learning_rate": 0.01, "number": number},
             error_file=str(note) if error is not None else None,
+            run_metadata=SimpleNamespace(metric_analysis={"loss": {}}, metric_n_steps={"loss": {}}),
         )
 
     def start(self, number: int) -> Any:
@@ -490,3 +491,10 @@ def test_a_trial_gone_on_with_starts_again_in_the_journal_and_stays_a_control_tr
 
 def test_ray_may_save_the_recorder(search: Search) -> None:
     assert isinstance(pickle.loads(pickle.dumps(search.recorder)), Recorder)
+
+
+def test_what_ray_keeps_of_the_metrics_of_an_ended_trial_is_dropped(search: Search) -> None:
+    trial = search.start(0)
+    search.epoch(trial, 1)
+    search.recorder.on_trial_complete(0, [], trial)
+    assert trial.run_metadata.metric_analysis == trial.run_metadata.metric_n_steps == {}

@@ -137,6 +137,9 @@ class Recorder(Callback):
         elif look is not None and not look.goes_on:
             self.end(number, "stopped", look.reason())
         # Else the search was interrupted: without an entry of its end the trial counts as interrupted.
+        # Ray keeps statistics of every metric of every trial, some 50 kB each, which nobody reads.
+        trial.run_metadata.metric_analysis.clear()
+        trial.run_metadata.metric_n_steps.clear()
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has failed for good."""
