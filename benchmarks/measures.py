@@ -1,9 +1,11 @@
-"""What does each measure cost? Seconds for one, by itself, on 1,000 images of CIFAR's size.
+"""What does each measure cost? Seconds for one, by itself, on 1,000 images of CIFAR's size; and all of them together,
+beside two epochs of training on CIFAR-10's 45,000 training images (its 50,000 less the validation set).
 
-The network is not trained and the images are noise about one picture a class: the table is about time, not values.
-DeepFool and PGD of an untrained network need few steps; a trained one takes longer.
+The images are noise about one picture a class: the table is about time, not values. The attacks take as many steps as
+the network resists: few for one that is not trained, more after --epochs of training on 1,280 images of that kind, or
+of CIFAR-10 with --data-dir. Their time is in proportion to the images: with --points 100 a tenth.
 
-    python benchmarks/measures.py [--network small_cnn] [--points 1000] [--device cpu] [--measure NAME ...]
+    python benchmarks/measures.py [--network resnet18] [--epochs 8] [--points 1000] [--device cpu] [--measure NAME ...]
 """
 
 from __future__ import annotations
@@ -11,53 +13,63 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from tune_lpc.spec import TrialSpec
 from tune_lpc.training.device import best_device, use_threads
+from tune_lpc.training.loop import Training
 from tune_lpc.training.metrics import MEASURES, Evaluated, compute_measures
-from tune_lpc.training.models import build_network
+from tune_lpc.training.prepare import prepare
 
 CLASSES = 10
+TRAINED_IMAGES = 1280
+CIFAR_IMAGES = 45_000
+SHARED_IMAGES = 9_000
+"""Training images of the small CIFAR-10 that this project's machines share."""
 
 
-def evaluated(network_name: str, points: int, device: torch.device) -> Evaluated:
-    """A new network and what it gives on `points` images of ten classes; attacks see 1,000 of them at most."""
-    torch.manual_seed(0)
-    spec = TrialSpec.build({"dataset": "cifar10", "network": network_name, "epochs": 1, "learning_rate": 1e-3})
-    network = build_network(spec, CLASSES, 3, 32).to(device).eval()
-    labels = torch.arange(points) % CLASSES
-    images = (torch.randn(CLASSES, 3, 32, 32)[labels] + 0.5 * torch.randn(points, 3, 32, 32)).to(device)
-    labels = labels.to(device)
-    with torch.inference_mode():
-        outputs = [network(batch) for batch in images.split(256)]
-    return Evaluated(
-        z=torch.cat([output.z for output in outputs]),
-        labels=labels,
-        logits=torch.cat([output.logits for output in outputs]),
-        output_weight=network.output.weight.detach(),
-        inputs=images[:1000],
-        input_labels=labels[:1000],
-        logits_of=lambda batch: network(batch).logits,
-        pixel_deviation=torch.full((3,), 0.25, device=device),
-        pixel_mean=torch.full((3,), 0.5, device=device),
-    )
+def trained(
+    network_name: str, points: int, epochs: int, data_dir: Path | None, device: torch.device
+) -> tuple[Evaluated, float]:
+    """A network after so many epochs, on `points` images of ten classes, and images a second in its last epoch."""
+    values: dict[str, str | int | float | bool | None] = {"dataset": "cifar10", "network": network_name}
+    spec = TrialSpec.build({**values, "epochs": max(epochs, 1), "gamma_ramp": "exponential", "gamma_end": 1e2})
+    rows = torch.arange(TRAINED_IMAGES + points)
+    if data_dir is not None:
+        found = prepare(spec, data_dir)
+        assert isinstance(found.images, torch.Tensor)
+        images, labels = found.images, found.labels
+        rows = torch.from_numpy(found.split.train)[: len(rows)]
+    else:
+        random = torch.Generator().manual_seed(0)
+        labels = rows % CLASSES
+        pictures = torch.randint(60, 196, (CLASSES, 32, 32, 3), generator=random)
+        noise = torch.randint(-60, 61, (len(rows), 32, 32, 3), generator=random)
+        images = (pictures[labels] + noise).to(torch.uint8)
+    training = Training(spec, images, labels, rows[:TRAINED_IMAGES], rows[TRAINED_IMAGES:], device)
+    *_, last = training.epochs()
+    if epochs == 0:
+        training = Training(spec, images, labels, rows[:TRAINED_IMAGES], rows[TRAINED_IMAGES:], device)
+    return training.evaluated(), last.images_per_second
 
 
 def main() -> None:
     """Print name, seconds and value, or the reason for none, of each measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--network", default="small_cnn", help="a network of the search spaces")
+    parser.add_argument("--epochs", type=int, default=0, help="epochs of training before")
+    parser.add_argument("--data-dir", type=Path, help="where CIFAR-10 lies; noise about ten pictures without")
     parser.add_argument("--points", type=int, default=1000, help="how many images")
     parser.add_argument("--device", type=torch.device, default=best_device(), help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1, help="threads of the CPU")
     parser.add_argument("--measure", nargs="+", choices=list(MEASURES), default=list(MEASURES), metavar="NAME")
     options = parser.parse_args()
     use_threads(options.threads)
-    given = evaluated(options.network, options.points, options.device)
+    given, speed = trained(options.network, options.points, options.epochs, options.data_dir, options.device)
     compute_measures(options.measure[:1], replace(given))  # what only the first call pays, such as a GPU's start
-    print(f"{options.network}, {options.points} points x {given.z.shape[1]} on {options.device}")
+    print(f"{options.network}, {options.epochs} epochs, {options.points} points x {given.z.shape[1]}, {options.device}")
     print(f"{'measure':<36} {'seconds':>9}  value")
     for name in options.measure:
         start = time.perf_counter()
@@ -65,6 +77,15 @@ def main() -> None:
         seconds = time.perf_counter() - start
         value = values[name]
         print(f"{name:<36} {seconds:>9.3f}  {f'{value:.5g}' if value is not None else reasons[name]}", flush=True)
+    start = time.perf_counter()
+    compute_measures(options.measure, replace(given))  # several share an attack or a fit
+    together = time.perf_counter() - start
+    print(f"{'these together':<36} {together:>9.3f}")
+    for images in (CIFAR_IMAGES, SHARED_IMAGES):
+        epochs = 2 * images / speed
+        print(
+            f"{f'two epochs of {images:,} images':<36} {epochs:>9.3f}  the measures are {together / epochs:.0%} of it"
+        )
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tune_lpc.spec import TrialSpec
+from tune_lpc.spec.errors import UserError
 from tune_lpc.spec.record import EpochRecord
 from tune_lpc.spec.schedules import GammaRamp, learning_rate, progress
 from tune_lpc.spec.trial import Value
@@ -71,6 +73,9 @@ def _numbers(record: EpochRecord) -> dict[str, Any]:
 
 def _run(training: Training) -> list[dict[str, Any]]:
     return [_numbers(record) for record in training.epochs()]
+
+
+BLOBS = _blobs()
 
 
 @pytest.fixture(scope="module")
@@ -380,3 +385,68 @@ def test_epochs_of_anchors_draw_a_group_for_each_image() -> None:
         drawn[unit] = int(steps)
         assert record.validation_accuracy is not None
     assert drawn == {"images": 120 // 32, "anchors": 120 // 4}
+
+
+# Speed, without a clock
+
+
+class _Reads(TorchDispatchMode):
+    """Counts the numbers that are read from tensors, each of which waits for a GPU to be done."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {**BOTH, "topological_weight_schedule": "constant"},
+        {"optimizer": "sgd", "contrastive": "supervised", "augmentation": "flip_crop"},
+        {"classification": "arcface"},
+    ],
+    ids=["adamw with both regularisers", "sgd, contrastive", "arcface"],
+)
+def test_no_step_reads_a_number_from_the_device(settings: dict[str, Value]) -> None:
+    reads = []
+    for batch_size in (60, 12):
+        groups: dict[str, Value] = {"groups": batch_size // 6, "group_size": 6}
+        training = _training(epochs=2, **{**settings, "batch_size": batch_size, **groups})
+        records = training.epochs()
+        next(records)
+        with _Reads() as found:
+            next(records)
+        reads.append(found.count)
+    assert reads[0] == reads[1]
+
+
+def test_a_compiled_network_learns_what_the_network_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    real = torch.compile
+
+    def without_a_compiler(network: nn.Module, **options: Any) -> Any:
+        asked.append(options)
+        return real(network, backend="eager", dynamic=options["dynamic"])
+
+    monkeypatch.setattr(torch, "compile", without_a_compiler)
+    plain, compiled = _run(_training(BLOBS, epochs=2)), _run(_training(BLOBS, epochs=2, compile="default"))
+    assert [options["mode"] for options in asked] == ["default"]
+    for one, other in zip(plain, compiled, strict=True):
+        for name in ("train_loss", "train_accuracy", "validation_loss", "mean_norm"):
+            assert other[name] == pytest.approx(one[name], rel=1e-5), name
+    training = _training(BLOBS, epochs=1, compile="reduce-overhead")
+    assert asked[-1]["mode"] == "reduce-overhead"
+    assert set(training.state()["network"]) == set(_training(BLOBS).state()["network"])
+
+
+def test_where_nothing_can_be_compiled_the_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = torch.compile
+
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("no working C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", lambda network, **_: real(network, backend=fails))
+    with pytest.raises(UserError, match=r"compile is 'default', but torch.compile failed here: .*choose compile=off"):
+        list(_training(compile="default").epochs())

@@ -162,8 +162,13 @@ class TrialSpec:
     seed: int = _setting(0, "seed of initialisation, order and augmentation", low=0, high=2**31 - 1)
     precision: str = _setting(
         "auto",
-        "arithmetic of the network; auto is bfloat16 on a GPU that has it, else float32",
+        "arithmetic of the network; auto is bfloat16 on a GPU or CPU that computes in it, else float32",
         choices=("auto", "float32", "bfloat16"),
+    )
+    compile: str = _setting(
+        "off",
+        "mode of torch.compile for the training steps; it starts with half a minute or more, and gains nothing on CPUs",
+        choices=("off", "default", "reduce-overhead", "max-autotune"),
     )
 
     @classmethod

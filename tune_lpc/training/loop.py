@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from tune_lpc.spec.errors import UserError
 from tune_lpc.spec.record import EpochRecord
 from tune_lpc.spec.strengths import Strengths
 from tune_lpc.spec.trial import TrialSpec
 from tune_lpc.training.data.batches import BatchStream, Images, select_rows
 from tune_lpc.training.data.disk import DiskImages, DiskReader
-from tune_lpc.training.device import autocast_type
+from tune_lpc.training.device import autocast_type, keep_freed_memory
 from tune_lpc.training.metrics import Evaluated, MeasureError, mean_norm, nc1
 from tune_lpc.training.models import Network, Output, build_network
 from tune_lpc.training.objective import Loss, training_loss
+from tune_lpc.training.persistence import warm_up
 
-EVALUATION_BATCH = 512
+EVALUATION_PIXELS = {"cpu": 512 * 32 * 32, "cuda": 2048 * 32 * 32}
+"""Pixels of one channel in a batch that is only evaluated: as many images as still add speed."""
 ATTACKED_IMAGES = 1000
 
 
@@ -47,6 +50,8 @@ class Training:
         self.spec = spec
         self.device = torch.device(device)
         self.epochs_done = 0
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self._training = select_rows(images, labels, train, self.device)
         self._validation = select_rows(images, labels, validation, self.device)
         self._stream = BatchStream(self._training, spec)
@@ -55,8 +60,15 @@ class Training:
             torch.manual_seed(spec.seed)
             network = build_network(spec, classes, channels, side)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        # The network itself stays as it is, for its names in checkpoints and for measures.
+        self._trained = self.network if spec.compile == "off" else _compiled(self.network, spec.compile)
         self._optimizer = _build_optimizer(spec, self.network)
         self._autocast = autocast_type(spec, self.device)
+        pixels = EVALUATION_PIXELS.get(self.device.type, EVALUATION_PIXELS["cpu"])
+        self._evaluation_batch = max(32, pixels // (images.shape[1] * images.shape[2]))
+        if spec.topological:
+            assert spec.distance is not None
+            warm_up((spec.groups, spec.group_size, self.network.penultimate_width), spec.distance, self.device)
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Train the epochs that remain, yielding the record of each; ends early when training has diverged."""
@@ -91,7 +103,7 @@ class Training:
         with torch.random.fork_rng(devices=self._own_devices()):
             # Dropout draws from torch's global state; order and augmentation from a generator of their own.
             torch.manual_seed(_epoch_seed(self.spec.seed, epoch))
-            trained = self._train(strengths, torch.Generator().manual_seed(_epoch_seed(self.spec.seed, epoch)))
+            trained = self._train(strengths, self.batches(epoch))
         train_seconds = time.perf_counter() - start
         validated = self._validate(strengths.scale or 1.0)
         diverged = _divergence({**trained, **validated}, epoch)
@@ -111,15 +123,34 @@ class Training:
             **measured,
         )
 
-    def _train(self, strengths: Strengths, generator: torch.Generator) -> dict[str, float]:
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches on which an epoch, from 1, trains, each images and labels on the device."""
+        return self._stream.epoch(torch.Generator().manual_seed(_epoch_seed(self.spec.seed, epoch)))
+
+    def train_on(self, batches: Iterable[tuple[Tensor, Tensor]], epoch: int) -> int:
+        """Train on `batches` with the strengths of an epoch, and wait for the device; the number of images.
+
+        To measure speed: there is no record, and the epochs that remain are no longer those of the description.
+        """
+        return int(self._train(Strengths.at(self.spec, epoch), batches)["images"])
+
+    @torch.inference_mode()
+    def validate_in_parts(self) -> Iterator[int]:
+        """Run the network on one batch of the validation images after another, yielding their numbers: for speed."""
+        self.network.eval()
+        for batch, _ in self._stream.in_order(self._validation, self._evaluation_batch):
+            self._forward(self.network, batch)
+            yield len(batch)
+
+    def _train(self, strengths: Strengths, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
         self.network.train()
         for group in self._optimizer.param_groups:
             group["lr"] = strengths.output_learning_rate if group["is_output"] else strengths.learning_rate
         # Sums stay on the device and are read once, so that no step waits for the one before.
         sums = torch.zeros(len(Loss._fields) + 1, dtype=torch.float64, device=self.device)
         steps = images = 0
-        for batch, labels in self._stream.epoch(generator):
-            output = self._forward(batch)
+        for batch, labels in batches:
+            output = self._forward(self._trained, batch)
             loss = training_loss(self.spec, strengths, output, labels)
             self._optimizer.zero_grad(set_to_none=True)
             loss.whole.backward()
@@ -140,10 +171,9 @@ class Training:
             "images": images,
         }
 
-    def _forward(self, images: Tensor) -> Output:
+    def _forward(self, network: Callable[[Tensor], Output], images: Tensor) -> Output:
         with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
-            output: Output = self.network(images)
-        return output
+            return network(images)
 
     @torch.inference_mode()
     def represent(self, images: Images | DiskImages, *, precise: bool = False) -> tuple[Tensor, Tensor, Tensor]:
@@ -153,8 +183,8 @@ class Training:
         """
         self.network.eval()
         logits, representations = [], []
-        for batch, _ in self._stream.in_order(images, EVALUATION_BATCH):
-            output = self.network(batch) if precise else self._forward(batch)
+        for batch, _ in self._stream.in_order(images, self._evaluation_batch):
+            output = self.network(batch) if precise else self._forward(self.network, batch)
             logits.append(output.logits)
             representations.append(output.z)
         return torch.cat(logits), torch.cat(representations), images.labels.to(self.device)
@@ -167,7 +197,7 @@ class Training:
         images = len(self._validation)
         chosen = torch.linspace(0, images - 1, min(images, ATTACKED_IMAGES)).long()
         kept, seen = [], 0
-        for batch, _ in self._stream.in_order(self._validation, EVALUATION_BATCH):
+        for batch, _ in self._stream.in_order(self._validation, self._evaluation_batch):
             here = chosen[(chosen >= seen) & (chosen < seen + len(batch))] - seen
             kept.append(batch[here.to(self.device)])
             seen += len(batch)
@@ -203,7 +233,7 @@ def _build_optimizer(spec: TrialSpec, network: Network) -> torch.optim.Optimizer
     others = [parameter for parameter in network.parameters() if not any(parameter is own for own in output)]
     groups: list[dict[str, Any]] = [{"params": others, "is_output": False}, {"params": output, "is_output": True}]
     if spec.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=spec.learning_rate, weight_decay=spec.weight_decay)
+        return torch.optim.AdamW(groups, lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
     assert spec.momentum is not None and spec.nesterov is not None
     return torch.optim.SGD(
         groups,
@@ -211,7 +241,26 @@ def _build_optimizer(spec: TrialSpec, network: Network) -> torch.optim.Optimizer
         momentum=spec.momentum,
         nesterov=spec.nesterov,
         weight_decay=spec.weight_decay,
+        fused=True,
     )
+
+
+def _compiled(network: Network, mode: str) -> Callable[[Tensor], Output]:
+    """The network as torch.compile has it, on its first batch. Raises UserError where that does not work."""
+    from torch._dynamo.exc import TorchDynamoException  # here, as its import takes a second and few trials need it
+
+    compiled = torch.compile(network, mode=mode, dynamic=False)
+
+    def forward(images: Tensor) -> Output:
+        try:
+            output: Output = compiled(images)
+        except TorchDynamoException as error:
+            told = (str(error).strip() or type(error).__name__).splitlines()[0]
+            problem = f"compile is {mode!r}, but torch.compile failed here: {told}; choose compile=off"
+            raise UserError(problem) from error
+        return output
+
+    return forward
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

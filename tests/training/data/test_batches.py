@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.training.data.samples import random_images
 from tune_lpc.spec import TrialSpec
 from tune_lpc.spec.trial import Value
+from tune_lpc.training.data.augmentation import augment
 from tune_lpc.training.data.batches import BatchStream, Images, grouped_batches, shuffled_batches
 
 CPU = torch.device("cpu")
@@ -196,3 +200,44 @@ def test_the_same_seed_gives_the_same_epoch_and_another_a_different_one() -> Non
 
     assert torch.equal(epoch(1), epoch(1))
     assert not torch.equal(epoch(1), epoch(2))
+
+
+# On a GPU. The meta device stands for one: what is copied to it can be counted without a GPU.
+
+
+class _Copies(TorchDispatchMode):
+    """Counts the copies from the CPU to the meta device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        to = (kwargs or {}).get("device")
+        if func is torch.ops.aten._to_copy.default and to == META and args[0].device == CPU:
+            self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+META = torch.device("meta")
+
+
+@pytest.mark.parametrize("augmentation", ["none", "crop", "flip_crop", "resized_crop"])
+def test_nothing_is_copied_to_the_device_for_each_batch(augmentation: str) -> None:
+    pixels = torch.from_numpy(random_images(60))
+    images = Images(pixels, torch.arange(60) % 3, torch.arange(60), META)
+    copies = []
+    for batch_size in (20, 5):
+        indices = shuffled_batches(60, batch_size, _seeded())
+        with _Copies() as found:
+            batches = list(images.batches(indices, augmentation, _seeded()))
+        assert [(of_batch.device, len(labels)) for of_batch, labels in batches] == [(META, batch_size)] * len(indices)
+        copies.append(found.count)
+    assert copies[0] == copies[1] == {"none": 1, "crop": 4, "flip_crop": 4, "resized_crop": 3}[augmentation]
+
+
+@pytest.mark.parametrize("augmentation", ["crop", "flip_crop", "resized_crop"])
+def test_batches_are_augmented_as_one_after_another_would_be(augmentation: str) -> None:
+    pixels, images = _images()
+    indices, generator = shuffled_batches(60, 20, _seeded()), _seeded(1)
+    expected = [augment(pixels[index], augmentation, generator) for index in indices]
+    for (found, _), wanted in zip(images.batches(indices, augmentation, _seeded(1)), expected, strict=True):
+        assert torch.equal(found, wanted)

@@ -91,3 +91,33 @@ def test_cnn13_has_the_nine_convolutions_of_the_paper_and_pools_6_by_6() -> None
     with torch.inference_mode():
         before_pool = nn.Sequential(*layers[:-2]).eval()(torch.zeros(1, 3, 32, 32))
     assert before_pool.shape == (1, 128, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "activation"), [("small_cnn", "relu"), ("small_cnn", "leaky_relu"), ("cnn13", "relu")]
+)
+def test_pooling_before_a_rising_activation_gives_what_pooling_after_it_gives(name: str, activation: str) -> None:
+    torch.manual_seed(0)
+    module, _ = BACKBONES[name](1, 20, activation)
+    assert isinstance(module, nn.Sequential)
+    layers = list(module.eval())
+    pooled = [i for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
+    assert pooled
+    for i in pooled:
+        layers[i], layers[i + 1] = layers[i + 1], layers[i]
+    assert all(isinstance(layers[i], nn.ReLU | nn.LeakyReLU) for i in pooled)
+    images = torch.randn(3, 1, 20, 20, requires_grad=True)
+    gradients = []
+    for network in (module, nn.Sequential(*layers)):
+        out = network(images)
+        gradients.append((out, *torch.autograd.grad(out.square().sum(), images)))
+    assert torch.equal(gradients[0][0], gradients[1][0])
+    torch.testing.assert_close(gradients[0][1], gradients[1][1])
+
+
+def test_silu_is_pooled_after_it_has_acted() -> None:
+    # It falls below -1.3, so the largest of some values need not stay the largest.
+    module, _ = small_cnn(1, 28, "silu")
+    assert isinstance(module, nn.Sequential)
+    layers = list(module)
+    assert [type(layers[i - 1]) for i in range(len(layers)) if isinstance(layers[i], nn.MaxPool2d)] == [nn.SiLU] * 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -71,25 +72,65 @@ def _places(start: Tensor, length: Tensor, pixels: int) -> Tensor:
     return 2 * places / pixels - 1
 
 
+class Shifts(NamedTuple):
+    """How far each image of a batch is shifted in its black frame, and whether it is mirrored.
+
+    rows, columns: (batch, 1) int64, from 0 to twice the frame. mirrored: (batch, 1) bool.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    mirrored: Tensor
+
+
+Draws = Shifts | Crops | None
+"""What is random about a batch; None where nothing is."""
+
+
+def draw(augmentation: str, batch: int, height: int, width: int, generator: torch.Generator) -> Draws:
+    """The random part of augmenting `batch` images of that size; drawn on the CPU, so the same for every device."""
+    if augmentation == "none":
+        return None
+    if augmentation == "resized_crop":
+        return random_crops(torch.full((batch,), width), torch.full((batch,), height), generator)
+    rows, columns = torch.randint(0, 2 * CROP_PADDING + 1, (2, batch, 1), generator=generator)
+    mirrored = torch.zeros(batch, 1, dtype=torch.bool)
+    if augmentation == "flip_crop":
+        mirrored = torch.rand(batch, 1, generator=generator) < 0.5
+    return Shifts(rows, columns, mirrored)
+
+
+def on_device(draws: Sequence[Draws], device: torch.device) -> list[Draws]:
+    """The same draws on the device, copied there together: a copy for each batch would wait for the batch before."""
+    first = draws[0] if draws else None
+    if first is None or device.type == "cpu":
+        return list(draws)
+    sizes = [len(part.mirrored) for part in draws if part is not None]
+    fields = [torch.cat(parts).to(device).split(sizes) for parts in zip(*(part or () for part in draws), strict=True)]
+    return [type(first)(*parts) for parts in zip(*fields, strict=True)]
+
+
+def apply(pixels: Tensor, draws: Draws) -> Tensor:
+    """Augment a batch of pixels, (batch, height, width, channels) uint8, as drawn; returns the same shape."""
+    if draws is None:
+        return pixels
+    if isinstance(draws, Crops):
+        return resize_crops(pixels, draws)
+    batch, height, width, _ = pixels.shape
+    rows, columns, mirrored = (part.to(pixels.device, non_blocking=True) for part in draws)
+    rows = rows + torch.arange(height, device=pixels.device)
+    columns = columns + torch.arange(width, device=pixels.device)
+    columns = torch.where(mirrored, columns.flip(1), columns)
+    padded = pad(pixels, (0, 0, CROP_PADDING, CROP_PADDING, CROP_PADDING, CROP_PADDING))
+    each = torch.arange(batch, device=pixels.device)[:, None, None]
+    return padded[each, rows[:, :, None], columns[:, None, :]]
+
+
 def augment(pixels: Tensor, augmentation: str, generator: torch.Generator) -> Tensor:
     """Augment a batch of pixels, (batch, height, width, channels) uint8; returns the same shape.
 
     "crop": a random crop with 4 black pixels of padding; "flip_crop": with a random horizontal flip;
     "resized_crop": a random crop scaled to the size of the image, with a random horizontal flip; "none": as it is.
-    The random draws are made on the CPU, so that they are the same on every device.
     """
-    if augmentation == "none":
-        return pixels
     batch, height, width, _ = pixels.shape
-    if augmentation == "resized_crop":
-        widths, heights = torch.full((batch,), width), torch.full((batch,), height)
-        return resize_crops(pixels, random_crops(widths, heights, generator))
-    offsets = torch.randint(0, 2 * CROP_PADDING + 1, (2, batch, 1), generator=generator)
-    rows = offsets[0] + torch.arange(height)
-    columns = offsets[1] + torch.arange(width)
-    if augmentation == "flip_crop":
-        flipped = torch.rand(batch, 1, generator=generator) < 0.5
-        columns = torch.where(flipped, columns.flip(1), columns)
-    padded = pad(pixels, (0, 0, CROP_PADDING, CROP_PADDING, CROP_PADDING, CROP_PADDING))
-    each = torch.arange(batch, device=pixels.device)[:, None, None]
-    return padded[each, rows.to(pixels.device)[:, :, None], columns.to(pixels.device)[:, None, :]]
+    return apply(pixels, draw(augmentation, batch, height, width, generator))

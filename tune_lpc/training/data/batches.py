@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tune_lpc.spec.trial import TrialSpec
-from tune_lpc.training.data.augmentation import augment
+from tune_lpc.training.data.augmentation import apply, draw, on_device
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.data.normalisation import channel_statistics
 
@@ -51,8 +51,13 @@ class Images:
         self, indices: Sequence[Tensor], augmentation: str, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the augmented pixels and the labels, on the device, of each index of `indices`, each (batch,)."""
-        for index in indices:
-            yield augment(self.pixels(index), augmentation, generator), self.labels_at(index)
+        height, width = self._images.shape[1:3]
+        draws = [draw(augmentation, len(index), height, width, generator) for index in indices]
+        if self._rows is None:
+            # All of an epoch at once: a copy to the device for each batch would wait for the batch before.
+            indices = torch.cat(list(indices)).to(self.device).split([len(index) for index in indices])
+        for index, drawn in zip(indices, on_device(draws, self.device), strict=True):
+            yield apply(self.pixels(index), drawn), self.labels_at(index)
 
 
 def select_rows(images: Tensor | DiskReader, labels: Tensor, rows: Tensor, device: torch.device) -> Images | DiskImages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,6 +64,13 @@ def deepfool(
     return Fooling(perturbation, norms, norms / sizes, iterations, original, fooled, stuck)
 
 
+class _Seen(NamedTuple):
+    """Images as the network saw them, with what the gradients need: images at, logits (images, classes)."""
+
+    at: Tensor
+    logits: Tensor
+
+
 class _Batch:
     """Images (images, channels, height, width) that walk together; those that are done stay where they are."""
 
@@ -71,7 +79,8 @@ class _Batch:
         self._images = images
         self._stretch = stretch
         self._walked = torch.zeros_like(images)
-        logits = self._logits(torch.arange(len(images), device=images.device))
+        self._start = self._see(torch.arange(len(images), device=images.device))
+        logits = self._start.logits.detach()
         if logits.shape[1] < 2:
             raise MeasureError("DeepFool needs at least two classes, but the network has one")
         self._order = logits.topk(min(candidates, logits.shape[1]), dim=1).indices
@@ -81,45 +90,50 @@ class _Batch:
         """Perturbation, iterations, original and fooled labels, and who is stuck."""
         iterations, fooled = torch.zeros_like(self._original), self._original.clone()
         stuck = torch.zeros_like(self._original, dtype=torch.bool)
-        active = torch.arange(len(self._images), device=self._images.device)
+        rows, seen = torch.arange(len(self._images), device=self._images.device), self._start
+        standing = torch.ones_like(stuck)
         for _ in range(max_steps):
-            step, movable = self._step(active)
-            stuck[active[~movable]] = True
-            active = active[movable]
-            if not len(active):
+            step, movable = self._step(seen, self._order[rows])
+            stuck[rows[standing & ~movable]] = True
+            walking = standing & movable
+            rows = rows[walking]
+            if not len(rows):
                 break
-            self._walked[active] += step[movable]
-            iterations[active] += 1
-            fooled[active] = self._logits(active).argmax(dim=1)
-            active = active[fooled[active] == self._original[active]]
-            if not len(active):
+            self._walked[rows] += step[walking]
+            iterations[rows] += 1
+            seen = self._see(rows)
+            fooled[rows] = seen.logits.detach().argmax(dim=1)
+            standing = fooled[rows] == self._original[rows]
+            if not bool(standing.any()):
                 break
+            # The gradients cost a backward pass a border, also for images that are done. Leaving those out costs the
+            # others one more forward pass.
+            borders = self._order.shape[1] - 1
+            if borders * len(rows) > (borders + 1) * int(standing.sum()):
+                rows = rows[standing]
+                seen, standing = self._see(rows), standing[standing]
         return self._stretch * self._walked, iterations, self._original, fooled, stuck
 
-    @torch.no_grad()
-    def _logits(self, rows: Tensor) -> Tensor:
-        return _finite(self._logits_of(self._images[rows] + self._stretch * self._walked[rows]))
-
-    def _step(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The step of the images in `rows`, and which of them have a direction to go."""
+    def _see(self, rows: Tensor) -> _Seen:
+        """The images in `rows` where they stand now."""
         at = (self._images[rows] + self._stretch * self._walked[rows]).requires_grad_()
-        logits = _finite(self._logits_of(at)).gather(1, self._order[rows])
-        last = logits.shape[1] - 1
-        # One backward pass for each class: images do not mix, so the gradient of the sum is that of each image.
-        gradients = torch.stack(
-            [torch.autograd.grad(logits[:, k].sum(), at, retain_graph=k < last)[0] for k in range(last + 1)]
+        logits = self._logits_of(at)
+        if not bool(torch.isfinite(logits).all()):
+            raise MeasureError("DeepFool needs finite logits, but some are infinite or not a number")
+        return _Seen(at, logits)
+
+    def _step(self, seen: _Seen, order: Tensor) -> tuple[Tensor, Tensor]:
+        """The step of each image seen, and which of them have a direction to go. order: (images, candidates)."""
+        logits = seen.logits.gather(1, order)
+        gaps = logits[:, 1:] - logits[:, :1]
+        last = gaps.shape[1] - 1
+        # One backward pass for each border: images do not mix, so the gradient of the sum is that of each image.
+        normals = torch.stack(
+            [torch.autograd.grad(gaps[:, k].sum(), seen.at, retain_graph=k < last)[0] for k in range(last + 1)]
         )
-        normals = gradients[1:] - gradients[:1]
         lengths = torch.linalg.vector_norm(normals.flatten(2), dim=2)
-        gaps = (logits[:, 1:] - logits[:, :1]).detach().abs().T
-        distances = torch.where(lengths > 0, gaps / lengths, torch.inf)
+        distances = torch.where(lengths > 0, gaps.detach().abs().T / lengths, torch.inf)
         distance, nearest = distances.min(dim=0)
-        everyone = torch.arange(len(rows), device=rows.device)
+        everyone = torch.arange(len(order), device=order.device)
         scale = (distance + _BEYOND) / lengths[nearest, everyone]
         return normals[nearest, everyone] * scale[:, None, None, None], torch.isfinite(scale)
-
-
-def _finite(logits: Tensor) -> Tensor:
-    if not bool(torch.isfinite(logits).all()):
-        raise MeasureError("DeepFool needs finite logits, but some are infinite or not a number")
-    return logits

@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import nn
 
-from tune_lpc.training.models.activations import ACTIVATIONS
+from tune_lpc.training.models.activations import ACTIVATIONS, RISING
 from tune_lpc.training.models.resnet import resnet_backbone
 from tune_lpc.training.models.wide_resnet import wide_resnet_backbone
 
@@ -23,7 +23,7 @@ def small_cnn(channels: int, side: int, activation: str) -> tuple[nn.Module, int
     """Four convolutions of 8 to 128 channels, each halved by max-pooling (the MNIST network of arXiv 2002.04805)."""
     layers: list[nn.Module] = []
     for width in (8, 32, 64, 128):
-        layers += [*_convolution(channels, width, 3, 1, activation), nn.MaxPool2d(2)]
+        layers += _pooled(_convolution(channels, width, 3, 1, activation), activation)
         channels = width
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 128
 
@@ -35,7 +35,7 @@ def cnn13(channels: int, side: int, activation: str) -> tuple[nn.Module, int]:
         for _ in range(3):
             layers += _convolution(channels, width, 3, 1, activation)
             channels = width
-        layers += [nn.MaxPool2d(2), nn.Dropout(0.5)]
+        layers = [*_pooled(layers, activation), nn.Dropout(0.5)]
     for width, kernel in ((512, 3), (256, 1), (128, 1)):
         layers += _convolution(channels, width, kernel, 0, activation)
         channels = width
@@ -44,6 +44,15 @@ def cnn13(channels: int, side: int, activation: str) -> tuple[nn.Module, int]:
 
 def _convolution(channels: int, width: int, kernel: int, padding: int, activation: str) -> list[nn.Module]:
     return [nn.Conv2d(channels, width, kernel, padding=padding), nn.BatchNorm2d(width), ACTIVATIONS[activation]()]
+
+
+def _pooled(layers: list[nn.Module], activation: str) -> list[nn.Module]:
+    """Layers that end with the activation, halved by max-pooling; before a rising activation, which then has a quarter
+    of the work and the same result.
+    """
+    if activation in RISING:
+        return [*layers[:-1], nn.MaxPool2d(2), layers[-1]]
+    return [*layers, nn.MaxPool2d(2)]
 
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2")
