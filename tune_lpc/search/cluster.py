@@ -11,8 +11,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
+from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 from rich.console import Console
 
 from tune_lpc.spec.errors import Interrupted, UserError
@@ -27,8 +29,6 @@ _RAY_ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the journal and a line of the terminal tell them
     # How long an actor in the middle of an epoch is waited for when a search is interrupted.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
-    # Ray's own state of the experiment is not read by anyone: the journal is the record.
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -90,6 +90,29 @@ def scratch_folder() -> Iterator[str]:
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
         yield folder
+
+
+@contextmanager
+def with_the_first_experiment_state_only() -> Iterator[None]:
+    """Ray writes its state of the experiment once, at the start: it asks for such a file at the end, nobody reads it.
+
+    The journal is the record. Of a long search the state takes some 50 kB of memory a trial.
+    """
+    ray_manager: Any = _ExperimentCheckpointManager
+    write = ray_manager.sync_up_experiment_state
+    written = False
+
+    def write_once(manager: Any, save_fn: Any, force: bool = False, wait: bool = False) -> None:
+        nonlocal written
+        if not written:
+            write(manager, save_fn, force=True, wait=True)
+            written = True
+
+    ray_manager.sync_up_experiment_state = write_once
+    try:
+        yield
+    finally:
+        ray_manager.sync_up_experiment_state = write
 
 
 def _first_line(error: BaseException) -> str:
