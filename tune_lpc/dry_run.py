@@ -39,7 +39,8 @@ def describe_search(
         resources, problems = asked.plan(cpus_here(), gpus_here())
         if resources is None:
             raise UserError(problems)
-        lines.append(f"resources: {resources.describe()} ({cpus_here()} CPUs and {gpus_here()} GPUs here)")
+        said = "auto: measured at the start" if asked.is_auto else resources.describe()
+        lines.append(f"resources: {said} ({cpus_here()} CPUs and {gpus_here()} GPUs here)")
     else:
         lines.append(f"resources: those of the Ray cluster at {address}")
     lines += [_cost(space, data_dir), f"results: {out}"]

@@ -54,6 +54,7 @@ def describe_run(
             "concurrent": resources.concurrent,
             "cpus_per_trial": resources.cpus_per_trial,
             "gpus_per_trial": resources.gpus_per_trial,
+            "packing": None if resources.packing is None else resources.packing.as_dict(),
         },
         "hardware": {
             "machine": platform.machine(),
