@@ -35,7 +35,7 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_compressed_names_its_runs_its_rungs_and_the_cost_of_a_climb() -> None:
-    lines = told().splitlines()
+    lines = told(fidelity_mode="compressed").splitlines()
     assert "compressed: a trial trains complete runs of 10, 30 and 90 epochs" in lines[0]
     assert lines[1] == (
         "rungs: 10 and 30 epochs, where the short runs end; at each the best 1 in 3 of those seen there go on"
@@ -64,7 +64,8 @@ def test_it_says_why_there_are_no_rungs() -> None:
 
 
 def test_control_trials_are_told_with_their_cost() -> None:
-    assert "control trials: 3, never stopped, 390 epochs in all, about " in told(control_trials=3)
+    assert "control trials: 3, never stopped, 270 epochs in all, about " in told(control_trials=3)
+    assert "control trials: 3, never stopped, 390 epochs" in told(control_trials=3, fidelity_mode="compressed")
     assert "fewer than 3 give no figures" in told(control_trials=2)
     assert "fewer than" not in told(control_trials=3)
     assert "control trials" not in told()
@@ -117,7 +118,8 @@ def test_a_rising_weight_is_warned_of_too_and_a_ramp_to_the_very_end() -> None:
 
 def test_the_options_change_the_space(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = ["--out", str(tmp_path / "run")]
-    assert "fidelity compressed" in printed(out, capsys)
+    assert "fidelity truncated" in printed(out, capsys)
+    assert "fidelity compressed" in printed([*out, "--fidelity", "compressed"], capsys)
     text = printed([*out, "--fidelity", "truncated", "--first-rung-after", "0.5", "--control-trials", "4"], capsys)
     assert "fidelity truncated" in text
     assert "control trials: 4" in text
@@ -128,10 +130,11 @@ def test_the_options_change_the_space(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_the_cost_is_that_of_climbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = ["--out", str(tmp_path / "run"), "--trials", "10", "--epochs", "90"]
-    assert "1,300 if no trial is stopped early" in printed(out, capsys)
-    assert "900 if no trial is stopped early" in printed([*out, "--fidelity", "truncated"], capsys)
+    climbs = [*out, "--fidelity", "compressed"]
+    assert "1,300 if no trial is stopped early" in printed(climbs, capsys)
+    assert "900 if no trial is stopped early" in printed(out, capsys)
     assert "cost: 900 epochs;" in printed([*out, "--fidelity", "full"], capsys)
-    all_of_them = printed([*out, "--control-trials", "10"], capsys)
+    all_of_them = printed([*climbs, "--control-trials", "10"], capsys)
     assert "cost: about 1,300 epochs, 1,300 if" in all_of_them
 
 

@@ -31,7 +31,7 @@ def finished(ray_session: str, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A small search on digits, one trial at a time."""
     out = tmp_path_factory.mktemp("search") / "run"
     arguments = ["digits", "--trials", "6", "--epochs", "9", "--concurrent", "1", "--seed", "5", "--out", str(out)]
-    assert main(arguments) == 0
+    assert main([*arguments, "--fidelity", "compressed"]) == 0
     return out
 
 
@@ -119,7 +119,7 @@ def test_run_json_says_what_was_run_on_what(finished: Path) -> None:
 def test_the_same_seed_gives_the_same_trials_and_numbers(finished: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     arguments = ["digits", "--trials", "6", "--epochs", "9", "--concurrent", "1", "--seed", "5", "--out", str(again)]
-    assert main(arguments) == 0
+    assert main([*arguments, "--fidelity", "compressed"]) == 0
     for name in ("trials", "epochs", "best", "rungs"):
         first, second = (without_times(pd.read_parquet(out / f"{name}.parquet")) for out in (finished, again))
         pd.testing.assert_frame_equal(first, second, check_exact=True)
@@ -276,6 +276,6 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(
     assert "9 of up to 90 epochs" in printed
     assert "rungs: 10 and 30 epochs" in printed
     assert "learning_rate" in printed
-    assert "1,170 if no trial is stopped early" in printed
+    assert "810 if no trial is stopped early" in printed
     assert "CPU each" in printed
     assert list(tmp_path.iterdir()) == []

@@ -38,7 +38,10 @@ from tests.commands import image_folder, refused, space_file
         (["digits", "--fidelity", ""], ["fidelity_mode is '', but must be one of compressed, truncated, full"]),
         (["digits", "--fidelity", "full", "--set", "fidelity_mode=full"], ["given by --fidelity and by --set"]),
         (["digits", "--set", "fidelity=full"], ["'fidelity' is not a setting", "did you mean 'fidelity_mode'?"]),
-        (["digits", "--first-rung-after", "0.5"], ["first_rung_after is 0.5, but fidelity_mode is 'compressed'"]),
+        (
+            ["digits", "--fidelity", "full", "--first-rung-after", "0.5"],
+            ["first_rung_after is 0.5, but fidelity_mode is 'full'"],
+        ),
         (["digits", "--fidelity", "truncated", "--first-rung-after", "0"], ["first_rung_after is 0.0, but must be"]),
         (["digits", "--fidelity", "truncated", "--first-rung-after", "soon"], ["--first-rung-after is 'soon'"]),
         (

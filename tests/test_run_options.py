@@ -34,7 +34,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
 def test_a_trial_goes_on_twice_and_is_stuck_after_twenty_times_the_time_unless_asked_otherwise(asked: Asked) -> None:
     (request,) = asked()
     assert (request.resume, request.max_failures, request.stuck_after) == (False, 2, 20.0)
-    assert request.space.fidelity_mode == "compressed"
+    assert request.space.fidelity_mode == "truncated"
 
 
 def test_the_guards_and_the_resume_are_asked_of_every_search(asked: Asked) -> None:
@@ -49,11 +49,8 @@ def test_the_space_is_searched_in_the_mode_asked_for(asked: Asked) -> None:
     assert sum(space.is_control(number) for number in range(space.trials)) == 3
 
 
-def test_a_search_begins_with_the_warning_about_rungs_before_the_ramps(
-    asked: Asked, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked("--fidelity", "truncated", "--method", "sliding", "lpc_topological")
-    assert capsys.readouterr().err.count("warning: the ramps of the regularisers may go on") == 1
-    asked("--fidelity", "truncated", "--first-rung-after", "0.5")
-    asked()
-    assert capsys.readouterr().err == ""
+def test_a_search_warns_of_rungs_before_the_ramps_unless_told_where_to_place_them(asked: Asked) -> None:
+    told = [request.warnings for request in asked("--method", "sliding", "lpc_topological")]
+    assert all(line.startswith("warning: the ramps of the regularisers may go on") for (line,) in told)
+    for options in (["--first-rung-after", "0.5"], ["--fidelity", "compressed"], ["--fidelity", "full"]):
+        assert [request.warnings for request in asked(*options)] == [()]

@@ -16,7 +16,7 @@ from tune_lpc.results import folder_problems
 from tune_lpc.spec import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.spec.errors import shown
 from tune_lpc.spec.methods import DEFAULT_METHOD, METHODS
-from tune_lpc.spec.resources import ResourcesAsked
+from tune_lpc.spec.resources import AUTO, ResourcesAsked
 from tune_lpc.terminal import print_lines, print_summary
 
 MOST_FAILURES = 100
@@ -74,9 +74,11 @@ def _parser() -> Parser:
     )
     parser.add_argument("--data-dir", metavar="DIR", help="images on disk: Parquet files or class folders (see README)")
     parser.add_argument("--concurrent", metavar="N", help="trials at once (default: as many as fit)")
-    parser.add_argument("--cpus-per-trial", metavar="C", help="CPUs of a trial (default 1)")
+    parser.add_argument("--cpus-per-trial", metavar="C", help="CPUs of a trial (default 1), or auto: measured")
     parser.add_argument(
-        "--gpus-per-trial", metavar="G", help="GPUs of a trial, 0.5 for two on one (default 1 if there are any)"
+        "--gpus-per-trial",
+        metavar="G",
+        help="GPUs of a trial, 0.5 for two on one, or auto (default 1 if there are any)",
     )
     parser.add_argument("--seed", metavar="S", help="seed of the sampler and of every trial (default 0)")
     parser.add_argument(
@@ -120,12 +122,21 @@ def _command(options: argparse.Namespace, command: str) -> int:
         for space, folder in zip(spaces, folders, strict=True):
             describe_search(console, space, asked, data_dir, folder, options.address)
         return 0
-    for line in dict.fromkeys(line for space in spaces for line in ramp_warnings(space)):
-        print(line, file=sys.stderr)
     from tune_lpc.search import Request, run_searches
 
     requests = [
-        Request(space, folder, data_dir, asked, options.address, measures, command, resume=options.resume, **guards)
+        Request(
+            space,
+            folder,
+            data_dir,
+            asked,
+            options.address,
+            measures,
+            command,
+            resume=options.resume,
+            warnings=tuple(ramp_warnings(space)),
+            **guards,
+        )
         for space, folder in zip(spaces, folders, strict=True)
     ]
     status = 0
@@ -166,7 +177,11 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
     kinds: dict[str, type[int | float]] = {name: kind for name, kind in CHANGES.items() if kind is not str}
     kinds |= {"concurrent": int, "cpus_per_trial": int, "gpus_per_trial": float}
     kinds |= {"max_failures": int, "stuck_after": float}
-    values, problems = numbers(options, kinds)
+    measured = {name: AUTO for name in ("cpus_per_trial", "gpus_per_trial") if getattr(options, name) == AUTO}
+    values, problems = numbers(options, {name: kind for name, kind in kinds.items() if name not in measured})
+    values |= measured
+    may_be_auto = ("--cpus-per-trial", "--gpus-per-trial")
+    problems = [f"{problem}, or {AUTO}" if problem.startswith(may_be_auto) else problem for problem in problems]
     values["fidelity"] = options.fidelity
     asked = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
     problems += asked.problems()

@@ -27,6 +27,7 @@ SPACE = Space(
     trials=4,
     settings={"dataset": "digits", "network": "mlp", "epochs": 9, "seed": 1},
     dimensions={"learning_rate": Float(1e-4, 1e-1, log=True), "optimizer": Choice(["adamw", "sgd"])},
+    fidelity_mode="compressed",
 )
 """A climb of a run of three epochs, then one of nine."""
 DRAWN = {"learning_rate": 0.01, "optimizer": "sgd"}

@@ -82,7 +82,7 @@ def test_a_dimension_that_became_fixed_is_told() -> None:
     [
         ({"name": "other"}, "name: small before, other now"),
         ({"reduction_factor": 4}, "reduction_factor: 3 before, 4 now"),
-        ({"fidelity_mode": "full"}, "fidelity_mode: compressed before, full now"),
+        ({"fidelity_mode": "full"}, "fidelity_mode: truncated before, full now"),
         ({"first_rung": 2}, "first_rung: none before, 2 now"),
         ({"control_trials": 2}, "control_trials: 0 before, 2 now"),
     ],

@@ -47,7 +47,7 @@ def test_full_has_no_rungs() -> None:
 
 
 def test_only_a_compressed_climb_is_of_several_runs() -> None:
-    assert Fidelity(36).runs() == [4, 12, 36]
+    assert Fidelity(36, "compressed").runs() == [4, 12, 36]
     assert truncated(36).runs() == Fidelity(36, "full").runs() == [36]
 
 
@@ -63,7 +63,7 @@ def test_rungs_rise_and_stay_below_the_budget(fidelity: Fidelity) -> None:
 
 
 def test_a_compressed_run_counts_at_its_rung_with_its_last_epoch() -> None:
-    fidelity = Fidelity(36)
+    fidelity = Fidelity(36, "compressed")
     assert [fidelity.rung_at(*at) for at in ((4, 4), (12, 12), (36, 36))] == [4, 12, None]
     # The epochs of a longer run that happen to have the number of a rung are no rungs.
     assert [fidelity.rung_at(*at) for at in ((4, 3), (12, 4), (36, 4), (36, 12))] == [None] * 4
@@ -76,9 +76,10 @@ def test_a_truncated_run_counts_at_each_rung_on_its_way() -> None:
 
 
 def test_what_a_climb_has_trained_includes_its_earlier_runs() -> None:
-    assert [Fidelity(36).trained(*at) for at in ((4, 1), (4, 4), (12, 1), (36, 1), (36, 36))] == [1, 4, 5, 17, 52]
+    climb = Fidelity(36, "compressed")
+    assert [climb.trained(*at) for at in ((4, 1), (4, 4), (12, 1), (36, 1), (36, 36))] == [1, 4, 5, 17, 52]
     assert truncated(36).trained(36, 12) == 12
-    assert (Fidelity(36).climb_epochs, truncated(36).climb_epochs, Fidelity(36, "full").climb_epochs) == (52, 36, 36)
+    assert (climb.climb_epochs, truncated(36).climb_epochs, Fidelity(36, "full").climb_epochs) == (52, 36, 36)
 
 
 @settings(max_examples=100)
@@ -127,8 +128,9 @@ def test_the_cost_is_that_of_a_quarter_of_the_trials_at_each_rung() -> None:
 
 
 def test_control_trials_climb_to_the_end_and_the_others_as_without_them() -> None:
-    assert Fidelity(36).expected_epochs(12, 3) == 3 * 52 + Fidelity(36).expected_epochs(9)
-    assert Fidelity(36).expected_epochs(5, 5) == 5 * 52
+    climb = Fidelity(36, "compressed")
+    assert climb.expected_epochs(12, 3) == 3 * 52 + climb.expected_epochs(9)
+    assert climb.expected_epochs(5, 5) == 5 * 52
     assert Fidelity(36, "full").expected_epochs(5, 2) == 5 * 36
 
 
@@ -154,7 +156,7 @@ def test_trials_that_arrive_in_random_order_cost_about_what_is_expected(mode: st
 
 def test_a_single_trial_runs_to_its_end() -> None:
     assert truncated(1000, 4, 10).expected_epochs(1) == 1000
-    assert Fidelity(36).expected_epochs(1) == 52
+    assert Fidelity(36, "compressed").expected_epochs(1) == 52
 
 
 # Rules

@@ -14,9 +14,10 @@ from tune_lpc.spec import Fidelity, UserError
 TRUNCATED = dataclasses.replace(SPACE, fidelity_mode="truncated")
 
 
-def test_a_space_is_searched_by_complete_short_runs_unless_it_says_otherwise() -> None:
-    assert SPACE.fidelity == Fidelity(20, "compressed", 3, None)
-    assert dataclasses.replace(TRUNCATED, first_rung=4).fidelity == Fidelity(20, "truncated", 3, 4)
+def test_a_space_is_searched_by_runs_looked_at_early_unless_it_says_otherwise() -> None:
+    assert SPACE.fidelity == Fidelity(20, "truncated", 3, None)
+    compressed = dataclasses.replace(SPACE, fidelity_mode="compressed", first_rung=4)
+    assert compressed.fidelity == Fidelity(20, "compressed", 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,9 @@ def test_a_share_of_the_ramps_is_for_truncated_runs(mode: str) -> None:
 
 
 def test_both_conflicts_and_other_problems_are_told_at_once() -> None:
-    wrong = dataclasses.replace(SPACE, first_rung_after=0.5, first_rung=99, control_trials=9)
+    wrong = dataclasses.replace(
+        SPACE, fidelity_mode="compressed", first_rung_after=0.5, first_rung=99, control_trials=9
+    )
     told = "\n".join(wrong.problems())
     for part in ("but fidelity_mode is 'compressed'", "only one of them", "to trials (8)", "to epochs (20)"):
         assert part in told

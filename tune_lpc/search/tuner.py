@@ -9,15 +9,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import ray
 from ray import tune
 from rich.console import Console
 
 from tune_lpc.results import Journal, Tables, export
-from tune_lpc.search.cluster import address_problems, cluster, scratch_folder
+from tune_lpc.search.cluster import address_problems, cluster, scratch_folder, with_the_first_experiment_state_only
 from tune_lpc.search.guards import Guard, Stuck
 from tune_lpc.search.interrupt import Interrupt
 from tune_lpc.search.opening import OpenRun, open_run
+from tune_lpc.search.packing import choose_resources
 from tune_lpc.search.progress import Progress
 from tune_lpc.search.provenance import describe_run
 from tune_lpc.search.recorder import Recorder
@@ -40,6 +40,7 @@ class Request:
     resume: go on with the run in `out`, or begin it where there is none.
     max_failures: how often a trial goes on from its last checkpoint after its worker or node failed.
     stuck_after: a trial without an epoch in so many times the time expected is restarted.
+    warnings: told once the search is known to begin.
     """
 
     space: Space
@@ -52,6 +53,7 @@ class Request:
     resume: bool = False
     max_failures: int = 2
     stuck_after: float = 20.0
+    warnings: tuple[str, ...] = ()
 
     @property
     def resume_command(self) -> str:
@@ -80,6 +82,8 @@ def run_searches(requests: Sequence[Request], console: Console) -> Iterator[tupl
     them at once, before anything is written or started.
     """
     resources, prepared = _check(requests)
+    for line in dict.fromkeys(line for request in requests for line in request.warnings):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"data: {prepared.describe()}", markup=False, highlight=False, soft_wrap=True)
     with Interrupt() as interrupt, ExitStack() as stack:
         runs = []
@@ -92,8 +96,8 @@ def run_searches(requests: Sequence[Request], console: Console) -> Iterator[tupl
             stack.enter_context(cluster(requests[0].address, console))
             interrupt.take_over()
             if resources is None:
-                totals = ray.cluster_resources()
-                resources = _resources(requests[0].resources, totals.get("CPU", 0.0), totals.get("GPU", 0.0))
+                one, to_come, again = requests[0], max(run.to_come for run in runs), any(run.past.run for run in runs)
+                resources = choose_resources(one.resources, one.space, one.data_dir, to_come, console, again=again)
             console.print(f"trials: {resources.describe()}", markup=False, highlight=False, soft_wrap=True)
         for request, run in zip(requests, runs, strict=True):
             yield request, _run(request, run, resources, prepared, interrupt, console)
@@ -207,7 +211,7 @@ def _fit(
     )
     measures_come_next = _measures_come_next(request)
     guard = Guard(request.out, Stuck(request.stuck_after), recorder, measures_come_next)
-    with scratch_folder() as storage:
+    with scratch_folder() as storage, with_the_first_experiment_state_only():
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -241,7 +245,7 @@ def _measures_come_next(request: Request) -> Callable[[int, int], bool]:
 
 
 def _check(requests: Sequence[Request]) -> tuple[Resources | None, Prepared]:
-    """Everything that can be known to be wrong before Ray starts, all at once."""
+    """Everything that can be known to be wrong before Ray starts, all at once. No resources where Ray must tell."""
     one = requests[0]
     problems: list[str] = []
     resources = None
@@ -261,11 +265,4 @@ def _check(requests: Sequence[Request]) -> tuple[Resources | None, Prepared]:
         problems += error.problems
     if problems or prepared is None:
         raise UserError(problems)
-    return resources, prepared
-
-
-def _resources(asked: ResourcesAsked, cpus: float, gpus: float) -> Resources:
-    resources, problems = asked.plan(cpus, gpus)
-    if resources is None:
-        raise UserError(problems)
-    return resources
+    return None if one.resources.is_auto else resources, prepared

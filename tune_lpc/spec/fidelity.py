@@ -33,7 +33,7 @@ class Fidelity:
     """
 
     epochs: int
-    mode: str = "compressed"
+    mode: str = "truncated"
     reduction_factor: int = 3
     first_rung: int | None = None
 

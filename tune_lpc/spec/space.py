@@ -58,7 +58,7 @@ class Space:
     settings: Mapping[str, Value] = field(default_factory=dict)
     first: Sequence[Mapping[str, Value]] = ()
     trials: int = 32
-    fidelity_mode: str = "compressed"
+    fidelity_mode: str = "truncated"
     reduction_factor: int = 3
     first_rung: int | None = None
     first_rung_after: float | None = None
