@@ -12,12 +12,12 @@ from rich.console import Console
 
 from tune_lpc.commands import Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.dry_run import describe_search, ramp_warnings
-from tune_lpc.results import folder_problems
+from tune_lpc.results import folder_problems, holds_run
 from tune_lpc.spec import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.spec.errors import shown
 from tune_lpc.spec.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.spec.resources import AUTO, ResourcesAsked
-from tune_lpc.terminal import print_lines, print_summary
+from tune_lpc.terminal import Terminal, print_lines, print_summary
 
 MOST_FAILURES = 100
 STUCK_LIMITS = (2, 10**6)
@@ -104,7 +104,7 @@ def _parser() -> Parser:
 
 
 def _command(options: argparse.Namespace, command: str) -> int:
-    console = Console()
+    console = Terminal()
     for option, show in (("list", _print_list), ("list_methods", _print_methods), ("list_measures", _print_measures)):
         if getattr(options, option):
             show(console)
@@ -145,7 +145,7 @@ def _command(options: argparse.Namespace, command: str) -> int:
             print_summary(console, outcome.tables, request.space, request.out)
         if outcome.message:
             print(outcome.message, file=sys.stderr)
-        status = status or outcome.exit_status
+        status = max(status, outcome.exit_status)  # an interruption tells more than a search without a score
     return status
 
 
@@ -211,6 +211,7 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
     if len(spaces) == len(set(options.method)) and (options.out is None or options.out.strip()):
         for folder in _folders(options, spaces):
             problems += folder_problems(folder, resume=options.resume)
+        problems += _mixed_problems(options, spaces)
     if problems:
         raise UserError(dict.fromkeys(problems))
     return spaces, asked, guards
@@ -226,6 +227,18 @@ def _guard_problems(guards: _Guards) -> list[str]:
     if stuck is not None and not low <= stuck <= high:
         found.append(f"--stuck-after is {shown(stuck)}, but must be a number from {low} to {high}")
     return found
+
+
+def _mixed_problems(options: argparse.Namespace, spaces: list[Space]) -> list[str]:
+    """One search and several don't share a folder: the runs of one would lie within the other."""
+    out = _folders(options, spaces)[0]
+    if len(spaces) > 1:
+        out = out.parent
+        inside = [out] if holds_run(out) else []
+    else:
+        inside = [out / name for name in METHODS if holds_run(out / name)]
+    mend = "name the methods as before, or choose another folder with --out"
+    return [f"{folder} holds a run of a search with other methods; {mend}" for folder in inside[:1]]
 
 
 def _folders(options: argparse.Namespace, spaces: list[Space]) -> list[Path]:

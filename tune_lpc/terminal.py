@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +15,15 @@ from rich.text import Text
 from tune_lpc.results import RungAgreement, Summary, Tables, summarise
 from tune_lpc.spec import Space
 from tune_lpc.spec.dimensions import describe_values
+
+
+class Terminal(Console):
+    """Standard output. When its reader goes away (`| head`) the search goes on, without a word."""
+
+    def on_broken_pipe(self) -> None:
+        """Write into nothing from here on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_lines(console: Console, lines: Iterable[str]) -> None:

@@ -304,3 +304,11 @@ def test_another_failure_of_the_lock_is_told_and_leaves_no_open_file(
     with pytest.raises(OSError, match="Input/output error"):
         Journal(path)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_journal_that_was_removed_is_not_written_into_nothing(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append("note", reason="one")
+        path.unlink()
+        with pytest.raises(OSError, match="it was removed"):
+            journal.append("note", reason="two")

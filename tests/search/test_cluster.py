@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,8 +19,8 @@ def test_a_scratch_folder_goes_with_its_search_and_takes_those_of_killed_ones_al
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    (tmp_path / f"tune_lpc-ray-{ended.stdout.strip()}-x" / "ray").mkdir(parents=True)
-    alive = tmp_path / f"tune_lpc-ray-{os.getppid()}-y"
+    (tmp_path / f"tune_lpc-ray-{socket.gethostname()}-{ended.stdout.strip()}-x" / "ray").mkdir(parents=True)
+    alive = tmp_path / f"tune_lpc-ray-{socket.gethostname()}-{os.getppid()}-y"
     alive.mkdir()
     with scratch_folder() as folder:
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted([Path(folder).name, alive.name])

@@ -146,6 +146,7 @@ def test_a_run_begins_again_where_not_even_its_beginning_was_written_whole(
     opened: Any, made: Made, run: dict[str, Any]
 ) -> None:
     made.path.write_bytes(made.path.read_bytes()[:40])
+    (made.folder / "run.json").unlink()
     again = opened()
     assert again.past.run == {}
     assert again.left_out == ["line 1 is cut off: its checksum does not match"]
@@ -153,16 +154,49 @@ def test_a_run_begins_again_where_not_even_its_beginning_was_written_whole(
     assert made.kinds() == ["run_started"]
 
 
-def test_a_run_whose_beginning_was_lost_later_cannot_be_gone_on_with(opened: Any, made: Made) -> None:
-    made.trial(0, 2)
-    content = bytearray(made.path.read_bytes())
+def damage_the_first_line(path: Path) -> None:
+    content = bytearray(path.read_bytes())
     content[100] ^= 1
-    made.path.write_bytes(content)
-    with pytest.raises(UserError) as caught:
+    path.write_bytes(content)
+
+
+def test_a_beginning_lost_later_is_taken_from_run_json(opened: Any, made: Made, run: dict[str, Any]) -> None:
+    made.trial(0, 12, status="completed")
+    damage_the_first_line(made.path)
+    again = opened()
+    assert again.to_come == 3
+    assert again.left_out == ["line 1 is damaged: its checksum does not match"]
+    again.go_on("")
+    entries, _ = read_journal(made.path)
+    assert [entry["kind"] for entry in entries][-2:] == ["run_started", "run_resumed"]
+    assert entries[-2]["run"] == load_run(made.folder)
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"note": "mine"}'], ids=["missing", "damaged", "another"])
+def test_a_run_of_which_nothing_says_what_it_was_cannot_be_gone_on_with(
+    opened: Any, made: Made, content: str | None
+) -> None:
+    made.trial(0, 2)
+    damage_the_first_line(made.path)
+    if content is None:
+        (made.folder / "run.json").unlink()
+    else:
+        (made.folder / "run.json").write_text(content)
+    with pytest.raises(UserError, match=r"neither journal\.jsonl nor run\.json says what was run"):
         opened()
-    (problem,) = caught.value.problems
-    assert "the entry that says what was run is damaged (line 1 is damaged: its checksum does not match)" in problem
     Journal(made.path).close()  # it is left for others
+
+
+def test_a_run_whose_journal_is_gone_is_not_written_over(opened: Any, made: Made) -> None:
+    made.path.unlink()
+    with pytest.raises(UserError, match=r"can't be resumed: its journal\.jsonl is gone"):
+        opened()
+
+
+def test_a_journal_that_is_no_file_is_a_problem_in_a_line(opened: Any, tmp_path: Path) -> None:
+    (tmp_path / "run" / JOURNAL_FILE).mkdir(parents=True)
+    with pytest.raises(UserError, match=r"journal\.jsonl can't be written \(Is a directory\)"):
+        opened()
 
 
 # A run that goes on

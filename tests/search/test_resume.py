@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -44,8 +45,8 @@ def ended(number: int, status: str) -> dict[str, Any]:
     return {"kind": "trial_ended", "trial_id": trial_id_of(number), "status": status, "reason": "as it is"}
 
 
-def rung(number: int, place: int) -> dict[str, Any]:
-    return {"kind": "rung", "trial_id": trial_id_of(number), "rung": place}
+def rung(look: Look) -> dict[str, Any]:
+    return {"kind": "rung", "trial_id": trial_id_of(look.number), **asdict(look)}
 
 
 def test_ended_trials_are_kept_and_the_others_go_on() -> None:
@@ -96,11 +97,24 @@ def test_a_control_trial_that_falls_short_goes_on_as_it_was_when_it_began() -> N
 
 
 def test_rungs_are_replayed_in_order_and_what_lacks_its_entry_is_named() -> None:
-    entries = [started(0), started(1), *epochs(1, SHORT, 0.4), rung(1, 3), *epochs(0, SHORT, 0.2)]
-    past = read_past(SPACE, entries)
     first, second = Look(1, 3, 0.4, rank=1, of=1, goes_on=True), Look(0, 3, 0.2, rank=2, of=2, goes_on=False)
+    past = read_past(SPACE, [started(0), started(1), *epochs(1, SHORT, 0.4), rung(first), *epochs(0, SHORT, 0.2)])
     assert past.looks == [first, second]
     assert past.unwritten_looks == [second]
+
+
+def test_what_a_rung_decided_stands_although_an_epoch_before_it_was_lost() -> None:
+    first, second = Look(0, 3, 0.9, rank=1, of=1, goes_on=True), Look(1, 3, 0.5, rank=2, of=2, goes_on=False)
+    lost = [started(0), *epochs(0, SHORT[:2], 0.9)]
+    past = read_past(SPACE, [*lost, rung(first), started(1), *epochs(1, SHORT, 0.5), rung(second)])
+    assert (past.looks, past.unwritten_looks) == ([first, second], [])
+    assert past.endings == [(1, "stopped", second.reason())]
+
+
+def test_a_completed_trial_whose_last_epoch_was_lost_goes_on() -> None:
+    past = read_past(SPACE, [started(0), *epochs(0, [*SHORT, *LONG[:-1]]), ended(0, "completed")])
+    assert past.trials[0].status is None
+    assert past.to_come(SPACE) == 6
 
 
 def test_an_epoch_done_again_does_not_count_twice_at_its_rung() -> None:

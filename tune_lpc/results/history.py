@@ -142,14 +142,12 @@ class History:
     run: the content of run.json. trials: in order of number. left_out: a line for each trial that is missing.
     rungs: the rung entries in order, each with the trial's `number`; of several of one trial at one rung the first,
         by which it was decided.
-    resumes: the run_resumed entries in order.
     """
 
     run: dict[str, Any]
     trials: list[TrialHistory]
     left_out: list[str]
     rungs: list[dict[str, Any]]
-    resumes: list[dict[str, Any]]
 
 
 def history_of(entries: Iterable[Mapping[str, Any]]) -> History:
@@ -161,14 +159,11 @@ def history_of(entries: Iterable[Mapping[str, Any]]) -> History:
     run: dict[str, Any] = {}
     trials: dict[str, TrialHistory] = {}
     rungs: dict[tuple[str, int], dict[str, Any]] = {}
-    resumes: list[dict[str, Any]] = []
     orphans: Counter[str] = Counter()
     for entry in entries:
         kind = entry["kind"]
         if kind == "run_started":
             run = entry["run"]
-        elif kind == "run_resumed":
-            resumes.append(dict(entry))
         elif kind == "trial_started":
             _start(trials, entry)
         elif kind in ("epoch", "measures", "rung", "trial_restarted", "trial_ended"):
@@ -190,7 +185,7 @@ def history_of(entries: Iterable[Mapping[str, Any]]) -> History:
         for trial_id, count in orphans.items()
     ]
     in_order = sorted(trials.values(), key=lambda trial: trial.number)
-    return History(run, in_order, left_out, list(rungs.values()), resumes)
+    return History(run, in_order, left_out, list(rungs.values()))
 
 
 def _start(trials: dict[str, TrialHistory], entry: Mapping[str, Any]) -> None:

@@ -79,7 +79,10 @@ class Journal:
         line = b"%08x %s\n" % (zlib.crc32(payload), payload)
         if self._line_is_open:
             line = b"\n" + line
-        before, rest = os.fstat(self._descriptor).st_size, memoryview(line)
+        state = os.fstat(self._descriptor)
+        if state.st_nlink == 0:
+            raise OSError(errno.ENOENT, "it was removed", str(self.path))
+        before, rest = state.st_size, memoryview(line)
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]

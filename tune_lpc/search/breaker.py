@@ -21,7 +21,8 @@ class Breaker:
         if failure is None:
             self._reasons.clear()
             return None
-        self._reasons.append(re.sub(r"\d+", "#", failure))
+        # What tells one worker or node from another: numbers, hexadecimal ones too.
+        self._reasons.append(re.sub(r"\b[0-9a-f]*\d[0-9a-f]*\b", "#", failure))
         if len(self._reasons) < self._limit or len(set(self._reasons)) > 1:
             return None
         return f"{self._limit} trials in a row failed for the same reason: {failure}"

@@ -84,11 +84,12 @@ def cluster(address: str | None, console: Console) -> Iterator[None]:
 @contextmanager
 def scratch_folder() -> Iterator[str]:
     """A temporary folder for what Ray writes and nobody reads. Those of searches that were killed are removed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
-        process = left.name.removeprefix(_SCRATCH).partition("-")[0]
+    prefix = f"{_SCRATCH}{socket.gethostname()}-"  # processes of other hosts, that share the folder, can't be seen
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        process = left.name.removeprefix(prefix).partition("-")[0]
         if process.isdigit() and not Path("/proc", process).exists():
             shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
         yield folder
 
 

@@ -69,6 +69,7 @@ class Past:
         return max(0, space.trials - sum(trial.status is not None for trial in self.trials.values()))
 
 
+_LOOK = ("rung", "score", "rank", "of", "goes_on", "control")
 NOTHING = Past({}, {}, [], [], [])
 """The past of a search that begins."""
 
@@ -82,7 +83,9 @@ def read_past(space: Space, entries: Iterable[Mapping[str, Any]]) -> Past:
     trials: dict[int, PastTrial] = {}
     by_id: dict[str, PastTrial] = {}
     rungs, looks = Rungs(space.fidelity), list[Look]()
-    written: set[tuple[str, int]] = set()
+    entries = list(entries)
+    written = {(entry["trial_id"], entry["rung"]) for entry in entries if entry["kind"] == "rung"}
+    unwritten: list[Look] = []
     for entry in entries:
         kind = entry["kind"]
         if kind == "run_started":
@@ -93,26 +96,35 @@ def read_past(space: Space, entries: Iterable[Mapping[str, Any]]) -> Past:
             )
             trial.status = None
             trials[trial.number] = trial
-        elif kind == "rung":
-            written.add((entry["trial_id"], entry["rung"]))
         elif entry.get("trial_id") not in by_id:
             continue  # its start was lost with a damaged line: the trial is drawn and trained again
+        elif kind == "rung":
+            trial = by_id[entry["trial_id"]]
+            if entry["rung"] not in trial.looks:
+                look = Look(trial.number, **{name: entry[name] for name in _LOOK})
+                rungs.note(look)
+                trial.looks[look.rung] = look
+                looks.append(look)
         elif kind == "epoch":
             trial, record = by_id[entry["trial_id"]], entry["record"]
             position = (record.get("budget", space.epochs), record["epoch"])
             trial.records[position] = record
-            look = rungs.arrive(trial.number, *position, record[SCORE], control=trial.control)
-            if look is not None and look.rung not in trial.looks:
-                trial.looks[look.rung] = look
-                looks.append(look)
+            if (entry["trial_id"], space.fidelity.rung_at(*position)) in written:
+                continue  # what was decided stands, whatever may have been lost of what came before
+            new = rungs.arrive(trial.number, *position, record[SCORE], control=trial.control)
+            if new is not None and new.rung not in trial.looks:
+                trial.looks[new.rung] = new
+                looks.append(new)
+                unwritten.append(new)
         elif kind == "trial_ended":
             # One that failed is tried again: what made it fail may have been mended.
             by_id[entry["trial_id"]].status = None if entry["status"] == "failed" else entry["status"]
-    ids = {trial.number: trial_id for trial_id, trial in by_id.items()}
+    for trial in trials.values():
+        if trial.status == "completed" and (space.epochs, space.epochs) not in trial.records:
+            trial.status = None  # the entry of its last epoch was lost: it is trained again from where that is whole
     endings = [ending for trial in trials.values() if (ending := _unwritten_ending(trial, space)) is not None]
     for number, status, _ in endings:
         trials[number].status = status
-    unwritten = [look for look in looks if (ids[look.number], look.rung) not in written]
     return Past(run, trials, looks, unwritten, endings)
 
 

@@ -54,7 +54,7 @@ class Rungs:
         self._scores: dict[int, list[float]] = {rung: [] for rung in fidelity.rungs()}
         self._looks: dict[tuple[int, int], Look] = {}
         for look in looks:
-            self._note(look)
+            self.note(look)
 
     def arrive(
         self, number: int, budget: int, epoch: int, score: float | None, *, control: bool = False
@@ -74,10 +74,11 @@ class Rungs:
         better = len(scores) - bisect_right(scores, _worst_if_none(finite))
         goes_on = finite is not None and better < math.ceil(of / self._fidelity.reduction_factor)
         look = Look(number, rung, finite, better + 1, of, goes_on or (control and finite is not None), control)
-        self._note(look)
+        self.note(look)
         return look
 
-    def _note(self, look: Look) -> None:
+    def note(self, look: Look) -> None:
+        """Take up what was decided."""
         self._looks[look.number, look.rung] = look
         insort(self._scores[look.rung], _worst_if_none(look.score))
 

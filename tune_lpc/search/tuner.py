@@ -58,7 +58,8 @@ class Request:
     @property
     def resume_command(self) -> str:
         """The command with which an interrupted search goes on."""
-        return self.command if self.resume else f"{self.command} --resume"
+        # At its beginning: at the end it could be taken for a value of --set or --method.
+        return self.command if self.resume else self.command.replace("tune_lpc.run", "tune_lpc.run --resume", 1)
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,19 @@ def _run(
     space, past = request.space, run.past
     scheduler = RungScheduler(Rungs(space.fidelity, past.looks), lambda number: past.is_control(number, space))
     with interrupt.graceful():
-        if past.run:
-            journal = run.go_on(request.command)
-        else:
-            assert resources is not None
-            journal = run.begin(
-                describe_run(space, request.command, request.data_dir, prepared, resources, request.measures)
-            )
+        try:
+            if past.run:
+                journal = run.go_on(request.command)
+            else:
+                assert resources is not None
+                journal = run.begin(
+                    describe_run(space, request.command, request.data_dir, prepared, resources, request.measures)
+                )
+        except OSError as error:
+            problem = f"the run in {request.out} can't be written ({error.strerror or error})"
+            return _outcome(request, interrupt, None, problem)
+        if not journal.is_locked:
+            console.print(f"note: {request.out} has no file locks, so see to it that no second search runs there")
         with Progress(space, console) as progress:
             recorder = Recorder(space, journal, scheduler, progress, interrupt, past)
             try:
@@ -163,7 +170,7 @@ def _finish(
         (request.out / CHECKPOINT_FOLDER).rmdir()  # stays where a trial may still go on
     try:
         return export(request.out), ""
-    except OSError as error:
+    except (OSError, UserError) as error:
         return None, f"the Parquet files can't be written: {error}"
 
 

@@ -38,7 +38,9 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getbuffer()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # Not what lies above: where somebody removes the run while it trains, that must show.
+        self.folder.parent.mkdir(exist_ok=True)
+        self.folder.mkdir(exist_ok=True)
         budget, epoch = position
         path = self.folder / f"{budget:06d}-{epoch:06d}-{zlib.crc32(content):08x}.pt"
         part = self.folder / f".{path.name}.{os.getpid()}.part"
