@@ -37,7 +37,8 @@ Fact = tuple[Any, ...]
 def compressed_search(folder: Path) -> list[str]:
     """A climb of runs; enough trials that the sampler learns from them; one diverges, one is never stopped."""
     dimensions = '"learning_rate": Float(0.02, 0.5, log=True), "weight_decay": Choice([0.0, 1e-4, 1e9])'
-    options = ["--trials", "16", "--epochs", "4", "--set", "first_rung=2", "--seed", "1", "--concurrent", "1"]
+    options = ["--fidelity", "compressed", "--trials", "16", "--epochs", "4", "--set", "first_rung=2"]
+    options += ["--seed", "1", "--concurrent", "1"]
     return [space_file(folder, dimensions), *options, "--control-trials", "1", "--measure", "nc1"]
 
 
@@ -182,7 +183,18 @@ def test_with_two_slots_nothing_is_lost_and_nothing_done_twice(drivers: Drivers,
     """Decisions may differ, as they depend on which trial is faster; so there is no reference."""
     draw = random.Random(SEED + 2)
     dimensions = '"learning_rate": Float(1e-3, 1e-2, log=True)'
-    options = ["--trials", "8", "--epochs", "6", "--set", "first_rung=2", "--concurrent", "2"]
+    options = [
+        "--fidelity",
+        "compressed",
+        "--trials",
+        "8",
+        "--epochs",
+        "6",
+        "--set",
+        "first_rung=2",
+        "--concurrent",
+        "2",
+    ]
     search = KilledSearch(drivers, [space_file(tmp_path, dimensions), *options], tmp_path / "killed")
     search.kill_at(draw.randint(4, 12), draw.uniform(0, LONGEST_DELAY))
     search.kill_at(draw.randint(20, 30), draw.uniform(0, LONGEST_DELAY))
