@@ -54,11 +54,18 @@ giotto-ph 0.2.4, torch-topological 0.1.9, hdbscan 0.8.44, scipy 1.17):
 | L2 | 0.213 | 0.869 | 3.3 | 12.9 | n^1.97 |
 | L1 | 0.221 | 0.786 | 3.41 | 12.5 | n^1.96 |
 
-Missed for L2: 9 times at 8x16x128 (8.7; 8.5 in a second, shorter run), 5 times the MST there (4.3; 5.1) and at
-4x256x128 (4.8; 5.3). The others are passed. Each timed step follows an untimed one of the same way, so caches are
-warm. The first version of the script had no untimed step, and the function a heavier wrapper: it then took 0.65 ms at
-8x16x128, 1.7 times as fast as the best peer. The present wrapper was not measured cold.
-On tight clouds and duplicates a lookup in torch.cdist as it comes is wrong. The cost grows as n^2, no faster.
+On the same machine when quiet (load 1, wall clock, --seconds 4), L2 / L1:
+
+| | 8x16x128 | 10x100x64 | 4x256x128 | 1x1024x128 |
+|---|---|---|---|---|
+| tune_lpc, ms | 0.0722 / 0.0733 | 0.269 / 0.298 | 0.858 / 0.893 | 2.95 / 3.13 |
+| times best peer (target) | 8.8 (9) / 9.7 (10) | 16.2 (9) / 29.0 (20) | 14.6 (9) / 39.4 (22) | 18.1 (9) / 46.5 (28) |
+| times the fastest MST (target) | 5.0 (5) / 5.9 (5) | 5.1 (5) / 17.5 (5) | 4.6 (5) / 30.2 (5) | 5.7 (5) / 35.8 (5) |
+
+So 9 and 10 times at 8x16x128 and 5 times the MST at 4x256x128 are missed by a little; the others are passed. Each timed
+step follows an untimed one of the same way, so caches are warm. The first version of the script had no untimed step, and
+the function a heavier wrapper: it then took 0.65 ms at 8x16x128, 1.7 times as fast as the best peer. The present wrapper
+was not measured cold.
 """
 
 from __future__ import annotations
