@@ -62,10 +62,10 @@ On the same machine when quiet (load 1, wall clock, --seconds 4), L2 / L1:
 | times best peer (target) | 8.8 (9) / 9.7 (10) | 16.2 (9) / 29.0 (20) | 14.6 (9) / 39.4 (22) | 18.1 (9) / 46.5 (28) |
 | times the fastest MST (target) | 5.0 (5) / 5.9 (5) | 5.1 (5) / 17.5 (5) | 4.6 (5) / 30.2 (5) | 5.7 (5) / 35.8 (5) |
 
-So 9 and 10 times at 8x16x128 and 5 times the MST at 4x256x128 are missed by a little; the others are passed. Each timed
-step follows an untimed one of the same way, so caches are warm. The first version of the script had no untimed step, and
-the function a heavier wrapper: it then took 0.65 ms at 8x16x128, 1.7 times as fast as the best peer. The present wrapper
-was not measured cold.
+So 9 and 10 times at 8x16x128 and 5 times the MST at 4x256x128 are missed by a little; the others are passed. Each
+timed step follows an untimed one of the same way, so caches are warm. The first version of the script had no untimed
+step, and the function a heavier wrapper: it then took 0.65 ms at 8x16x128, 1.7 times as fast as the best peer. The
+present wrapper was not measured cold.
 """
 
 from __future__ import annotations
