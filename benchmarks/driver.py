@@ -5,6 +5,15 @@ its own; the two kinds take turns. `sampler` is the time within suggest and on_t
 `rest per trial` is what the wall time leaves: Ray, and on our side the journal, the terminal, the guards.
 
     python benchmarks/driver.py [--trials 500 1000] [--rounds 2] [--only ours]
+
+Seen on 2026-11-22 (2-core AMD EPYC, quiet, one round):
+
+| trials | driver | seconds | sampler, s | rest per trial, ms | peak memory, MiB | ratio to raw |
+|---|---|---|---|---|---|---|
+| 1000 | raw | 43.1 | 19.3 | 23.7 | 797 | 1.00 |
+| 1000 | ours | 29.8 | 17.7 | 12.1 | 809 | 0.69 |
+
+Ours is faster as it writes no state of Ray's experiment and no statistics of metrics. 740 MiB are imports.
 """
 
 from __future__ import annotations
