@@ -196,6 +196,51 @@ def test_the_kernel_agrees_with_plain_torch(shape: tuple[int, int, int], dtype: 
     torch.testing.assert_close(slope, plain_slope)
 
 
+def _large_clouds(dtype: torch.dtype) -> dict[str, Tensor]:
+    """Groups that are large enough for the matrix product which narrows down the distances, and hard for it."""
+    z = _cloud((2, 140, 40), 30, dtype)
+    doubled, outlier, apart = z.clone(), z.clone(), 1e-3 * z
+    doubled[:, 100:] = doubled[:, :40]
+    outlier[:, 7] *= 1e6
+    apart[:, ::2] += 50
+    lost = z.clone()
+    lost[0, 3, 5], lost[1, 0, 2] = torch.nan, torch.inf
+    tiny, huge = torch.finfo(dtype).tiny ** 0.5, torch.finfo(dtype).max ** 0.5
+    return {
+        "random": z, "tight": 10 + 1e-4 * z, "doubled": doubled, "one": torch.ones_like(z), "outlier": outlier,
+        "two clusters": apart, "underflow": z * tiny, "partly underflow": z * tiny * 100, "overflow": z * huge / 8,
+        "partly overflow": z * huge / 12, "not finite": lost,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", _large_clouds(torch.float32))
+def test_a_matrix_product_narrows_down_the_distances_of_large_groups(
+    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    z, weights = _large_clouds(dtype)[name], _cloud((2, 139, 1), 31, dtype)[..., 0]
+    narrowed = _with_gradient(z, weights, "l2", "auto")
+    monkeypatch.setattr(cpu, "MOST_PRODUCTS", 0)
+    all_distances = _with_gradient(z, weights, "l2", "auto")
+    torch.testing.assert_close(narrowed[0], all_distances[0], rtol=4 * torch.finfo(dtype).eps, atol=0, equal_nan=True)
+    if name in ("random", "tight", "two clusters"):  # the others have ties
+        torch.testing.assert_close(narrowed[1], all_distances[1])
+
+
+def test_large_groups_are_exact_whatever_the_precision_of_matrix_products() -> None:
+    z = _large_clouds(torch.float32)["tight"]
+    expected = h0_deaths(z)
+    np.testing.assert_allclose(expected.numpy(), _kruskal(z, "l2"), rtol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(h0_deaths(z), expected)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert torch.equal(h0_deaths(z), expected)
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_points_need_not_lie_in_a_row_in_memory() -> None:
     z = _cloud((7, 5, 6), 10).permute(2, 0, 1)
     weights = _cloud((6, 6, 1), 11)[..., 0].t()

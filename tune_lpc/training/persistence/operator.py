@@ -1,11 +1,13 @@
 """The kernels as operations of torch: known to autograd, autocast and torch.compile.
 
-There are two ways to the same kernels. torch.compile needs operators; outside of it a plain autograd function costs a
-third of the overhead, which for groups of 16 points is more than the work.
+There are two ways to the same kernels. torch.compile needs operators; outside of it a plain autograd function (on CPUs
+that of `cpu.py`) costs a third of the overhead, which for groups of 16 points is more than the work.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,12 +31,21 @@ def kernel_deaths(z: Tensor, metric: str) -> Tensor:
     deaths: Tensor
     if torch.compiler.is_compiling():
         deaths, _ = _forward_operator(z, metric)
+    elif z.is_cuda:
+        deaths = _DeathsOnCuda.apply(z, metric)
     else:
-        deaths = _EagerDeaths.apply(z, metric)
+        deaths = _deaths_on_cpu()(z, metric)
     return deaths
 
 
 # The kernels are imported when first called: numba and Triton take half a second each, and no process needs both.
+@functools.cache
+def _deaths_on_cpu() -> Callable[[Tensor, str], Tensor]:
+    from tune_lpc.training.persistence import cpu
+
+    return cpu.deaths
+
+
 def _forward_on_cpu(z: Tensor, metric: str) -> Trees:
     from tune_lpc.training.persistence import cpu
 
@@ -59,10 +70,10 @@ def _backward_on_cuda(slopes: Tensor, z: Tensor, deaths: Tensor, ends: Tensor, m
     return cuda.backward(slopes, z, deaths, ends, metric)
 
 
-class _EagerDeaths(torch.autograd.Function):
+class _DeathsOnCuda(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, metric: str) -> Tensor:
-        deaths, ends = (_forward_on_cuda if z.is_cuda else _forward_on_cpu)(z, metric)
+        deaths, ends = _forward_on_cuda(z, metric)
         ctx.save_for_backward(z, deaths, ends)
         ctx.metric = metric
         return deaths
@@ -71,7 +82,7 @@ class _EagerDeaths(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None]:
         z, deaths, ends = ctx.saved_tensors
-        return (_backward_on_cuda if z.is_cuda else _backward_on_cpu)(slopes, z, deaths, ends, ctx.metric), None
+        return _backward_on_cuda(slopes, z, deaths, ends, ctx.metric), None
 
 
 def _forward_shapes(z: Tensor, metric: str) -> Trees:
