@@ -21,8 +21,9 @@ from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.device import autocast_type, keep_freed_memory
 from tune_lpc.training.metrics import Evaluated, MeasureError, mean_norm, nc1
 from tune_lpc.training.models import Network, Output, build_network
+from tune_lpc.training.models import warm_up as warm_up_network
 from tune_lpc.training.objective import Loss, training_loss
-from tune_lpc.training.persistence import warm_up
+from tune_lpc.training.persistence import warm_up as warm_up_deaths
 
 EVALUATION_PIXELS = {"cpu": 512 * 32 * 32, "cuda": 2048 * 32 * 32}
 """Pixels of one channel in a batch that is only evaluated: as many images as still add speed."""
@@ -64,11 +65,13 @@ class Training:
         self._trained = self.network if spec.compile == "off" else _compiled(self.network, spec.compile)
         self._optimizer = _build_optimizer(spec, self.network)
         self._autocast = autocast_type(spec, self.device)
+        if self.device.type == "cpu":
+            warm_up_network(self.network, self._autocast)
         pixels = EVALUATION_PIXELS.get(self.device.type, EVALUATION_PIXELS["cpu"])
         self._evaluation_batch = max(32, pixels // (images.shape[1] * images.shape[2]))
         if spec.topological:
             assert spec.distance is not None
-            warm_up((spec.groups, spec.group_size, self.network.penultimate_width), spec.distance, self.device)
+            warm_up_deaths((spec.groups, spec.group_size, self.network.penultimate_width), spec.distance, self.device)
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Train the epochs that remain, yielding the record of each; ends early when training has diverged."""

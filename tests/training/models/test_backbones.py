@@ -6,6 +6,7 @@ from torch import nn
 
 from tune_lpc.spec.trial import NETWORKS
 from tune_lpc.training.models.backbones import BACKBONES, SMALLEST_SIDE, cnn13, small_cnn
+from tune_lpc.training.models.pooled import PooledBlock
 
 META = torch.device("meta")
 """Shapes and counts without numbers: quick for the largest networks too."""
@@ -25,6 +26,12 @@ def _features(
     with torch.inference_mode(), torch.device(device):
         module, features = BACKBONES[name](channels, side, activation)
         return module.eval()(torch.randn(2, channels, side, side)), features
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    """The layers of a network without branches, those of blocks one by one."""
+    parts = (part if isinstance(part, PooledBlock) else [part] for part in module.children())
+    return [layer for part in parts for layer in part]
 
 
 def test_every_network_that_a_trial_may_name_has_a_backbone_and_a_smallest_side() -> None:
@@ -82,7 +89,7 @@ def test_the_small_cnn_has_four_convolutions_of_the_paper() -> None:
 
 def test_cnn13_has_the_nine_convolutions_of_the_paper_and_pools_6_by_6() -> None:
     module = cnn13(3, 32, "leaky_relu")[0]
-    layers = list(module.children())
+    layers = _layers(module)
     convolutions = [part for part in layers if isinstance(part, nn.Conv2d)]
     assert [part.out_channels for part in convolutions] == [128, 128, 128, 256, 256, 256, 512, 256, 128]
     assert [part.kernel_size[0] for part in convolutions] == [3] * 7 + [1] * 2
@@ -99,8 +106,7 @@ def test_cnn13_has_the_nine_convolutions_of_the_paper_and_pools_6_by_6() -> None
 def test_pooling_before_a_rising_activation_gives_what_pooling_after_it_gives(name: str, activation: str) -> None:
     torch.manual_seed(0)
     module, _ = BACKBONES[name](1, 20, activation)
-    assert isinstance(module, nn.Sequential)
-    layers = list(module.eval())
+    layers = _layers(module.eval())
     pooled = [i for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
     assert pooled
     for i in pooled:
@@ -117,7 +123,5 @@ def test_pooling_before_a_rising_activation_gives_what_pooling_after_it_gives(na
 
 def test_silu_is_pooled_after_it_has_acted() -> None:
     # It falls below -1.3, so the largest of some values need not stay the largest.
-    module, _ = small_cnn(1, 28, "silu")
-    assert isinstance(module, nn.Sequential)
-    layers = list(module)
+    layers = _layers(small_cnn(1, 28, "silu")[0])
     assert [type(layers[i - 1]) for i in range(len(layers)) if isinstance(layers[i], nn.MaxPool2d)] == [nn.SiLU] * 4

@@ -12,5 +12,3 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": partial(nn.LeakyReLU, 0.1),
 }
-RISING = ("relu", "leaky_relu")
-"""Those that never fall: the largest of some values stays the largest."""

@@ -7,7 +7,8 @@ from functools import partial
 
 from torch import nn
 
-from tune_lpc.training.models.activations import ACTIVATIONS, RISING
+from tune_lpc.training.models.activations import ACTIVATIONS
+from tune_lpc.training.models.pooled import PooledBlock
 from tune_lpc.training.models.resnet import resnet_backbone
 from tune_lpc.training.models.wide_resnet import wide_resnet_backbone
 
@@ -23,7 +24,7 @@ def small_cnn(channels: int, side: int, activation: str) -> tuple[nn.Module, int
     """Four convolutions of 8 to 128 channels, each halved by max-pooling (the MNIST network of arXiv 2002.04805)."""
     layers: list[nn.Module] = []
     for width in (8, 32, 64, 128):
-        layers += _pooled(_convolution(channels, width, 3, 1, activation), activation)
+        layers += _pooled(channels, width, activation)
         channels = width
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 128
 
@@ -32,10 +33,10 @@ def cnn13(channels: int, side: int, activation: str) -> tuple[nn.Module, int]:
     """CNN-13 (the SVHN and CIFAR network of arXiv 2002.04805); on 32 pixels the last pool covers 6 x 6."""
     layers: list[nn.Module] = []
     for width in (128, 256):
-        for _ in range(3):
-            layers += _convolution(channels, width, 3, 1, activation)
-            channels = width
-        layers = [*_pooled(layers, activation), nn.Dropout(0.5)]
+        for before in (channels, width):
+            layers += _convolution(before, width, 3, 1, activation)
+        layers += [*_pooled(width, width, activation), nn.Dropout(0.5)]
+        channels = width
     for width, kernel in ((512, 3), (256, 1), (128, 1)):
         layers += _convolution(channels, width, kernel, 0, activation)
         channels = width
@@ -46,13 +47,14 @@ def _convolution(channels: int, width: int, kernel: int, padding: int, activatio
     return [nn.Conv2d(channels, width, kernel, padding=padding), nn.BatchNorm2d(width), ACTIVATIONS[activation]()]
 
 
-def _pooled(layers: list[nn.Module], activation: str) -> list[nn.Module]:
-    """Layers that end with the activation, halved by max-pooling; before a rising activation, which then has a quarter
+def _pooled(channels: int, width: int, activation: str) -> list[nn.Module]:
+    """A 3 x 3 convolution with batch norm, halved by max-pooling; before a rising activation, which then has a quarter
     of the work and the same result.
     """
-    if activation in RISING:
-        return [*layers[:-1], nn.MaxPool2d(2), layers[-1]]
-    return [*layers, nn.MaxPool2d(2)]
+    act = ACTIVATIONS[activation]()
+    if isinstance(act, nn.ReLU | nn.LeakyReLU):
+        return [PooledBlock(channels, width, act)]
+    return [*_convolution(channels, width, 3, 1, activation), nn.MaxPool2d(2)]
 
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2")
