@@ -208,6 +208,12 @@ def test_close_is_final_and_may_be_repeated(path: Path) -> None:
         journal.append("note", reason="late")
 
 
+def test_the_names_in_entries_are_in_memory_once(path: Path) -> None:
+    write(path, "one", "two")
+    (first, second), _ = read_journal(path)
+    assert all(name is again for name, again in zip(first, second, strict=True))
+
+
 def test_an_empty_journal_holds_nothing(path: Path) -> None:
     Journal(path).close()
     assert read_journal(path) == ([], [])

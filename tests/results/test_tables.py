@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.results.runs import RUN, Search, record
-from tune_lpc.results import export
+from tune_lpc.results import export, tables
 from tune_lpc.results.agreement import agreement
 
 
@@ -316,3 +316,15 @@ def test_without_the_reduction_factor_nothing_is_foretold(search: Search) -> Non
     controls(search, [0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
     search.journal.append("run_started", run={})
     assert export(search.directory).fidelity.empty
+
+
+def test_tables_made_in_several_blocks_are_the_same(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(7):
+        search.trial([0.1, 0.1, 0.1, number / 10])
+    whole = export(search.directory)
+    files = {path.name: path.read_bytes() for path in search.directory.glob("*.parquet")}
+    monkeypatch.setattr(tables, "ROWS_AT_ONCE", 3)
+    again = export(search.directory)
+    assert (len(again.trials), len(again.epochs), len(again.best)) == (7, 28, 7)
+    assert again.epochs.equals(whole.epochs)
+    assert {path.name: path.read_bytes() for path in search.directory.glob("*.parquet")} == files

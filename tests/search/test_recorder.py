@@ -100,7 +100,11 @@ class Search:
             trial_id=f"ray-{number}",
             config={"learning_rate": 0.01, "number": number},
             error_file=str(note) if error is not None else None,
-            run_metadata=SimpleNamespace(metric_analysis={"loss": {}}, metric_n_steps={"loss": {}}),
+            run_metadata=SimpleNamespace(
+                last_result={"record": {"epoch": 1}, "done": True},
+                metric_analysis={"loss": {}},
+                metric_n_steps={"loss": {}},
+            ),
         )
 
     def start(self, number: int) -> Any:
@@ -497,4 +501,5 @@ def test_what_ray_keeps_of_the_metrics_of_an_ended_trial_is_dropped(search: Sear
     trial = search.start(0)
     search.epoch(trial, 1)
     search.recorder.on_trial_complete(0, [], trial)
+    assert trial.run_metadata.last_result == {"done": True}
     assert trial.run_metadata.metric_analysis == trial.run_metadata.metric_n_steps == {}

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tune_lpc.search.rungs import Look, Rungs, RungScheduler
 from tune_lpc.spec import Fidelity
@@ -183,3 +184,51 @@ def test_the_scheduler_lets_control_trials_go_on() -> None:
 def test_a_diverged_trial_stops_at_any_epoch() -> None:
     scheduler = RungScheduler(Rungs(FIDELITY), lambda number: True)
     assert decision(scheduler, 0, 1, math.nan, "train_loss became nan in epoch 1") == TrialScheduler.STOP
+
+
+def trial_of_ray(number: int) -> Trial:
+    return Trial("made up", config={"number": number}, stub=True)
+
+
+def test_the_first_trial_that_waits_is_chosen_and_one_that_failed_comes_last() -> None:
+    scheduler = RungScheduler(Rungs(FIDELITY), lambda number: False)
+    first, second, third = (trial_of_ray(number) for number in range(3))
+    assert scheduler.choose_trial_to_run(None) is None
+    for trial in (first, second, third):
+        scheduler.on_trial_add(None, trial)
+    assert scheduler.choose_trial_to_run(None) is first
+    assert scheduler.choose_trial_to_run(None) is first, "it waits until it runs"
+    first.set_status(Trial.RUNNING)
+    assert scheduler.choose_trial_to_run(None) is second
+    first.set_status(Trial.PENDING)
+    scheduler.on_trial_add(None, first)
+    second.set_status(Trial.RUNNING)
+    assert scheduler.choose_trial_to_run(None) is third
+    third.set_status(Trial.TERMINATED)
+    assert scheduler.choose_trial_to_run(None) is first
+
+
+def test_the_trial_chosen_is_that_of_rays_own_scheduler() -> None:
+    draw, scheduler, own = random.Random(0), RungScheduler(Rungs(FIDELITY), lambda number: False), FIFOScheduler()
+    trials: list[Trial] = []
+    controller: Any = SimpleNamespace(get_trials=lambda: trials)
+
+    def add(trial: Trial) -> None:
+        trials.append(trial)
+        scheduler.on_trial_add(controller, trial)
+
+    for step in range(2000):
+        chosen = scheduler.choose_trial_to_run(controller)
+        assert chosen is own.choose_trial_to_run(controller)
+        if chosen is not None and draw.random() < 0.5:
+            chosen.set_status(Trial.RUNNING)
+        live = [trial for trial in trials if trial.status in (Trial.PENDING, Trial.RUNNING)]
+        if len(live) < 8:
+            add(trial_of_ray(step))
+        elif (trial := draw.choice(live)).status == Trial.RUNNING and draw.random() < 0.3:
+            # As Ray does when a worker was lost.
+            trial.set_status(Trial.PENDING)
+            trials.remove(trial)
+            add(trial)
+        else:
+            trial.set_status(draw.choice([Trial.TERMINATED, Trial.ERROR, Trial.RUNNING]))

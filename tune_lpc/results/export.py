@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tune_lpc.results.history import history_of
-from tune_lpc.results.journal import JOURNAL_FILE, finite, read_journal
+from tune_lpc.results.journal import JOURNAL_FILE, finite, journal_entries
 from tune_lpc.results.tables import best_table, epochs_table, fidelity_table, rungs_table, trials_table
 from tune_lpc.spec.errors import UserError
 from tune_lpc.spec.trial import TrialSpec
@@ -62,8 +62,8 @@ def export(directory: Path) -> Tables:
     journal = directory / JOURNAL_FILE
     if not journal.is_file():
         raise UserError(f"{directory} holds no run: it has no {JOURNAL_FILE}")
-    entries, damaged = read_journal(journal)
-    history = history_of(entries)
+    damaged: list[str] = []
+    history = history_of(journal_entries(journal, damaged))
     trials, epochs, best = trials_table(history), epochs_table(history), best_table(history)
     rungs, fidelity = rungs_table(history), fidelity_table(history)
     _remove_parts_of_the_dead(directory)

@@ -26,8 +26,10 @@ import json
 import math
 import os
 import re
+import sys
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -154,21 +156,21 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
     Damage never raises. Raises OSError when there is no file, or when it can't be read at all.
     """
-    entries: list[dict[str, Any]] = []
     damaged: list[str] = []
-    lines = path.read_bytes().split(b"\n")
-    tail = lines[-1]
-    if not tail:
-        lines.pop()
-    for number, line in enumerate(lines, start=1):
-        entry = _parse(line)
-        if isinstance(entry, dict):
-            entries.append(entry)
-        elif tail and number == len(lines):
-            damaged.append(f"line {number} is cut off: {entry}")
-        else:
-            damaged.append(f"line {number} is damaged: {entry}")
-    return entries, damaged
+    return list(journal_entries(path, damaged)), damaged
+
+
+def journal_entries(path: Path, damaged: list[str]) -> Iterator[dict[str, Any]]:
+    """The same, an entry at a time; a line for each damaged one is added to `damaged` as it is passed over."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            entry = _parse(line.removesuffix(b"\n"))
+            if isinstance(entry, dict):
+                yield entry
+            elif line.endswith(b"\n"):
+                damaged.append(f"line {number} is damaged: {entry}")
+            else:
+                damaged.append(f"line {number} is cut off: {entry}")
 
 
 def _parse(line: bytes) -> dict[str, Any] | str:
@@ -180,12 +182,17 @@ def _parse(line: bytes) -> dict[str, Any] | str:
     if int(checksum, 16) != zlib.crc32(payload):
         return "its checksum does not match"
     try:
-        entry = json.loads(payload)
+        entry = json.loads(payload, object_pairs_hook=_with_shared_names)
     except ValueError as error:
         return f"it is not JSON ({error})"
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
         return "it is not an entry with a kind"
     return entry
+
+
+def _with_shared_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; its names, of which each epoch of each trial repeats two dozen, are in memory once."""
+    return {sys.intern(name): value for name, value in pairs}
 
 
 def finite(value: object) -> object:

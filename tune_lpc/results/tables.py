@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -14,28 +15,29 @@ from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema,
 from tune_lpc.spec.record import SCORE
 
 Row = dict[str, Any]
+ROWS_AT_ONCE = 1000
 
 
 def trials_table(history: History) -> pa.Table:
     """A row a trial, in order of number."""
     measures = history.run.get("measures", {})
-    rows = [_trial_row(trial, measures) for trial in history.trials]
-    return pa.Table.from_pylist(rows, schema=trials_schema(history.run))
+    rows = (_trial_row(trial, measures) for trial in history.trials)
+    return _table(rows, trials_schema(history.run))
 
 
 def epochs_table(history: History) -> pa.Table:
     """A row an epoch of a run of a trial, in order of number, then budget, then epoch."""
-    rows = [
+    rows = (
         {"trial_id": trial.trial_id, "number": trial.number, **trial.records[key]}
         for trial in history.trials
         for key in sorted(trial.records)
-    ]
-    return pa.Table.from_pylist(rows, schema=epochs_schema(history.run))
+    )
+    return _table(rows, epochs_schema(history.run))
 
 
 def best_table(history: History) -> pa.Table:
     """A row a ranked trial, the best first; see `ranked`."""
-    rows = [
+    rows = (
         {
             "rank": rank,
             "score": run.last[SCORE],
@@ -49,13 +51,13 @@ def best_table(history: History) -> pa.Table:
             **_named("config", trial.config),
         }
         for rank, (trial, run) in enumerate(ranked(history.trials), start=1)
-    ]
-    return pa.Table.from_pylist(rows, schema=best_schema(history.run))
+    )
+    return _table(rows, best_schema(history.run))
 
 
 def rungs_table(history: History) -> pa.Table:
     """A row a trial and rung, in the order in which they were decided."""
-    return pa.Table.from_pylist(history.rungs, schema=rungs_schema(history.run))
+    return _table(history.rungs, rungs_schema(history.run))
 
 
 def fidelity_table(history: History) -> pa.Table:
@@ -78,7 +80,7 @@ def fidelity_table(history: History) -> pa.Table:
         found = agreement([scores[name] for name in compared], [final[name] for name in compared], factor)
         figures = {"trials": found.trials, "spearman": found.spearman, "kept": found.kept, "regret": found.regret}
         rows.append({"rung": rung, **figures})
-    return pa.Table.from_pylist(rows, schema=fidelity_schema(history.run))
+    return _table(rows, fidelity_schema(history.run))
 
 
 def ranked(trials: Iterable[TrialHistory]) -> list[tuple[TrialHistory, TrainingRun]]:
@@ -97,6 +99,14 @@ def ranked(trials: Iterable[TrialHistory]) -> list[tuple[TrialHistory, TrainingR
     judged = ((trial, trial.judged) for trial in trials if not _is_diverged(trial) and trial.status != "failed")
     found = [(trial, run) for trial, run in judged if run is not None and run.last.get(SCORE) is not None]
     return sorted(found, key=lambda pair: _place(*pair))
+
+
+def _table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
+    """The rows as a table, made a block at a time: as dicts all rows at once would take ten times the memory."""
+    source, blocks = iter(rows), list[pa.RecordBatch]()
+    while block := list(islice(source, ROWS_AT_ONCE)):
+        blocks.append(pa.RecordBatch.from_pylist(block, schema=schema))
+    return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
 
 
 def _place(trial: TrialHistory, run: TrainingRun) -> tuple[bool, int, float, float, int]:

@@ -137,7 +137,8 @@ class Recorder(Callback):
         elif look is not None and not look.goes_on:
             self.end(number, "stopped", look.reason())
         # Else the search was interrupted: without an entry of its end the trial counts as interrupted.
-        # Ray keeps statistics of every metric of every trial, some 50 kB each, which nobody reads.
+        # Ray keeps the last result of every trial and statistics of every metric, some 50 kB each, which nobody reads.
+        trial.run_metadata.last_result.pop("record", None)
         trial.run_metadata.metric_analysis.clear()
         trial.run_metadata.metric_n_steps.clear()
 
@@ -153,6 +154,8 @@ class Recorder(Callback):
         """A trial has ended."""
         self.write("trial_ended", trial_id=trial_id_of(number), status=status, reason=reason)
         self._progress.trial_ended(number, status, reason)
+        self._last_record.pop(number, None)
+        self._written.pop(number, None)
         if status != "failed" and not self._gave_up:
             # Checkpoints of a trial that has ended are of no more use and fill disks; one that failed may be resumed.
             Checkpoints(checkpoint_folder(self._journal.path.parent, number)).remove()

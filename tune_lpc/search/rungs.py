@@ -6,16 +6,14 @@ import math
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tune_lpc.search.searcher import NUMBER
 from tune_lpc.spec.fidelity import Fidelity
 from tune_lpc.spec.record import SCORE
-
-if TYPE_CHECKING:
-    from ray.tune.experiment import Trial
 
 
 @dataclass(frozen=True)
@@ -94,6 +92,20 @@ class RungScheduler(FIFOScheduler):
         self._rungs, self._is_control = rungs, is_control
         self.looks: dict[int, Look] = {}
         """The last look of each trial."""
+        self._waiting: dict[Trial, None] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """A trial is to run, or to run again after a failure: it comes last."""
+        self._waiting.pop(trial, None)
+        self._waiting[trial] = None
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The first of those that wait. Ray's own asks every trial that there ever was, in every step of the search."""
+        for trial in list(self._waiting):
+            if trial.status == Trial.PENDING:
+                return trial
+            del self._waiting[trial]
+        return None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide after each epoch."""

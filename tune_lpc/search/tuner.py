@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -166,6 +167,7 @@ def _finish(
     outcome = "finished" if reason is None else "failed" if failed else "interrupted"
     recorder.write("run_ended", outcome=outcome, reason=reason or "all trials ended")
     journal.close()
+    gc.collect()  # Ray's trials refer to one another; the tables can use the memory that they took
     with contextlib.suppress(OSError):
         (request.out / CHECKPOINT_FOLDER).rmdir()  # stays where a trial may still go on
     try:
