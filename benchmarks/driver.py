@@ -2,11 +2,24 @@
 
 Trials of a trivial trainable, 10 reports each, two at once, actors reused, no early stopping. Each run has a process of
 its own; the two kinds take turns. `sampler` is the time within suggest and on_trial_complete, the same in both;
-`rest per trial` is what the wall time leaves: Ray, and on our side the journal, the terminal, the guards.
+`rest per trial` is what the wall time leaves: Ray, and on our side the journal, the terminal, the guards. `CPU` is the
+part of it that the driver's main thread computed: the rest without the waiting, so other work on the machine is not in
+it. `growth` is the rest per trial against that of the fewest trials, in wall time and in CPU.
 
-    python benchmarks/driver.py [--trials 500 1000] [--rounds 2] [--only ours]
+    python benchmarks/driver.py [--trials 500 1000] [--rounds 2] [--only ours] [--sampler random]
 
-Seen on 2026-11-22 (2-core AMD EPYC, quiet, one round):
+Seen on 2026-11-23 (2-core Intel Xeon at 2.3 GHz, one round, beside other work, which spoils the wall times):
+
+| trials | driver | seconds | start, s | sampler, s | rest per trial, ms | CPU, ms | growth | peak, MiB | ratio to raw |
+|---|---|---|---|---|---|---|---|---|---|
+| 500 | raw | 37.0 | 3.5 | 11.6 | 43.8 | 13.9 | 1.00, CPU 1.00 | 760 | 1.00 |
+| 500 | ours | 39.7 | 3.4 | 11.3 | 50.1 | 15.3 | 1.00, CPU 1.00 | 749 | 1.07 |
+| 1000 | raw | 53.6 | 1.6 | 31.3 | 20.6 | 13.1 | 0.47, CPU 0.94 | 797 | 1.00 |
+| 1000 | ours | 87.6 | 3.4 | 35.8 | 48.4 | 16.3 | 0.97, CPU 1.07 | 773 | 1.63 |
+| 500 | ours | 41.2 | 7.1 | 12.6 | 43.0 | 17.3 | 1.00, CPU 1.00 | 749 | |
+| 5000 | ours | 818.5 | 3.7 | 558.8 | 51.2 | 16.6 | 1.19, CPU 0.96 | 904 | |
+
+On 2026-11-22 (2-core AMD EPYC, quiet, one round, before the cost per trial was made flat):
 
 | trials | driver | seconds | sampler, s | rest per trial, ms | peak memory, MiB | ratio to raw |
 |---|---|---|---|---|---|---|
@@ -14,13 +27,14 @@ Seen on 2026-11-22 (2-core AMD EPYC, quiet, one round):
 | 1000 | ours | 29.8 | 17.7 | 12.1 | 809 | 0.69 |
 | 5000 | ours | 481.0 | 352.0 | 25.8 | 1073 | not run |
 
-Ours is faster as it writes no state of Ray's experiment and no statistics of metrics. 740 MiB are imports.
+740 MiB are imports.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import statistics
@@ -29,7 +43,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,35 +57,39 @@ def main() -> int:
     parser.add_argument("--trials", type=int, nargs="+", default=[500, 1000])
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", choices=("ours", "raw"))
+    parser.add_argument("--sampler", choices=("tpe", "random"), default="tpe", help="random: shows growth cheaply")
     parser.add_argument("--one", choices=("ours", "raw"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        run_one(options.one, options.trials[0])
+        run_one(options.one, options.trials[0], options.sampler)
         return 0
     kinds = [options.only] if options.only else ["raw", "ours"]
-    print("| trials | driver | seconds | sampler, s | rest per trial, ms | peak memory, MiB | ratio to raw |")
-    print("|---|---|---|---|---|---|---|")
-    for trials in options.trials:
+    columns = "trials|driver|seconds|start, s|sampler, s|rest per trial, ms|CPU, ms|growth|peak, MiB|ratio to raw"
+    print(f"| {columns.replace('|', ' | ')} |\n{'|---' * (columns.count('|') + 1)}|", flush=True)
+    fewest: dict[str, dict[str, float]] = {}
+    for trials in sorted(options.trials):
         runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
         for _ in range(options.rounds):
             for kind in kinds:
-                runs[kind].append(in_own_process(kind, trials))
-        seconds = {kind: statistics.median(run["seconds"] for run in runs[kind]) for kind in kinds}
-        for kind in kinds:
-            sampler = statistics.median(run["sampler"] for run in runs[kind])
+                runs[kind].append(in_own_process(kind, trials, options.sampler))
+        seen = {
+            kind: {name: statistics.median(run[name] for run in runs[kind]) for name in runs[kind][0]} for kind in kinds
+        }
+        for kind, now in seen.items():
+            rest = (now["seconds"] - now["start"] - now["sampler"]) / trials * 1000
+            cpu = now["cpu"] / trials * 1000
+            first = fewest.setdefault(kind, {"rest": rest, "cpu": cpu})
+            growth = f"{rest / first['rest']:.2f}, CPU {cpu / first['cpu']:.2f}"
             memory = max(run["memory"] for run in runs[kind])
-            rest = (seconds[kind] - sampler) / trials * 1000
-            ratio = f"{seconds[kind] / seconds['raw']:.2f}" if "raw" in seconds else ""
-            print(
-                f"| {trials} | {kind} | {seconds[kind]:.1f} | {sampler:.1f} | {rest:.1f} | {memory:.0f} | {ratio} |",
-                flush=True,
-            )
+            ratio = f"{now['seconds'] / seen['raw']['seconds']:.2f}" if "raw" in seen else ""
+            times = " | ".join(f"{each:.1f}" for each in (now["seconds"], now["start"], now["sampler"], rest, cpu))
+            print(f"| {trials} | {kind} | {times} | {growth} | {memory:.0f} | {ratio} |", flush=True)
     return 0
 
 
-def in_own_process(kind: str, trials: int) -> dict[str, float]:
+def in_own_process(kind: str, trials: int, sampler: str) -> dict[str, float]:
     """The figures of one run."""
-    command = [sys.executable, __file__, "--one", kind, "--trials", str(trials)]
+    command = [sys.executable, __file__, "--one", kind, "--trials", str(trials), "--sampler", sampler]
     path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
@@ -79,30 +97,45 @@ def in_own_process(kind: str, trials: int) -> dict[str, float]:
     return figures
 
 
-def run_one(kind: str, trials: int) -> None:
+def run_one(kind: str, trials: int, sampler: str) -> None:
     """Run a search and print its figures as JSON."""
     warnings.simplefilter("ignore")
-    sampler, seconds = (ours if kind == "ours" else raw)(trials)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "sampler": sampler, "memory": memory}))
+    fit, suggest, end = (ours if kind == "ours" else raw)(trials, sampler)
+    figures = {
+        "seconds": fit.seconds,
+        "start": end.first_seconds - fit.first_seconds,
+        "sampler": suggest.seconds + end.seconds,
+        "cpu": fit.cpu - (end.first_cpu - fit.first_cpu) - suggest.cpu - end.cpu,
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    print(json.dumps(figures))
 
 
-def timed(kind: type, *names: str) -> list[float]:
-    """Have calls of these methods add their time to the list that is returned."""
-    spent: list[float] = []
+@dataclass
+class Spent:
+    """What the calls of a method took in all, and when the first began: by the clock, and in CPU of the main thread."""
 
-    def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return method(*args, **kwargs)
-            finally:
-                spent.append(time.perf_counter() - start)
+    seconds: float = 0.0
+    cpu: float = 0.0
+    first_seconds: float = math.nan
+    first_cpu: float = math.nan
 
-        return call
 
-    for name in names:
-        setattr(kind, name, wrap(getattr(kind, name)))
+def timed(kind: type, name: str) -> Spent:
+    """Have the calls of this method add their time to what is returned."""
+    spent, method = Spent(), getattr(kind, name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        begun, computed = time.perf_counter(), time.thread_time()
+        if math.isnan(spent.first_seconds):
+            spent.first_seconds, spent.first_cpu = begun, computed
+        try:
+            return method(*args, **kwargs)
+        finally:
+            spent.seconds += time.perf_counter() - begun
+            spent.cpu += time.thread_time() - computed
+
+    setattr(kind, name, call)
     return spent
 
 
@@ -129,12 +162,13 @@ class Draw:
         return {**self.space.draw(trial), "number": self.drawn - 1}
 
 
-def ours(trials: int) -> tuple[float, float]:
-    """Time in the sampler and in all, in seconds, of a search of ours whose trials don't train."""
+def ours(trials: int, sampler: str) -> tuple[Spent, Spent, Spent]:
+    """Time in all, and in the sampler's two methods, of a search of ours whose trials don't train."""
+    import optuna
     from ray import tune
     from rich.console import Console
 
-    from tune_lpc.search import Request, run_searches, tuner
+    from tune_lpc.search import Request, run_searches, searcher, tuner
     from tune_lpc.search.searcher import NUMBER, SpaceSearch
     from tune_lpc.spec.record import EpochRecord
     from tune_lpc.spec.resources import ResourcesAsked
@@ -159,18 +193,19 @@ def ours(trials: int) -> tuple[float, float]:
             return result
 
     tuner.TrialTrainable = Trivial
-    spent = timed(SpaceSearch, "suggest", "on_trial_complete")
-    wall: list[float] = timed(tune.Tuner, "fit")
+    if sampler == "random":
+        searcher._sampler = lambda seed, number, concurrent: optuna.samplers.RandomSampler(seed=number)
+    spent = timed(tune.Tuner, "fit"), timed(SpaceSearch, "suggest"), timed(SpaceSearch, "on_trial_complete")
     with tempfile.TemporaryDirectory() as folder:
         request = Request(space_of(trials), Path(folder) / "run", resources=ResourcesAsked(concurrent=CONCURRENT))
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device, not a path
             ((_, outcome),) = run_searches([request], Console(file=nowhere))
         assert outcome.exit_status == 0, outcome.message
         assert len(outcome.tables.epochs) == trials * REPORTS
-    return sum(spent), sum(wall)
+    return spent
 
 
-def raw(trials: int) -> tuple[float, float]:
+def raw(trials: int, sampler: str) -> tuple[Spent, Spent, Spent]:
     """The same of Ray Tune alone, with its own OptunaSearch over the same space."""
     import optuna
     import ray
@@ -195,10 +230,12 @@ def raw(trials: int) -> tuple[float, float]:
             self.epoch += 1
             return {"validation_accuracy": score_of(self.number), "done": self.epoch == REPORTS}
 
-    sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, group=True, constant_liar=True)
+    own: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=0)
+    if sampler == "tpe":
+        own = optuna.samplers.TPESampler(seed=0, multivariate=True, group=True, constant_liar=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    search = OptunaSearch(space=Draw(space), metric="validation_accuracy", mode="max", sampler=sampler)
-    spent = timed(OptunaSearch, "suggest", "on_trial_complete")
+    search = OptunaSearch(space=Draw(space), metric="validation_accuracy", mode="max", sampler=own)
+    spent = timed(tune.Tuner, "fit"), timed(OptunaSearch, "suggest"), timed(OptunaSearch, "on_trial_complete")
     ray.init(log_to_driver=False, logging_level="ERROR")
     with tempfile.TemporaryDirectory() as folder:
         tuner = tune.Tuner(
@@ -212,12 +249,9 @@ def raw(trials: int) -> tuple[float, float]:
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        start = time.perf_counter()
-        results = tuner.fit()
-        seconds = time.perf_counter() - start
-        assert len(results) == trials
+        assert len(tuner.fit()) == trials
     ray.shutdown()
-    return sum(spent), seconds
+    return spent
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from PIL import Image
 from scipy.sparse.csgraph import minimum_spanning_tree
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
@@ -42,6 +42,7 @@ from tune_lpc.training.device import use_threads
 from tune_lpc.training.loop import Training
 from tune_lpc.training.losses import densification_loss
 from tune_lpc.training.models import Network, build_network
+from tune_lpc.training.models.pooled import PooledBlock
 from tune_lpc.training.prepare import prepare
 
 GROUPS, GROUP_SIZE = 8, 16
@@ -165,6 +166,14 @@ def plain_topological_loss(z: Tensor) -> Tensor:
     return total / (len(z) // GROUP_SIZE)
 
 
+def with_plain_modules(network: Network) -> Network:
+    """The same network, with torch's own modules in place of our blocks."""
+    for name, part in network.backbone.named_children():
+        if isinstance(part, PooledBlock):
+            network.backbone.set_submodule(name, nn.Sequential(*part))
+    return network
+
+
 def plain_loop(
     name: str, spec: TrialSpec, images: Tensor, labels: Tensor, device: torch.device, workers: int
 ) -> Iterator[float]:
@@ -185,7 +194,7 @@ def plain_loop(
             persistent_workers=workers > 0,
         )  # fmt: skip
     torch.manual_seed(0)
-    network: Network = build_network(spec, CLASSES, images.shape[3], images.shape[1]).to(device)
+    network = with_plain_modules(build_network(spec, CLASSES, images.shape[3], images.shape[1])).to(device)
     optimizer: torch.optim.Optimizer
     if grouped:
         optimizer = torch.optim.SGD(network.parameters(), spec.learning_rate, momentum=0.9, weight_decay=5e-4)
