@@ -46,6 +46,7 @@ RULES = {
 }
 
 ALSO = {
+    "tune_lpc.search.token": rule(libraries="filelock"),
     "tune_lpc.spec.library": rule(SPACES),
     "tune_lpc.training.data": rule(libraries="pyarrow"),
 }

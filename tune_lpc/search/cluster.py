@@ -17,6 +17,7 @@ import ray
 from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 from rich.console import Console
 
+from tune_lpc.search.token import ensure_users_token
 from tune_lpc.spec.errors import Interrupted, UserError
 
 ADDRESS_SECONDS = 10.0
@@ -59,6 +60,8 @@ def cluster(address: str | None, console: Console) -> Iterator[None]:
         return
     console.print("starting Ray …" if address is None else f"joining Ray at {address} …", highlight=False)
     try:
+        if address in (None, "local"):
+            ensure_users_token()
         context = ray.init(
             address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=True
         )
@@ -69,7 +72,7 @@ def cluster(address: str | None, console: Console) -> Iterator[None]:
         # While it starts, Ray answers SIGTERM in our place, and leaves with a status of its own.
         ray.shutdown()
         raise Interrupted(signal.SIGTERM) from error
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"no Ray cluster could be {'joined at ' + address if address else 'started'}: {_first_line(error)}"
         ) from error
