@@ -29,7 +29,7 @@ demo: $(INSTALLED)
 	$(VENV_PYTHON) -m tune_lpc.run digits --out "$(or $(OUT),results/demo-$(shell date +%Y%m%d-%H%M%S))"
 
 test: $(INSTALLED)
-	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile
+	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(VENV_PYTHON) -m ruff check

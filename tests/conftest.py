@@ -10,20 +10,26 @@ from pathlib import Path
 
 import pytest
 
+# Ray sets this when it starts a cluster, which is too late for processes forked from a server that was there before;
+# and it must be there before Ray is imported.
+os.environ["RAY_AUTH_MODE"] = "token"
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with searches first: they take longest, so the workers of pytest end at about the same time."""
+    searching = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path not in searching)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Decoded images of the tests don't go to the user's home; workers and commands inherit the variable."""
     folder = tmp_path_factory.mktemp("cache")
-    before = os.environ.get("TUNE_LPC_CACHE")
-    os.environ["TUNE_LPC_CACHE"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["TUNE_LPC_CACHE"]
-    else:
-        os.environ["TUNE_LPC_CACHE"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNE_LPC_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

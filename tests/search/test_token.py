@@ -42,7 +42,12 @@ def test_a_token_is_kept_and_an_empty_one_replaced(tmp_path: Path) -> None:
     assert path.read_text() == first
 
 
-def test_the_users_token_lies_where_ray_looks_for_it(home: Path) -> None:
+@pytest.mark.parametrize("mode", [None, "token"])
+def test_the_users_token_lies_where_ray_looks_for_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None
+) -> None:
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
     ensure_users_token()
     assert (home / ".ray" / "auth_token").read_text()
 

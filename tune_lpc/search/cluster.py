@@ -73,8 +73,10 @@ def cluster(address: str | None, console: Console) -> Iterator[None]:
         ray.shutdown()
         raise Interrupted(signal.SIGTERM) from error
     except (OSError, ValueError, RuntimeError) as error:
+        without = address and "RAY_AUTH_MODE" not in os.environ
         raise UserError(
             f"no Ray cluster could be {'joined at ' + address if address else 'started'}: {_first_line(error)}"
+            + ("; one that asks for a token needs RAY_AUTH_MODE=token here" if without else "")
         ) from error
     try:
         if context.dashboard_url:

@@ -9,11 +9,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-_SET_BY_THE_USER = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-
 
 def ensure_users_token() -> None:
-    """Make the token of this user's local clusters, `~/.ray/auth_token`, unless it or another setting is there.
+    """Make the token of this user's local clusters, `~/.ray/auth_token`, unless there is one, or none is wanted there.
 
     Ray would make it too, but when two clusters first start at once, it writes over the other's: one of them then turns
     its own processes away. And it lets other users of the machine read it.
@@ -21,7 +19,8 @@ def ensure_users_token() -> None:
     Raises:
         OSError: the file can't be written.
     """
-    if not any(name in os.environ for name in _SET_BY_THE_USER):
+    elsewhere = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    if not elsewhere and os.environ.get("RAY_AUTH_MODE", "token").lower() == "token":
         make_token(Path.home() / ".ray" / "auth_token")
 
 
@@ -42,7 +41,7 @@ def make_token(path: Path) -> bool:
         descriptor, draft = tempfile.mkstemp(dir=path.parent)  # of mode 0600
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
-        os.replace(draft, path)
+        Path(draft).replace(path)
         return True
 
 
