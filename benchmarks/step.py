@@ -42,6 +42,7 @@ from tune_lpc.training.device import use_threads
 from tune_lpc.training.loop import Training
 from tune_lpc.training.losses import densification_loss
 from tune_lpc.training.models import Network, build_network
+from tune_lpc.training.models.gathered import GatheredConvolution
 from tune_lpc.training.models.pooled import PooledBlock
 from tune_lpc.training.prepare import prepare
 
@@ -167,10 +168,14 @@ def plain_topological_loss(z: Tensor) -> Tensor:
 
 
 def with_plain_modules(network: Network) -> Network:
-    """The same network, with torch's own modules in place of our blocks."""
-    for name, part in network.backbone.named_children():
+    """The same network, with torch's own modules in place of ours."""
+    for name, part in list(network.backbone.named_modules()):
         if isinstance(part, PooledBlock):
             network.backbone.set_submodule(name, nn.Sequential(*part))
+        elif isinstance(part, GatheredConvolution):
+            plain = nn.Conv2d(part.in_channels, part.out_channels, 3, part.stride, padding=1, bias=False)
+            plain.load_state_dict(part.state_dict())
+            network.backbone.set_submodule(name, plain)
     return network
 
 
