@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
 
-from tune_lpc.training.persistence.compiling import Kernel, compiled
+from tune_lpc.training.compiling import Kernel, compiled
 
 MOST_THREADS = 2
 """With more of them torch's own operations should take less time, as they share the work out, which ours do not."""

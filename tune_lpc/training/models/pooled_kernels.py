@@ -13,30 +13,13 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
-from tune_lpc.training.persistence.compiling import Kernel
+from tune_lpc.training.bfloat16 import narrow, widen
+from tune_lpc.training.compiling import Kernel
 
 # Only the order of a sum may change, and a product be fused into it: NaN and infinity keep their meaning.
 FAST_MATH = frozenset({"reassoc", "contract", "nsz"})
 LANES = 32
 """Sums kept at once, where there are fewer channels: of several pixels beside each other."""
-
-
-@register_jitable(fastmath=set(FAST_MATH))
-def _widen(bits: Any, image: Any) -> None:
-    """Fill an image (height, width, channels) float32 from the bits of bfloat16."""
-    source, words = bits.reshape(-1), image.reshape(-1).view(np.uint32)
-    for k in range(len(source)):
-        words[k] = np.uint32(source[k]) << np.uint32(16)
-
-
-@register_jitable(fastmath=set(FAST_MATH))
-def _narrow(image: Any, bits: Any) -> None:
-    """The way back, rounded to the nearest, ties to even; NaN stays NaN."""
-    values, target = image.reshape(-1), bits.reshape(-1)
-    words = values.view(np.uint32)
-    for k in range(len(values)):
-        rounded = (words[k] + np.uint32(0x7FFF) + ((words[k] >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-        target[k] = np.uint16(rounded) if values[k] == values[k] else np.uint16(0x7FC0)
 
 
 @register_jitable(fastmath=set(FAST_MATH))
@@ -92,7 +75,7 @@ def forward(half: bool) -> Kernel:
         mean[:], variance[:] = 0, 0
         for i in range(images):
             if half:
-                _widen(x[i], widened)
+                widen(x[i], widened)
                 image = widened
             else:
                 image = x[i]
@@ -111,7 +94,7 @@ def forward(half: bool) -> Kernel:
             shift[k] = bias[k] - mean[k] * weight[k] * inverse[k]
         for i in range(images):
             if half:
-                _widen(x[i], widened)
+                widen(x[i], widened)
                 image = widened
             else:
                 image = x[i]
@@ -175,7 +158,7 @@ def backward(half: bool) -> Kernel:
             scale[k], linear[k], constant[k] = weight[k] * inverse[k], bend, share * all_pulls[k] - bend * moments[0, k]
         for i in range(images):
             if half:
-                _widen(x[i], widened)
+                widen(x[i], widened)
                 image, gradient = widened, pulled
             else:
                 image, gradient = x[i], of_x[i]
@@ -196,6 +179,6 @@ def backward(half: bool) -> Kernel:
                     for k in range(channels):
                         target[k] = constant[k] + linear[k] * value[k]
             if half:
-                _narrow(pulled, of_x[i])
+                narrow(pulled, of_x[i])
 
     return run

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from tune_lpc.training.compiling import Kernel, compiled
 from tune_lpc.training.persistence import cpu_kernels
-from tune_lpc.training.persistence.compiling import Kernel, compiled
 
-NAMES = {torch.float32: "float32", torch.float64: "float64"}
 WORTH_A_THREAD = 2_000_000
 """Coordinate differences of all groups below which handing some to another thread costs more than it saves."""
 WORTH_PRODUCTS = (128, 32)
@@ -39,48 +38,55 @@ def forward(z: Tensor, metric: str) -> tuple[Tensor, Tensor]:
 
     z: (groups, points, dim).
     """
-    deaths, ends = _trees(z, metric)
+    deaths, ends = _trees(_array(z), metric)
     return torch.from_numpy(deaths), torch.from_numpy(ends)
 
 
 def backward(slopes: Tensor, z: Tensor, deaths: Tensor, ends: Tensor, metric: str) -> Tensor:
     """Gradient of z (groups, points, dim) from that of the deaths (`slopes`) and what `forward` returned."""
-    return _pull(slopes, z, deaths, _array(ends), metric)
+    return _pull(_array(slopes), _array(z), _array(deaths), _array(ends), metric)
 
 
 class _Deaths(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, metric: str) -> Tensor:
-        lengths, ctx.ends = _trees(z, metric)
+        points = _array(z)
+        lengths, ends = _trees(points, metric)
         deaths = torch.from_numpy(lengths)
         ctx.save_for_backward(z, deaths)
-        ctx.metric = metric
+        ctx.known = points, lengths, ends, metric
         return deaths
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None]:
-        z, deaths = ctx.saved_tensors
-        return _pull(slopes, z, deaths, ctx.ends, ctx.metric), None
+        # `once_differentiable` takes 4 microseconds, and is needed only where gradients are to be differentiated.
+        return _pulled_once(ctx, slopes) if torch.is_grad_enabled() else _pulled(ctx, slopes)
 
 
-def _trees(z: Tensor, metric: str) -> tuple[np.ndarray, np.ndarray]:
+def _pulled(ctx: Any, slopes: Tensor) -> tuple[Tensor, None]:
+    _saved = ctx.saved_tensors  # refused where one of them has been written to
+    return _pull(_array(slopes), *ctx.known), None
+
+
+_pulled_once = once_differentiable(_pulled)
+
+
+def _trees(z: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """Deaths and ends as `forward` returns them."""
     groups, points, dim = z.shape
     edges = points - 1 if points > 0 else 0
-    deaths, ends = np.empty((groups, edges), NAMES[z.dtype]), np.empty((groups, edges, 2), np.int32)
+    deaths, ends = np.empty((groups, edges), z.dtype), np.empty((groups, edges, 2), np.int32)
     work = groups * points * points * dim // 2
     if metric == "l2" and _is_worth_products(z):
-        _by_group(_narrowed_kernel(z.dtype), [_array(z), *_lengths_and_products(z), deaths, ends], work)
+        _by_group(_narrowed_kernel(z.dtype), [z, *_lengths_and_products(z), deaths, ends], work)
     else:
-        _by_group(_trees_kernel(z.dtype, metric), [_array(z), deaths, ends], work)
+        _by_group(_trees_kernel(z.dtype, metric), [z, deaths, ends], work)
     return deaths, ends
 
 
-def _pull(slopes: Tensor, z: Tensor, deaths: Tensor, ends: np.ndarray, metric: str) -> Tensor:
-    gradient = np.zeros(z.shape, NAMES[z.dtype])
-    arrays = [_array(z), _array(deaths), ends, _array(slopes), gradient]
-    _by_group(_pull_kernel(z.dtype, metric), arrays, gradient.size)
+def _pull(slopes: np.ndarray, z: np.ndarray, deaths: np.ndarray, ends: np.ndarray, metric: str) -> Tensor:
+    gradient = np.zeros(z.shape, z.dtype)
+    _by_group(_pull_kernel(z.dtype, metric), [z, deaths, ends, slopes, gradient], gradient.size)
     return torch.from_numpy(gradient)
 
 
@@ -89,23 +95,35 @@ def _array(tensor: Tensor) -> np.ndarray:
     return array
 
 
-def _is_worth_products(z: Tensor) -> bool:
+def _is_worth_products(z: np.ndarray) -> bool:
     groups, points, dim = z.shape
     if points < WORTH_PRODUCTS[0] or dim < WORTH_PRODUCTS[1] or groups * points * points > MOST_PRODUCTS:
         return False
-    # A product of fewer bits than the type has, which torch can be told to compute, keeps no bound.
-    return z.dtype == torch.float64 or torch.get_float32_matmul_precision() == "highest"
+    # A product of fewer bits than were reckoned with, which torch can be told to compute, keeps no bound.
+    return z.dtype == np.float64 or _is_half(z.dtype) or torch.get_float32_matmul_precision() == "highest"
 
 
-def _lengths_and_products(z: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """What bounds the distances: see `cpu_kernels.centre`."""
+def _is_half(dtype: np.dtype) -> bool:
+    """Whether products in bfloat16 take so little time that their bound, which is less tight, pays."""
+    return dtype == np.float32 and torch.cpu._is_amx_tile_supported()
+
+
+def _lengths_and_products(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What bounds the distances: see `cpu_kernels.centring`."""
     groups, points, _ = z.shape
-    centred, lengths = np.empty(z.shape, NAMES[z.dtype]), np.empty((groups, points), NAMES[z.dtype])
-    _centre_kernel(z.dtype)(_array(z), centred, lengths)
-    products = np.empty((groups, points, points), NAMES[z.dtype])
-    rows = torch.from_numpy(centred)
-    torch.bmm(rows, rows.mT, out=torch.from_numpy(products))  # autocast leaves alone what is told where to write
+    dtype = np.uint16 if _is_half(z.dtype) else z.dtype
+    centred, lengths = np.empty(z.shape, dtype), np.empty((groups, points), z.dtype)
+    _centre_kernel(z.dtype)(z, centred, lengths)
+    products = np.empty((groups, points, points), dtype)
+    rows = _tensor(centred)
+    torch.bmm(rows, rows.mT, out=_tensor(products))  # autocast leaves alone what is told where to write
     return lengths, products
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """The same values; what numpy holds as the bits of bfloat16 is that."""
+    tensor = torch.from_numpy(array)
+    return tensor.view(torch.bfloat16) if array.dtype == np.uint16 else tensor
 
 
 def _by_group(kernel: Kernel, arrays: list[np.ndarray], work: int) -> None:
@@ -131,27 +149,30 @@ def _helpers(threads: int, process: int) -> ThreadPoolExecutor:
 
 
 @functools.cache
-def _trees_kernel(dtype: torch.dtype, metric: str) -> Kernel:
-    signature = "void({0}[:,:,::1], {0}[:,::1], int32[:,:,::1])"
-    return _compiled(cpu_kernels.spanning_trees(metric == "l2"), signature, dtype)
+def _trees_kernel(dtype: np.dtype, metric: str) -> Kernel:
+    return _compiled(
+        cpu_kernels.spanning_trees(metric == "l2"), "void({0}[:,:,::1], {0}[:,::1], int32[:,:,::1])", dtype
+    )
 
 
 @functools.cache
-def _narrowed_kernel(dtype: torch.dtype) -> Kernel:
-    signature = "void({0}[:,:,::1], {0}[:,::1], {0}[:,:,::1], {0}[:,::1], int32[:,:,::1])"
-    return _compiled(cpu_kernels.narrowed_trees, signature, dtype)
+def _narrowed_kernel(dtype: np.dtype) -> Kernel:
+    signature = "void({0}[:,:,::1], {0}[:,::1], {1}[:,:,::1], {0}[:,::1], int32[:,:,::1])"
+    return _compiled(cpu_kernels.narrowed_trees(_is_half(dtype)), signature, dtype)
 
 
 @functools.cache
-def _centre_kernel(dtype: torch.dtype) -> Kernel:
-    return _compiled(cpu_kernels.centre, "void({0}[:,:,::1], {0}[:,:,::1], {0}[:,::1])", dtype)
+def _centre_kernel(dtype: np.dtype) -> Kernel:
+    return _compiled(cpu_kernels.centring(_is_half(dtype)), "void({0}[:,:,::1], {1}[:,:,::1], {0}[:,::1])", dtype)
 
 
 @functools.cache
-def _pull_kernel(dtype: torch.dtype, metric: str) -> Kernel:
+def _pull_kernel(dtype: np.dtype, metric: str) -> Kernel:
     signature = "void({0}[:,:,::1], {0}[:,::1], int32[:,:,::1], {0}[:,::1], {0}[:,:,::1])"
     return _compiled(cpu_kernels.pulled_edges(metric == "l2"), signature, dtype)
 
 
-def _compiled(function: Kernel, signature: str, dtype: torch.dtype) -> Kernel:
-    return compiled(function, signature.format(NAMES[dtype]), cpu_kernels.FAST_MATH)
+def _compiled(function: Kernel, signature: str, dtype: np.dtype) -> Kernel:
+    """signature: with {0} for the type of the points, {1} for that of their products."""
+    of_products = "uint16" if _is_half(dtype) else dtype.name
+    return compiled(function, signature.format(dtype.name, of_products), cpu_kernels.FAST_MATH)

@@ -10,6 +10,7 @@ from tune_lpc.training.persistence.peers import gudhi_deaths, torchph_deaths
 from tune_lpc.training.persistence.plain import ORDER, plain_deaths
 
 BACKENDS = ("auto", "plain", "gudhi", "torchph")
+HALF = frozenset({torch.float16, torch.bfloat16})
 
 
 def h0_deaths(z: Tensor, metric: str = "l2", backend: str = "auto") -> Tensor:
@@ -34,14 +35,14 @@ def h0_deaths(z: Tensor, metric: str = "l2", backend: str = "auto") -> Tensor:
         raise ValueError(f"metric is {metric!r}, but must be 'l2' or 'l1'")
     if backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}, but must be one of {', '.join(map(repr, BACKENDS))}")
-    if z.dtype in (torch.float16, torch.bfloat16):
+    if z.dtype in HALF:
         z = z.float()
+    if backend == "auto" and operator.fits(z):
+        return operator.kernel_deaths(z, metric)
     if backend == "gudhi":
         return gudhi_deaths(z, metric)
     if backend == "torchph":
         return torchph_deaths(z, metric)
-    if backend == "auto" and operator.fits(z):
-        return operator.kernel_deaths(z, metric)
     return plain_deaths(z, metric)
 
 

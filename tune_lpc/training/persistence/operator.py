@@ -23,7 +23,7 @@ Trees = tuple[Tensor, Tensor]
 
 def fits(z: Tensor) -> bool:
     """Whether there is a kernel for these groups. z: (groups, points, dim), float32 or float64."""
-    return z.device.type == "cpu" or (z.device.type == "cuda" and z.shape[1] <= MOST_POINTS_ON_A_GPU)
+    return z.is_cpu or (z.is_cuda and z.shape[1] <= MOST_POINTS_ON_A_GPU)
 
 
 def kernel_deaths(z: Tensor, metric: str) -> Tensor:

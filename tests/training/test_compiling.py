@@ -12,16 +12,17 @@ import numba
 import numpy as np
 import pytest
 
-from tune_lpc.training.persistence.compiling import compiled
+from tune_lpc.training.compiling import compiled
 
 ROOT = Path(__file__).parents[2]
 EXACT: frozenset[str] = frozenset()
 WORKER = """
+import numpy
 import torch
 from tune_lpc.training.persistence import cpu, h0_deaths
 torch.set_num_threads(1)
 print(h0_deaths(torch.tensor([[[0.0], [3.0], [1.0]]])).tolist())
-print("from the cache:", sum(cpu._trees_kernel(torch.float32, "l2").stats.cache_hits.values()))
+print("from the cache:", sum(cpu._trees_kernel(numpy.dtype("float32"), "l2").stats.cache_hits.values()))
 """
 
 
