@@ -242,6 +242,7 @@ def pulled_edges(euclidean: bool) -> Kernel:
     """Adds to zeros (groups, points, dim) what each edge pulls at its two points, times its slope."""
 
     def pull(z: Any, deaths: Any, ends: Any, slopes: Any, gradient: Any) -> None:
+        none = z.dtype.type(0)
         for group in range(z.shape[0]):
             for edge in range(deaths.shape[1]):
                 death, slope = deaths[group, edge], slopes[group, edge]
@@ -255,7 +256,8 @@ def pulled_edges(euclidean: bool) -> Kernel:
                         force = slope * step / death
                     else:
                         # Of a coordinate that is NaN, so is the gradient.
-                        force = slope if step > 0 else (-slope if step < 0 else step * 0)
+                        force = (slope if step > 0 else none) - (slope if step < 0 else none)
+                        force = force if step == step else step
                     at_one[k] += force
                     at_other[k] -= force
 
