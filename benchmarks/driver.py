@@ -8,6 +8,13 @@ it. `growth` is the rest per trial against that of the fewest trials, in wall ti
 
     python benchmarks/driver.py [--trials 500 1000] [--rounds 2] [--only ours] [--sampler random]
 
+Seen on 2026-11-24 (2-core Intel Xeon with AMX, quiet, one round):
+
+| trials | driver | seconds | start, s | sampler, s | rest per trial, ms | CPU, ms | growth | peak, MiB | ratio to raw |
+|---|---|---|---|---|---|---|---|---|---|
+| 1000 | raw | 34.8 | 1.2 | 19.4 | 14.2 | 9.1 | 1.00, CPU 1.00 | 794 | 1.00 |
+| 1000 | ours | 37.8 | 2.5 | 20.1 | 15.2 | 10.1 | 1.00, CPU 1.00 | 837 | 1.08 |
+
 Seen on 2026-11-23 (2-core Intel Xeon at 2.3 GHz, one round, beside other work, which spoils the wall times):
 
 | trials | driver | seconds | start, s | sampler, s | rest per trial, ms | CPU, ms | growth | peak, MiB | ratio to raw |
