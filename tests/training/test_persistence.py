@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -213,7 +214,26 @@ def _large_clouds(dtype: torch.dtype) -> dict[str, Tensor]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.fixture
+def half(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A CPU that computes in bfloat16, or not, as the parameter says."""
+    of_processor = (cpu._narrowed_kernel, cpu._centre_kernel)
+    for kernel in of_processor:
+        kernel.cache_clear()
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: request.param)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    yield
+    for kernel in of_processor:
+        kernel.cache_clear()
+
+
+@pytest.mark.usefixtures("half")
+@pytest.mark.parametrize(
+    ("dtype", "half"),
+    [(torch.float32, False), (torch.float32, True), (torch.float64, False)],
+    indirect=["half"],
+    ids=["float32", "float32 by bfloat16", "float64"],
+)
 @pytest.mark.parametrize("name", _large_clouds(torch.float32))
 def test_a_matrix_product_narrows_down_the_distances_of_large_groups(
     name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch

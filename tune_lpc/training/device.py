@@ -31,8 +31,12 @@ def autocast_type(spec: TrialSpec, device: torch.device) -> torch.dtype | None:
         return None
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    capable = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if capable else None
+    return torch.bfloat16 if cpu_computes_in_bfloat16() else None
+
+
+def cpu_computes_in_bfloat16() -> bool:
+    """Whether this CPU has instructions for products in bfloat16: AMX, or AVX512-BF16."""
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
 def gpus_here() -> int:

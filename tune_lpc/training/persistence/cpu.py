@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tune_lpc.training.compiling import Kernel, compiled
+from tune_lpc.training.device import cpu_computes_in_bfloat16
 from tune_lpc.training.persistence import cpu_kernels
 
 WORTH_A_THREAD = 2_000_000
@@ -44,7 +45,7 @@ def forward(z: Tensor, metric: str) -> tuple[Tensor, Tensor]:
 
 def backward(slopes: Tensor, z: Tensor, deaths: Tensor, ends: Tensor, metric: str) -> Tensor:
     """Gradient of z (groups, points, dim) from that of the deaths (`slopes`) and what `forward` returned."""
-    return _pull(_array(slopes), _array(z), _array(deaths), _array(ends), metric)
+    return _pull(slopes, _array(z), _array(deaths), _array(ends), metric)
 
 
 class _Deaths(torch.autograd.Function):
@@ -65,7 +66,7 @@ class _Deaths(torch.autograd.Function):
 
 def _pulled(ctx: Any, slopes: Tensor) -> tuple[Tensor, None]:
     _saved = ctx.saved_tensors  # refused where one of them has been written to
-    return _pull(_array(slopes), *ctx.known), None
+    return _pull(slopes, *ctx.known), None
 
 
 _pulled_once = once_differentiable(_pulled)
@@ -84,9 +85,10 @@ def _trees(z: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
     return deaths, ends
 
 
-def _pull(slopes: np.ndarray, z: np.ndarray, deaths: np.ndarray, ends: np.ndarray, metric: str) -> Tensor:
+def _pull(slopes: Tensor, z: np.ndarray, deaths: np.ndarray, ends: np.ndarray, metric: str) -> Tensor:
     gradient = np.zeros(z.shape, z.dtype)
-    _by_group(_pull_kernel(z.dtype, metric), [z, deaths, ends, slopes, gradient], gradient.size)
+    # As they lie in memory: those of a sum are one value, seen from everywhere.
+    _by_group(_pull_kernel(z.dtype, metric), [z, deaths, ends, slopes.detach().numpy(), gradient], gradient.size)
     return torch.from_numpy(gradient)
 
 
@@ -105,7 +107,7 @@ def _is_worth_products(z: np.ndarray) -> bool:
 
 def _is_half(dtype: np.dtype) -> bool:
     """Whether products in bfloat16 take so little time that their bound, which is less tight, pays."""
-    return dtype == np.float32 and torch.cpu._is_amx_tile_supported()
+    return dtype == np.float32 and cpu_computes_in_bfloat16()
 
 
 def _lengths_and_products(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +170,7 @@ def _centre_kernel(dtype: np.dtype) -> Kernel:
 
 @functools.cache
 def _pull_kernel(dtype: np.dtype, metric: str) -> Kernel:
-    signature = "void({0}[:,:,::1], {0}[:,::1], int32[:,:,::1], {0}[:,::1], {0}[:,:,::1])"
+    signature = "void({0}[:,:,::1], {0}[:,::1], int32[:,:,::1], {0}[:,:], {0}[:,:,::1])"
     return _compiled(cpu_kernels.pulled_edges(metric == "l2"), signature, dtype)
 
 
