@@ -15,6 +15,15 @@ Seen on 2026-11-24 (2-core Intel Xeon with AMX, quiet, one round):
 | 1000 | raw | 34.8 | 1.2 | 19.4 | 14.2 | 9.1 | 1.00, CPU 1.00 | 794 | 1.00 |
 | 1000 | ours | 37.8 | 2.5 | 20.1 | 15.2 | 10.1 | 1.00, CPU 1.00 | 837 | 1.08 |
 
+Seen on 2026-11-25 (2-core AMD EPYC, Zen 4, quiet; 1,000 trials in two rounds, 500 and 5,000 in one):
+
+| trials | driver | seconds | start, s | sampler, s | rest per trial, ms | CPU, ms | growth | peak, MiB | ratio to raw |
+|---|---|---|---|---|---|---|---|---|---|
+| 1000 | raw | 57.2 | 1.7 | 27.5 | 27.9 | 12.3 | 1.00, CPU 1.00 | 776 | 1.00 |
+| 1000 | ours | 65.5 | 3.6 | 30.2 | 31.8 | 14.6 | 1.00, CPU 1.00 | 753 | 1.15 |
+| 500 | ours | 27.8 | 3.1 | 9.6 | 30.3 | 13.4 | 1.00, CPU 1.00 | 731 | |
+| 5000 | ours | 729.3 | 3.3 | 538.3 | 37.5 | 15.5 | 1.24, CPU 1.16 | 884 | |
+
 Seen on 2026-11-23 (2-core Intel Xeon at 2.3 GHz, one round, beside other work, which spoils the wall times):
 
 | trials | driver | seconds | start, s | sampler, s | rest per trial, ms | CPU, ms | growth | peak, MiB | ratio to raw |

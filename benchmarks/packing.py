@@ -9,17 +9,24 @@ more; the first also has what the load changed from one search to the next, so l
     python benchmarks/packing.py [--space digits] [--trials 4] [--epochs 4] [--rounds 3] [--set NAME=VALUE ...]
         [--data-dir DIR] [--load 6]
 
-Seen on 2026-11-22 (2-core AMD EPYC with AVX512-BF16, load average 9 to 13 by other programs, `--trials 4 --epochs 3
---rounds 2 --load 30`: seconds a search, so the first ratio is mostly the load):
+Seen on 2026-11-25 (2-core AMD EPYC, Zen 4, quiet), `--epochs 30`, three rounds:
 
-| CPUs of a trial | epochs an hour | start, s | of it measuring, s | ratio to the best | ratio of its choice |
+| digits, CPUs of a trial | epochs an hour | start, s | of it measuring, s | ratio to the best | ratio of its choice |
 |---|---|---|---|---|---|
-| 2 | 2,118 | 44.0 | 0.0 | 0.15 | 0.15 |
-| 1 | 15,182 | 43.7 | 0.0 | 1.00 | 1.00 |
-| auto: 1, 1 | 11,375 | 84.3 | 31.3 | 0.77 | 1.00 |
+| 2 | 80,801 | 11.0 | 0.0 | 0.65 | 0.65 |
+| 1 | 118,869 | 11.3 | 0.0 | 1.00 | 1.00 |
+| auto: 1, 1, 1 | 125,313 | 30.6 | 19.4 | 1.06 | 1.00 |
 
-On a machine with more to do than cores, two threads wait for each other: two trials of one CPU then did 4 and 17
-times as much as one of two. A run on a quiet machine, where both come closer, is still to be done.
+The small CNN, `--space mnist250 --data-dir ../shared/data --epochs 15 --rounds 2`:
+
+| mnist250, CPUs of a trial | epochs an hour | start, s | of it measuring, s | ratio to the best | ratio of its choice |
+|---|---|---|---|---|---|
+| 2 | 7,136 | 10.7 | 0.0 | 0.59 | 0.59 |
+| 1 | 12,036 | 12.8 | 0.0 | 1.00 | 1.00 |
+| auto: 1, 1 | 11,689 | 30.1 | 18.9 | 0.97 | 1.00 |
+
+With more to do than cores (load average 9 to 13), two threads wait for each other: two trials of one CPU then did 4 and
+17 times as much as one of two, and auto chose them too.
 
 Images are in memory once a node, as every process maps the same file: tests/training/test_probe.py shows it by the
 proportional set size of two training processes.

@@ -93,7 +93,7 @@ def _pull(slopes: Tensor, z: np.ndarray, deaths: np.ndarray, ends: np.ndarray, m
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.detach().contiguous().numpy()
+    array: np.ndarray = np.ascontiguousarray(tensor.numpy(force=True))
     return array
 
 
