@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import pytest
 
+from tune_lpc.training import compiling
 from tune_lpc.training.compiling import compiled
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,19 @@ def test_the_cache_folder_is_used_where_it_is_not(tmp_path: Path, monkeypatch: p
     _check_doubling()
     assert list((tmp_path / "compiled").rglob("*.nbc"))
     assert numba.config.CACHE_DIR == ""
+
+
+def test_a_change_of_what_kernels_share_has_them_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "shared.py"
+    monkeypatch.setenv("TUNE_LPC_CACHE", str(tmp_path))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setattr(compiling, "SHARED", shared)
+    for text, compilations in (("before", 1), ("after", 2), ("before", 2)):
+        shared.write_text(text)
+        _check_doubling()
+        assert len(list((tmp_path / "compiled").rglob("*.nbc"))) == compilations
 
 
 def test_a_folder_that_cannot_be_made_is_done_without(

@@ -1,8 +1,4 @@
-"""bfloat16 for numba, which lacks it: the upper halves of float32, as whole numbers.
-
-numba compiles a kernel again when its own file has changed, not when this one has: then empty the cache of compiled
-kernels (`compiling.py`).
-"""
+"""bfloat16 for numba, which lacks it: the upper halves of float32, as whole numbers."""
 
 from __future__ import annotations
 

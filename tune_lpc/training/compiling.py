@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -14,6 +15,9 @@ from tune_lpc.training.data.cache import cache_folder
 
 Kernel = Callable[..., None]
 
+SHARED = Path(__file__).with_name("bfloat16.py")
+"""What kernels of several files call."""
+
 log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
 
@@ -21,8 +25,8 @@ _one_at_a_time = threading.Lock()
 def compiled(function: Kernel, signature: str, fast_math: frozenset[str]) -> Kernel:
     """The function, compiled to machine code that releases the GIL; from the cache where it was compiled before.
 
-    The cache is the folder `compiled` beside the decoded images, or NUMBA_CACHE_DIR where that is set: an installed
-    package may be read-only. Where neither can be written, each process compiles for itself.
+    The cache lies in the folder `compiled` beside the decoded images, or in NUMBA_CACHE_DIR where that is set: an
+    installed package may be read-only. Where neither can be written, each process compiles for itself.
 
     signature: types of the arguments as numba writes them. fast_math: flags of LLVM for floating-point arithmetic;
     state them in the file of the function, as numba compiles again when that file has changed.
@@ -33,6 +37,8 @@ def compiled(function: Kernel, signature: str, fast_math: frozenset[str]) -> Ker
     settings = vars(config)
     with _one_at_a_time:
         folder = Path(settings["CACHE_DIR"]) if settings["CACHE_DIR"] else cache_folder() / "compiled"
+        # numba looks whether the file of the function has changed, not whether another that it calls has.
+        folder = folder / hashlib.sha256(SHARED.read_bytes()).hexdigest()[:8]
         if not _make(folder):
             kernel: Kernel = numba.njit(signature, nogil=True, fastmath=set(fast_math))(function)
             return kernel
