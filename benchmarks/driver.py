@@ -15,7 +15,8 @@ Seen on 2026-11-24 (2-core Intel Xeon with AMX, quiet, one round):
 | 1000 | raw | 34.8 | 1.2 | 19.4 | 14.2 | 9.1 | 1.00, CPU 1.00 | 794 | 1.00 |
 | 1000 | ours | 37.8 | 2.5 | 20.1 | 15.2 | 10.1 | 1.00, CPU 1.00 | 837 | 1.08 |
 
-Seen on 2026-11-25 (2-core AMD EPYC, Zen 4, quiet; 1,000 trials in two rounds, 500 and 5,000 in one):
+Seen on 2026-11-25 (2-core AMD EPYC, Zen 4; 1,000 trials in two rounds, quiet; 500 and 5,000 in one, with some
+minutes of other work beside 5,000):
 
 | trials | driver | seconds | start, s | sampler, s | rest per trial, ms | CPU, ms | growth | peak, MiB | ratio to raw |
 |---|---|---|---|---|---|---|---|---|---|
