@@ -65,10 +65,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tune_lpc.spec import TrialSpec
-from tune_lpc.spec.trial import Value, parse_value
+from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.trial import Value, parse_value
 from tune_lpc.training.device import best_device, use_threads
-from tune_lpc.training.metrics import compute_measures
+from tune_lpc.training.measures import compute_measures
 from tune_lpc.training.prepare import prepare, start_training
 
 MEASURES = ("deepfool", "deepfool_correct", "mean_norm", "nc1", "pgd_l2")

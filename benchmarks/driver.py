@@ -163,7 +163,7 @@ def score_of(number: int) -> float:
 
 def space_of(trials: int) -> Any:
     """The space of both: the shipped one of digits, each trial trained to its end."""
-    from tune_lpc.spec import load_space
+    from tune_lpc.plan import load_space
 
     return load_space("digits").with_values({"trials": trials, "epochs": REPORTS, "fidelity_mode": "full"})
 
@@ -185,10 +185,11 @@ def ours(trials: int, sampler: str) -> tuple[Spent, Spent, Spent]:
     from ray import tune
     from rich.console import Console
 
-    from tune_lpc.search import Request, run_searches, searcher, tuner
+    from tune_lpc.engine import Request, run_searches, tuner
+    from tune_lpc.plan.record import EpochRecord
+    from tune_lpc.plan.resources import ResourcesAsked
+    from tune_lpc.search import searcher
     from tune_lpc.search.searcher import NUMBER, SpaceSearch
-    from tune_lpc.spec.record import EpochRecord
-    from tune_lpc.spec.resources import ResourcesAsked
 
     values = dict.fromkeys((field.name for field in EpochRecord.__dataclass_fields__.values()), 0.5)
 
@@ -229,7 +230,7 @@ def raw(trials: int, sampler: str) -> tuple[Spent, Spent, Spent]:
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
 
-    from tune_lpc.search import cluster
+    from tune_lpc.engine import cluster
 
     for name, value in cluster._RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)

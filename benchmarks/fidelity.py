@@ -53,9 +53,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tune_lpc.plan import TrialSpec, UserError, load_space
+from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.results.agreement import agreement, among_best
-from tune_lpc.spec import TrialSpec, UserError, load_space
-from tune_lpc.spec.choosers import RandomChooser
 from tune_lpc.training.data.batches import select_rows
 from tune_lpc.training.device import use_threads
 from tune_lpc.training.loop import Training

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import torch
 
-from tune_lpc.spec import TrialSpec
+from tune_lpc.plan import TrialSpec
 from tune_lpc.training.device import best_device, use_threads
 from tune_lpc.training.loop import Training
-from tune_lpc.training.metrics import MEASURES, Evaluated, compute_measures
+from tune_lpc.training.measures import MEASURES, Evaluated, compute_measures
 from tune_lpc.training.prepare import prepare
 
 CLASSES = 10

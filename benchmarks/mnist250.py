@@ -38,7 +38,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tune_lpc.spec import TrialSpec
+from tune_lpc.plan import TrialSpec
 from tune_lpc.training.data.batches import select_rows
 from tune_lpc.training.device import use_threads
 from tune_lpc.training.prepare import prepare, start_training

@@ -45,8 +45,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune_lpc.plan.resources import cpus_here
 from tune_lpc.results import JOURNAL_FILE, read_journal
-from tune_lpc.spec.resources import cpus_here
 
 AUTO = "auto"
 LONGEST_WAIT = 120.0

@@ -36,8 +36,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from tune_lpc.spec import TrialSpec
-from tune_lpc.spec.trial import Value
+from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.trial import Value
 from tune_lpc.training.device import use_threads
 from tune_lpc.training.loop import Training
 from tune_lpc.training.losses import densification_loss

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from tune_lpc.search.token import make_token
+from tune_lpc.engine.token import make_token
 
 
 def main() -> int:

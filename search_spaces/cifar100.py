@@ -3,7 +3,7 @@
 The paper trains 1000 epochs; every schedule here is a function of progress, so 200 epochs go through all of it.
 """
 
-from tune_lpc.spec import Choice, Float, Space
+from tune_lpc.plan import Choice, Float, Space
 
 LPC_ON = {"gamma_ramp": ("two_regime", "exponential", "linear", "cosine")}
 TOPOLOGICAL_ON = {"topological_weight_schedule": ("constant", "rising")}

@@ -1,6 +1,6 @@
 """scikit-learn's 1,797 handwritten digits, 8 x 8 pixels, bundled with it: the demo, minutes on a laptop."""
 
-from tune_lpc.spec import Choice, Float, Int, Space
+from tune_lpc.plan import Choice, Float, Int, Space
 
 LPC_ON = {"gamma_ramp": ("two_regime", "exponential", "linear", "cosine")}
 TOPOLOGICAL_ON = {"topological_weight_schedule": ("constant", "rising")}

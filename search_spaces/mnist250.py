@@ -3,7 +3,7 @@
 As in the topological-densification papers (arXiv 2002.04805 and its follower).
 """
 
-from tune_lpc.spec import Choice, Float, Space
+from tune_lpc.plan import Choice, Float, Space
 
 LPC_ON = {"gamma_ramp": ("two_regime", "exponential", "linear", "cosine")}
 TOPOLOGICAL_ON = {"topological_weight_schedule": ("constant", "rising")}

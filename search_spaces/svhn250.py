@@ -1,6 +1,6 @@
 """SVHN with 250 training images (25 a class), as in the topological-densification papers."""
 
-from tune_lpc.spec import Choice, Float, Space
+from tune_lpc.plan import Choice, Float, Space
 
 LPC_ON = {"gamma_ramp": ("two_regime", "exponential", "linear", "cosine")}
 TOPOLOGICAL_ON = {"topological_weight_schedule": ("constant", "rising")}

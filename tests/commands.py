@@ -11,7 +11,7 @@ from PIL import Image
 from tune_lpc.run import main
 
 SMALL_SPACE = """
-from tune_lpc.spec import Choice, Float, Space
+from tune_lpc.plan import Choice, Float, Space
 
 SPACE = Space(
     name="small",

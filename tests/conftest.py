@@ -36,7 +36,7 @@ def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 def ray_session(cache_of_the_session: Path) -> Iterator[str]:
     """A local Ray of two CPUs on ports that it picks itself, in a folder of its own; its address."""
     ray = pytest.importorskip("ray")
-    from tune_lpc.search.token import ensure_users_token
+    from tune_lpc.engine.token import ensure_users_token
 
     ensure_users_token()  # tests that run beside these start their Ray at the same moment
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

@@ -60,7 +60,7 @@ class Fork:
 
     def __init__(self, arguments: list[str], output: Path, before: Callable[..., None] | None, *given: Any) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tune_lpc.run", "tune_lpc.search", "tune_lpc.training.metrics"])
+        context.set_forkserver_preload(["tune_lpc.run", "tune_lpc.search", "tune_lpc.training.measures"])
         self._process = context.Process(target=_run, args=(arguments, str(output), before, given))
         self._process.start()
         self.pid = self._process.pid

@@ -32,8 +32,8 @@ def in_export(number: int, at: int = 3) -> None:
 
 def in_checkpoint(number: int, at: int) -> None:
     """While a worker writes a checkpoint, its file begun and not yet whole."""
-    from tune_lpc.search import tuner
-    from tune_lpc.search.trainable import TrialTrainable
+    from tune_lpc.engine import tuner
+    from tune_lpc.engine.trainable import TrialTrainable
 
     driver = os.getpid()
 

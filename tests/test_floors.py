@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-SPEC, TRAINING, RESULTS, SEARCH = "tune_lpc.spec", "tune_lpc.training", "tune_lpc.results", "tune_lpc.search"
+SPEC, TRAINING, RESULTS, SEARCH = "tune_lpc.plan", "tune_lpc.training", "tune_lpc.results", "tune_lpc.search"
 COMMANDS = "tune_lpc"
 """The modules right in tune_lpc/: floor 4, and `__init__`, which holds the version for all."""
 SPACES = "search_spaces"
@@ -46,8 +46,8 @@ RULES = {
 }
 
 ALSO = {
-    "tune_lpc.search.token": rule(libraries="filelock"),
-    "tune_lpc.spec.library": rule(SPACES),
+    "tune_lpc.engine.token": rule(libraries="filelock"),
+    "tune_lpc.plan.library": rule(SPACES),
     "tune_lpc.training.data": rule(libraries="pyarrow"),
 }
 """What a module, or all modules of a package, may import besides."""
@@ -106,7 +106,7 @@ def imports_of(name: str, path: Path, ours: set[str]) -> Iterator[tuple[str, int
             above = package[: len(package) - node.level + 1] if node.level else []
             source = ".".join([*above, *([node.module] if node.module else [])])
             for alias in node.names:
-                # `from tune_lpc.spec import space` takes a module, `from tune_lpc.spec import Space` what one holds
+                # `from tune_lpc.plan import space` takes a module, `from tune_lpc.plan import Space` what one holds
                 full = f"{source}.{alias.name}"
                 yield (full if full in ours else source), node.lineno
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in IMPORTING_CALLS:
@@ -249,14 +249,14 @@ def build(folder: Path, files: dict[str, str]) -> Path:
 
 
 ALLOWED = {
-    "tune_lpc/run.py": "import argparse\nfrom tune_lpc.search.tuner import run\nfrom tune_lpc import __version__\n",
+    "tune_lpc/run.py": "import argparse\nfrom tune_lpc.engine.tuner import run\nfrom tune_lpc import __version__\n",
     "tune_lpc/search/tuner.py": "import ray\nfrom tune_lpc.training import loop\nimport tune_lpc.results.journal\n",
-    "tune_lpc/training/loop.py": "import torch.nn\nfrom tune_lpc.spec.trial import TrialSpec\n",
+    "tune_lpc/training/loop.py": "import torch.nn\nfrom tune_lpc.plan.trial import TrialSpec\n",
     "tune_lpc/training/data/parquet.py": "def read():\n    import pyarrow.parquet\n",
     "tune_lpc/results/journal.py": "import json\nimport pandas\n",
-    "tune_lpc/spec/trial.py": "import dataclasses\n",
-    "tune_lpc/spec/library.py": "import search_spaces\n",
-    "search_spaces/digits.py": '"""Digits."""\nfrom tune_lpc.spec import Float, Space\nSPACE = Space(x=Float(-1, 1))\n',
+    "tune_lpc/plan/trial.py": "import dataclasses\n",
+    "tune_lpc/plan/library.py": "import search_spaces\n",
+    "search_spaces/digits.py": '"""Digits."""\nfrom tune_lpc.plan import Float, Space\nSPACE = Space(x=Float(-1, 1))\n',
 }
 
 
@@ -270,21 +270,21 @@ def test_a_house_in_order_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "line", "imported"),
     [
-        ("tune_lpc/spec/trial.py", "import numpy", "numpy"),
-        ("tune_lpc/spec/trial.py", "import search_spaces", "search_spaces"),
-        ("tune_lpc/spec/library.py", "from tune_lpc.training import loop", "tune_lpc.training.loop"),
+        ("tune_lpc/plan/trial.py", "import numpy", "numpy"),
+        ("tune_lpc/plan/trial.py", "import search_spaces", "search_spaces"),
+        ("tune_lpc/plan/library.py", "from tune_lpc.training import loop", "tune_lpc.training.loop"),
         ("tune_lpc/training/loop.py", "def f():\n    from ray import tune", "ray"),
         ("tune_lpc/training/loop.py", "import pyarrow.parquet", "pyarrow.parquet"),
         ("tune_lpc/training/loop.py", "from tune_lpc.results import journal", "tune_lpc.results.journal"),
         ("tune_lpc/training/loop.py", "from ..results import journal", "tune_lpc.results.journal"),
-        ("tune_lpc/training/__init__.py", "from ..search import tuner", "tune_lpc.search.tuner"),
+        ("tune_lpc/training/__init__.py", "from ..search import tuner", "tune_lpc.engine.tuner"),
         ("tune_lpc/training/data/parquet.py", "import pandas", "pandas"),
         ("tune_lpc/results/journal.py", "import importlib\nimportlib.import_module('torch')", "torch"),
         ("tune_lpc/results/journal.py", "from tune_lpc import search", "tune_lpc.search"),
         ("tune_lpc/search/tuner.py", "import torch", "torch"),
         ("tune_lpc/search/tuner.py", "from tune_lpc import run", "tune_lpc.run"),
         ("tune_lpc/run.py", "import optuna", "optuna"),
-        ("tune_lpc/__init__.py", "from tune_lpc.spec import trial", "tune_lpc.spec.trial"),
+        ("tune_lpc/__init__.py", "from tune_lpc.plan import trial", "tune_lpc.plan.trial"),
         ("search_spaces/digits.py", "import math", "math"),
         ("search_spaces/digits.py", "from search_spaces import mnist\nimport tune_lpc.run", "tune_lpc.run"),
     ],
@@ -298,10 +298,10 @@ def test_reaching_up_or_across_is_caught(tmp_path: Path, file: str, line: str, i
 
 def test_a_circle_is_caught(tmp_path: Path) -> None:
     circle = {
-        "tune_lpc/spec/a.py": "from tune_lpc.spec.b import y\n",
-        "tune_lpc/spec/b.py": "def f():\n    import tune_lpc.spec.a\n",
+        "tune_lpc/plan/a.py": "from tune_lpc.plan.b import y\n",
+        "tune_lpc/plan/b.py": "def f():\n    import tune_lpc.plan.a\n",
     }
-    assert set(cycle(build(tmp_path, circle))) == {"tune_lpc.spec.a", "tune_lpc.spec.b"}
+    assert set(cycle(build(tmp_path, circle))) == {"tune_lpc.plan.a", "tune_lpc.plan.b"}
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import polars
 import pytest
 
 from tests.commands import image_folder, refused, space_file
+from tune_lpc.plan.methods import METHODS
+from tune_lpc.plan.trial import setting_names, setting_type
 from tune_lpc.run import main
-from tune_lpc.spec.methods import METHODS
-from tune_lpc.spec.trial import setting_names, setting_type
 
 
 def without_times(frame: pd.DataFrame) -> pd.DataFrame:

@@ -154,7 +154,7 @@ def test_of_two_searches_that_begin_in_one_folder_the_second_is_refused(
         (out / "journal.jsonl").write_text("of the other")
         return {}
 
-    monkeypatch.setattr("tune_lpc.search.tuner.describe_run", claimed_meanwhile)
+    monkeypatch.setattr("tune_lpc.engine.tuner.describe_run", claimed_meanwhile)
     (line,) = refused([space, "--out", str(out)], capsys)
     assert "another search has just begun" in line
     assert [(path.name, path.read_text()) for path in out.iterdir()] == [("journal.jsonl", "of the other")]

@@ -164,7 +164,7 @@ def test_a_resume_works_from_what_is_whole_and_says_what_it_left_out(
 
 
 DIVERGING_SPACE = """
-from tune_lpc.spec import Float, Space
+from tune_lpc.plan import Float, Space
 
 SPACE = Space(
     name="diverging",

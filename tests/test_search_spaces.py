@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from tune_lpc.spec import Float, TrialSpec, load_space, shipped_names
-from tune_lpc.spec.choosers import RandomChooser
+from tune_lpc.plan import Float, TrialSpec, load_space, shipped_names
+from tune_lpc.plan.choosers import RandomChooser
 
 NAMES = ("cifar10", "cifar100", "cifar10_1000", "digits", "mnist250", "svhn250")
 

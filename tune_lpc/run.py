@@ -10,14 +10,14 @@ from typing import TypedDict
 
 from rich.console import Console
 
-from tune_lpc.commands import Parser, data_dir_problems, exit_status, numbers
-from tune_lpc.dry_run import describe_search, ramp_warnings
+from tune_lpc.cli.dry_run import describe_search, ramp_warnings
+from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.terminal import Terminal, print_lines, print_summary
+from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
+from tune_lpc.plan.errors import shown
+from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
+from tune_lpc.plan.resources import AUTO, ResourcesAsked
 from tune_lpc.results import folder_problems, holds_run
-from tune_lpc.spec import MODES, Space, UserError, load_space, shipped_names
-from tune_lpc.spec.errors import shown
-from tune_lpc.spec.methods import DEFAULT_METHOD, METHODS
-from tune_lpc.spec.resources import AUTO, ResourcesAsked
-from tune_lpc.terminal import Terminal, print_lines, print_summary
 
 MOST_FAILURES = 100
 STUCK_LIMITS = (2, 10**6)
@@ -115,14 +115,14 @@ def _command(options: argparse.Namespace, command: str) -> int:
     folders = _folders(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     # torch and Ray take seconds to import: only now, when the options are known to be right.
-    from tune_lpc.training.metrics import measures_asked_for
+    from tune_lpc.training.measures import measures_asked_for
 
     measures = tuple(measures_asked_for(options.measure))
     if options.dry_run:
         for space, folder in zip(spaces, folders, strict=True):
             describe_search(console, space, asked, data_dir, folder, options.address)
         return 0
-    from tune_lpc.search import Request, run_searches
+    from tune_lpc.engine import Request, run_searches
 
     requests = [
         Request(
@@ -252,7 +252,7 @@ def _print_methods(console: Console) -> None:
 
 
 def _print_measures(console: Console) -> None:
-    from tune_lpc.training.metrics import MEASURES
+    from tune_lpc.training.measures import MEASURES
 
     print_lines(console, [f"{name:<36} {measure.text} ({measure.source})" for name, measure in MEASURES.items()])
 

@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from tune_lpc.commands import Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.results import load_ranked, load_run
-from tune_lpc.spec import TrialSpec, UserError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.record import EpochRecord
+from tune_lpc.plan.trial import Value
 from tune_lpc.results import Journal
-from tune_lpc.spec import TrialSpec
-from tune_lpc.spec.record import EpochRecord
-from tune_lpc.spec.trial import Value
 
 BUDGET = 4
 RUN = {

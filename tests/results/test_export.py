@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.results.runs import RUN, Search, largest_file, record
+from tune_lpc.plan import TrialSpec, UserError
+from tune_lpc.plan.record import EpochRecord, record_fields
+from tune_lpc.plan.trial import setting_names, setting_type
 from tune_lpc.results import Tables, export, load_ranked, load_run, read_journal, write_run
-from tune_lpc.spec import TrialSpec, UserError
-from tune_lpc.spec.record import EpochRecord, record_fields
-from tune_lpc.spec.trial import setting_names, setting_type
 
 FILES = ("trials.parquet", "epochs.parquet", "best.parquet", "rungs.parquet", "fidelity.parquet")
 LPC: dict[str, Any] = {"gamma_ramp": "linear", "gamma_end": 10.0}

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from tune_lpc.plan.record import record_fields
+from tune_lpc.plan.trial import setting_names
 from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema, rungs_schema, trials_schema
-from tune_lpc.spec.record import record_fields
-from tune_lpc.spec.trial import setting_names
 
 RECORD = [field.name for field in record_fields()]
 CONFIG = [f"config.{name}" for name in setting_names()]

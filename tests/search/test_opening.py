@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from tests.results.runs import record
+from tune_lpc.engine.trainable import checkpoint_folder
+from tune_lpc.plan import Choice, Float, Space, UserError
+from tune_lpc.plan.resources import Resources
 from tune_lpc.results import JOURNAL_FILE, Journal, load_run, read_journal, write_run
 from tune_lpc.search.opening import OpenRun, open_run
 from tune_lpc.search.provenance import describe_run
-from tune_lpc.search.trainable import checkpoint_folder
-from tune_lpc.spec import Choice, Float, Space, UserError
-from tune_lpc.spec.resources import Resources
 from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.prepare import Prepared, prepare
 

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tune_lpc.cli.live import Progress
+from tune_lpc.engine.interrupt import Interrupt
+from tune_lpc.engine.trainable import checkpoint_folder
+from tune_lpc.plan import Float, Space
 from tune_lpc.results import Journal, read_journal
 from tune_lpc.search import recorder as recorder_module
-from tune_lpc.search.interrupt import Interrupt
-from tune_lpc.search.progress import Progress
 from tune_lpc.search.recorder import Recorder
 from tune_lpc.search.resume import NOTHING, Past, read_past
 from tune_lpc.search.rungs import Rungs, RungScheduler
-from tune_lpc.search.trainable import checkpoint_folder
-from tune_lpc.spec import Float, Space
 from tune_lpc.training.checkpoints import Checkpoints
 
 SPACE = Space(
@@ -38,7 +38,7 @@ TRACEBACK = """\x1b[36mray::TrialTrainable.train()\x1b[39m (pid=71, ip=10.0.0.1)
   File "/lib/ray/tune/trainable/trainable.py", line 328, in train
     result = self.step()
              ^^^^^^^^^^^
-tune_lpc.spec.errors.{type}: {message}"""
+tune_lpc.plan.errors.{type}: {message}"""
 WORKER_DIED = """The actor died unexpectedly before finishing this task.
 \tclass_name: TrialTrainable
 \tpid: 71

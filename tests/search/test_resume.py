@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from tune_lpc.plan import Float, Space, UserError
 from tune_lpc.search.recorder import trial_id_of
 from tune_lpc.search.resume import next_position, positions, read_past, refuse_if_changed
 from tune_lpc.search.rungs import Look
-from tune_lpc.spec import Float, Space, UserError
 
 SPACE = Space(
     name="small",

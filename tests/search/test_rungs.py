@@ -14,8 +14,8 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from tune_lpc.plan import Fidelity
 from tune_lpc.search.rungs import Look, Rungs, RungScheduler
-from tune_lpc.spec import Fidelity
 
 FIDELITY = Fidelity(epochs=27, mode="truncated", reduction_factor=3, first_rung=3)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from tune_lpc.plan import Choice, Float, Space
 from tune_lpc.search.searcher import KnownTrial, SpaceSearch
-from tune_lpc.spec import Choice, Float, Space
 
 SPACE = Space(
     name="small",

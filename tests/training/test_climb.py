@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tune_lpc.spec import TrialSpec
-from tune_lpc.spec.record import EpochRecord
+from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.record import EpochRecord
 from tune_lpc.training import climb as climb_module
 from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.climb import Climb

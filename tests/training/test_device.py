@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from tune_lpc.spec import TrialSpec
+from tune_lpc.plan import TrialSpec
 from tune_lpc.training.device import autocast_type, best_device, gpus_here, keep_freed_memory, use_threads
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tune_lpc.spec import TrialSpec
-from tune_lpc.spec.errors import UserError
-from tune_lpc.spec.record import EpochRecord
-from tune_lpc.spec.schedules import GammaRamp, learning_rate, progress
-from tune_lpc.spec.trial import Value
+from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.record import EpochRecord
+from tune_lpc.plan.schedules import GammaRamp, learning_rate, progress
+from tune_lpc.plan.trial import Value
 from tune_lpc.training.data import load_training_images
 from tune_lpc.training.loop import Training
 

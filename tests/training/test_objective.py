@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from tune_lpc.spec import TrialSpec
-from tune_lpc.spec.strengths import Strengths
+from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.strengths import Strengths
 from tune_lpc.training.losses import arcface_loss, supervised_contrastive_loss
 from tune_lpc.training.models import Output
 from tune_lpc.training.objective import training_loss

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from tune_lpc.spec.errors import UserError
+from tune_lpc.plan.errors import UserError
 from tune_lpc.training.persistence import h0_deaths, peers
 
 METRICS = ("l2", "l1")

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tune_lpc.spec import TrialSpec
-from tune_lpc.spec.record import EpochRecord
-from tune_lpc.spec.trial import Value
+from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.record import EpochRecord
+from tune_lpc.plan.trial import Value
 from tune_lpc.training.data import load_training_images
 from tune_lpc.training.data.batches import select_rows
 from tune_lpc.training.loop import Training

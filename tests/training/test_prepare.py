@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from tests.training.data.samples import write_folders
-from tune_lpc.spec import TrialSpec, UserError
-from tune_lpc.spec.trial import Value
+from tune_lpc.plan import TrialSpec, UserError
+from tune_lpc.plan.trial import Value
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare, start_training
 
 

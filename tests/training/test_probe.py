@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from tests.commands import image_folder
-from tune_lpc.spec import TrialSpec
-from tune_lpc.spec.trial import Value
+from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.trial import Value
 from tune_lpc.training.prepare import prepare, start_training
 from tune_lpc.training.probe import Probe, images_per_epoch, memory_free, memory_used
 

@@ -15,11 +15,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results.history import history_of
 from tune_lpc.results.journal import JOURNAL_FILE, finite, journal_entries
 from tune_lpc.results.tables import best_table, epochs_table, fidelity_table, rungs_table, trials_table
-from tune_lpc.spec.errors import UserError
-from tune_lpc.spec.trial import TrialSpec
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.parquet"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tune_lpc.spec.record import SCORE
+from tune_lpc.plan.record import SCORE
 
 STATUSES = ("completed", "stopped", "diverged", "failed", "interrupted")
 """How a trial can end; interrupted: it has no end entry, since the search was killed or is still running."""

@@ -12,9 +12,9 @@ from typing import Any, get_args, get_type_hints
 
 import pyarrow as pa
 
+from tune_lpc.plan.record import SCORE, EpochRecord, record_fields
+from tune_lpc.plan.trial import setting_field, setting_names, setting_type
 from tune_lpc.results.history import STATUSES
-from tune_lpc.spec.record import SCORE, EpochRecord, record_fields
-from tune_lpc.spec.trial import setting_field, setting_names, setting_type
 
 SCHEMA_VERSION = "2"
 """Raised when a column changes its name, type or meaning; added columns don't raise it.

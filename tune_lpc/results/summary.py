@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from tune_lpc.plan.record import SCORE
+from tune_lpc.plan.trial import Value
 from tune_lpc.results.export import Tables
 from tune_lpc.results.history import STATUSES
-from tune_lpc.spec.record import SCORE
-from tune_lpc.spec.trial import Value
 
 
 @dataclass(frozen=True)

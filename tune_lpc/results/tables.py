@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from tune_lpc.plan.record import SCORE
 from tune_lpc.results.agreement import agreement
 from tune_lpc.results.history import History, TrainingRun, TrialHistory
 from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema, rungs_schema, trials_schema
-from tune_lpc.spec.record import SCORE
 
 Row = dict[str, Any]
 ROWS_AT_ONCE = 1000

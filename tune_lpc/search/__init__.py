@@ -1,5 +1,1 @@
-"""The search floor: the only place that imports Ray and Optuna."""
-
-from tune_lpc.search.tuner import Outcome, Request, run_searches
-
-__all__ = ["Outcome", "Request", "run_searches"]
+"""The search itself: what to train next and when to stop. Optuna; no Ray, no clock and no process of its own."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, checkpoint_folder
+from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.space import Space
 from tune_lpc.results import (
     JOURNAL_FILE,
     Journal,
@@ -18,9 +21,6 @@ from tune_lpc.results import (
     write_run,
 )
 from tune_lpc.search.resume import NOTHING, Past, next_position, read_past, refuse_if_changed
-from tune_lpc.search.trainable import CHECKPOINT_FOLDER, checkpoint_folder
-from tune_lpc.spec.errors import UserError
-from tune_lpc.spec.space import Space
 from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.prepare import Prepared
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tune_lpc import __version__
-from tune_lpc.spec.resources import Resources, cpus_here
-from tune_lpc.spec.space import Space
+from tune_lpc.plan.resources import Resources, cpus_here
+from tune_lpc.plan.space import Space
 from tune_lpc.training.device import gpus_here
-from tune_lpc.training.metrics import MEASURES
+from tune_lpc.training.measures import MEASURES
 from tune_lpc.training.prepare import Prepared
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow", "scikit-learn")

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from tune_lpc.cli.live import Progress
+from tune_lpc.engine.interrupt import Interrupt
+from tune_lpc.engine.trainable import checkpoint_folder
+from tune_lpc.plan.choosers import Given
+from tune_lpc.plan.space import Space
 from tune_lpc.results import Journal
 from tune_lpc.search.breaker import Breaker
-from tune_lpc.search.interrupt import Interrupt
-from tune_lpc.search.progress import Progress
 from tune_lpc.search.resume import Past, completed_reason
 from tune_lpc.search.rungs import Look, RungScheduler
 from tune_lpc.search.searcher import NUMBER
-from tune_lpc.search.trainable import checkpoint_folder
-from tune_lpc.spec.choosers import Given
-from tune_lpc.spec.space import Space
 from tune_lpc.training.checkpoints import Checkpoints, Position
 
 if TYPE_CHECKING:

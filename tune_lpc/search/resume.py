@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tune_lpc.plan.choosers import Given
+from tune_lpc.plan.compare import differences
+from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.record import SCORE
+from tune_lpc.plan.space import Space
 from tune_lpc.search.rungs import Look, Rungs
 from tune_lpc.search.searcher import KnownTrial
-from tune_lpc.spec.choosers import Given
-from tune_lpc.spec.compare import differences
-from tune_lpc.spec.errors import UserError
-from tune_lpc.spec.record import SCORE
-from tune_lpc.spec.space import Space
 from tune_lpc.training.checkpoints import Position
 
 

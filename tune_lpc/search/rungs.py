@@ -11,9 +11,9 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from tune_lpc.plan.fidelity import Fidelity
+from tune_lpc.plan.record import SCORE
 from tune_lpc.search.searcher import NUMBER
-from tune_lpc.spec.fidelity import Fidelity
-from tune_lpc.spec.record import SCORE
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
-from tune_lpc.spec.record import SCORE
-from tune_lpc.spec.space import Space
-from tune_lpc.spec.trial import Value
+from tune_lpc.plan.record import SCORE
+from tune_lpc.plan.space import Space
+from tune_lpc.plan.trial import Value
 
 NUMBER = "number"
 """Key under which a sampled config carries the trial's number, in order of sampling from 0."""

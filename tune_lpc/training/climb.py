@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from tune_lpc.spec.record import EpochRecord
-from tune_lpc.spec.trial import TrialSpec
+from tune_lpc.plan.record import EpochRecord
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.checkpoints import Checkpoints, Position
 from tune_lpc.training.loop import Training
 from tune_lpc.training.prepare import Prepared, start_training

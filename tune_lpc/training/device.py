@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from tune_lpc.spec.trial import TrialSpec
+from tune_lpc.plan.trial import TrialSpec
 
 _MALLOC_OPTIONS = {-3: 2**30, -1: 2**31 - 1, -2: 2**26}
 """Of mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD, in bytes."""

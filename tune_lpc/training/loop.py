@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from tune_lpc.spec.errors import UserError
-from tune_lpc.spec.record import EpochRecord
-from tune_lpc.spec.strengths import Strengths
-from tune_lpc.spec.trial import TrialSpec
+from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.record import EpochRecord
+from tune_lpc.plan.strengths import Strengths
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.data.batches import BatchStream, Images, select_rows
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.device import autocast_type, keep_freed_memory
-from tune_lpc.training.metrics import Evaluated, MeasureError, mean_norm, nc1
+from tune_lpc.training.measures import Evaluated, MeasureError, mean_norm, nc1
 from tune_lpc.training.models import Network, Output, build_network
 from tune_lpc.training.models import warm_up as warm_up_network
 from tune_lpc.training.objective import Loss, training_loss

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from tune_lpc.spec.strengths import Strengths
-from tune_lpc.spec.trial import TrialSpec
+from tune_lpc.plan.strengths import Strengths
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.losses import (
     arcface_loss,
     cosface_loss,

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tune_lpc.spec.errors import UserError
-from tune_lpc.spec.trial import TrialSpec
+from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.data import (
     ImageFiles,
     Split,

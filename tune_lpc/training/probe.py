@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tune_lpc.spec.trial import TrialSpec
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.device import use_threads
 from tune_lpc.training.prepare import Prepared, start_training
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.training.data.samples import random_images
-from tune_lpc.spec import TrialSpec
-from tune_lpc.spec.trial import Value
+from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.trial import Value
 from tune_lpc.training.data.augmentation import augment
 from tune_lpc.training.data.batches import BatchStream, Images, grouped_batches, shuffled_batches
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.training.data.samples import random_images, write_archive, write_folders
-from tune_lpc.spec import UserError
+from tune_lpc.plan import UserError
 from tune_lpc.training.data import load_training_images
 
 IMAGES, LABELS, NAMES = random_images(40), np.arange(40) % 2, ("ant", "cat")

@@ -17,8 +17,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from tests.training.data.samples import random_images
-from tune_lpc.spec import TrialSpec, UserError
-from tune_lpc.spec.trial import Value
+from tune_lpc.plan import TrialSpec, UserError
+from tune_lpc.plan.trial import Value
 from tune_lpc.training.data import find_image_files, load_training_images
 from tune_lpc.training.data.augmentation import random_crops
 from tune_lpc.training.data.batches import BatchStream, select_rows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.data.samples import png, random_images, write_folders, write_parquet
-from tune_lpc.spec import UserError
+from tune_lpc.plan import UserError
 from tune_lpc.training.data import count_training_images, load_training_images
 
 IMAGES, LABELS, NAMES = random_images(12), np.arange(12) // 4, ("ant", "cat", "dog")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.training.data.samples import png, random_images, write_folders, write_parquet
-from tune_lpc.spec import UserError
+from tune_lpc.plan import UserError
 from tune_lpc.training.data import find_image_files, load_training_images, split_off_validation
 
 NAMES = ("ant", "cat", "dog")

@@ -29,7 +29,7 @@ def note(event, arguments):
             print(path[len(str(root)) + 1 :])
 
 sys.addaudithook(note)
-from tune_lpc.spec import TrialSpec
+from tune_lpc.plan import TrialSpec
 from tune_lpc.training.data import count_training_images, load_training_images
 from tune_lpc.training.prepare import prepare, start_training
 

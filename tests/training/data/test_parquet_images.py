@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.training.data.samples import png, random_images, write_parquet
-from tune_lpc.spec import UserError
+from tune_lpc.plan import UserError
 from tune_lpc.training.data import count_training_images, load_training_images
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"

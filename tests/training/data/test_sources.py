@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from tests.training.data.samples import png, random_images, write_archive, write_folders, write_parquet
-from tune_lpc.spec import UserError
+from tune_lpc.plan import UserError
 from tune_lpc.training.data import count_training_images, load_training_images
 
 

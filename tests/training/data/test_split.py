@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tune_lpc.spec import UserError
+from tune_lpc.plan import UserError
 from tune_lpc.training.data import Split, split_off_validation
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tune_lpc.spec.trial import NETWORKS
+from tune_lpc.plan.trial import NETWORKS
 from tune_lpc.training.models.backbones import BACKBONES, SMALLEST_SIDE, cnn13, small_cnn
 from tune_lpc.training.models.pooled import PooledBlock
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tune_lpc.spec import TrialSpec
+from tune_lpc.plan import TrialSpec
 from tune_lpc.training.models import build_network
 from tune_lpc.training.models.gathered import GatheredConvolution, gather_where_it_pays
 

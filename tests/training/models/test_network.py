@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from tests.training.golden import golden_json
-from tune_lpc.spec import TrialSpec
-from tune_lpc.spec.trial import Value
+from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.trial import Value
 from tune_lpc.training.models import Network, Output, build_network
 
 COUNTS = golden_json("parameter_counts.json")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from tune_lpc.spec.trial import TrialSpec
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.data.augmentation import apply, draw, on_device
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.data.normalisation import channel_statistics

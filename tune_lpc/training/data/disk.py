@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tune_lpc.spec.errors import UserError
+from tune_lpc.plan.errors import UserError
 from tune_lpc.training.data.augmentation import augment, random_crops
 from tune_lpc.training.data.cache import cached_array
 from tune_lpc.training.data.decoding import attempt, broken_image, decoding_threads, each

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from filelock import FileLock
 
-from tune_lpc.spec.errors import UserError
+from tune_lpc.plan.errors import UserError
 from tune_lpc.training.data.arrays import write_arrays
 from tune_lpc.training.data.cache import writing
 from tune_lpc.training.data.labels import check_labels

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_lpc.spec.errors import UserError
+from tune_lpc.plan.errors import UserError
 from tune_lpc.training.data.cache import cache_folder, cached_array, digest
 from tune_lpc.training.data.decoding import broken_image, decoding_threads, each
 from tune_lpc.training.data.folder_images import Files, FolderSource

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_lpc.spec.errors import UserError, nearest
+from tune_lpc.plan.errors import UserError, nearest
 from tune_lpc.training.data.problems import reading
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tune_lpc.spec.errors import UserError
+from tune_lpc.plan.errors import UserError
 
 LINES = 5
 """Problems told one by one; the others are only counted."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_lpc.spec.errors import UserError, nearest
+from tune_lpc.plan.errors import UserError, nearest
 from tune_lpc.training.data.cache import Source, cache_folder, cached_images
 from tune_lpc.training.data.digits import DigitsSource
 from tune_lpc.training.data.downloads import KNOWN_CLASSES, DownloadSource

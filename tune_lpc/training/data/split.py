@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tune_lpc.spec.errors import UserError
+from tune_lpc.plan.errors import UserError
 
 SPLIT_SEED = 20_004_805
 """With the number of the split the only seed: the same data are split alike in every search."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from tune_lpc.spec.trial import TrialSpec
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.models.activations import ACTIVATIONS
 from tune_lpc.training.models.backbones import BACKBONES
 

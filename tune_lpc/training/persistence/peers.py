@@ -12,7 +12,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from tune_lpc.spec.errors import UserError
+from tune_lpc.plan.errors import UserError
 from tune_lpc.training.persistence.plain import ORDER
 
 

@@ -1,0 +1,152 @@
+"""What a dry run tells of early stopping and its cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tune_lpc.cli.dry_run import early_stopping_lines, ramp_warnings
+from tune_lpc.plan import Choice, Float, Space
+from tune_lpc.plan.trial import Value
+from tune_lpc.run import main
+
+SPACE = Space(
+    name="small",
+    about="for tests",
+    trials=9,
+    settings={"epochs": 90, "gamma_ramp": "linear", "gamma_ramp_length": 0.5},
+    dimensions={"learning_rate": Float(1e-4, 1e-2, log=True)},
+)
+
+
+def told(**changes: Any) -> str:
+    return "\n".join(early_stopping_lines(dataclasses.replace(SPACE, **changes).checked()))
+
+
+def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["digits", "--dry-run", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+# The modes in words
+
+
+def test_compressed_names_its_runs_its_rungs_and_the_cost_of_a_climb() -> None:
+    lines = told(fidelity_mode="compressed").splitlines()
+    assert "compressed: a trial trains complete runs of 10, 30 and 90 epochs" in lines[0]
+    assert lines[1] == (
+        "rungs: 10 and 30 epochs, where the short runs end; at each the best 1 in 3 of those seen there go on"
+    )
+    assert "a full climb costs 130 epochs, 1.44 times its last run (with many rungs about 1.50 times)" in lines[2]
+
+
+def test_truncated_names_its_rungs_and_that_the_run_is_trained_once() -> None:
+    lines = told(fidelity_mode="truncated").splitlines()
+    assert "truncated: a trial trains one run of 90 epochs" in lines[0]
+    assert lines[1].startswith("rungs: 10 and 30 epochs; at each")
+    assert lines[2].startswith("a full climb costs 90 epochs")
+
+
+def test_full_says_that_there_are_no_rungs() -> None:
+    assert told(fidelity_mode="full") == (
+        "fidelity full: every trial trains one run of 90 epochs to its end; there are no rungs"
+    )
+
+
+def test_it_says_why_there_are_no_rungs() -> None:
+    assert told(settings={"epochs": 5}).endswith("too short for rungs")
+    rising = {"epochs": 90, "topological_weight_schedule": "rising"}
+    late = told(fidelity_mode="truncated", first_rung_after=1.0, settings=rising)
+    assert late.endswith("no rungs, as some trial's ramps reach 100 % of their ends only with the last epoch, or never")
+
+
+def test_control_trials_are_told_with_their_cost() -> None:
+    assert "control trials: 3, never stopped, 270 epochs in all, about " in told(control_trials=3)
+    assert "control trials: 3, never stopped, 390 epochs" in told(control_trials=3, fidelity_mode="compressed")
+    assert "fewer than 3 give no figures" in told(control_trials=2)
+    assert "fewer than" not in told(control_trials=3)
+    assert "control trials" not in told()
+    assert "control trials: 3, which tell nothing" in told(control_trials=3, fidelity_mode="full")
+
+
+# The warning
+
+
+def test_rungs_before_the_ramps_are_up_are_warned_of_with_the_mend() -> None:
+    (warning,) = ramp_warnings(dataclasses.replace(SPACE, fidelity_mode="truncated"))
+    assert warning.startswith("warning: the ramps of the regularisers may go on until epoch 46, but the rungs at 10")
+    assert "--first-rung-after 0.9" in warning
+    assert "--fidelity compressed" in warning
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fidelity_mode": "compressed"},
+        {"fidelity_mode": "full"},
+        {"fidelity_mode": "truncated", "first_rung_after": 0.5},
+        {"fidelity_mode": "truncated", "first_rung": 46},
+        {"fidelity_mode": "truncated", "settings": {"epochs": 90}},
+        {"fidelity_mode": "truncated", "settings": {**SPACE.settings, "gamma_ramp_length": 0.1}},
+    ],
+)
+def test_there_is_no_warning_where_no_rung_comes_too_early(changes: dict[str, Any]) -> None:
+    assert ramp_warnings(dataclasses.replace(SPACE, **changes).checked()) == []
+
+
+def test_only_the_rungs_that_come_too_early_are_named() -> None:
+    (warning,) = ramp_warnings(dataclasses.replace(SPACE, fidelity_mode="truncated", first_rung=15))
+    assert "but the rungs at 15 and 45 would" in warning
+    (warning,) = ramp_warnings(dataclasses.replace(SPACE, fidelity_mode="truncated", first_rung=16))
+    assert "but the rung at 16 would" in warning
+
+
+def test_a_rising_weight_is_warned_of_too_and_a_ramp_to_the_very_end() -> None:
+    weight = {"topological_weight_schedule": Choice(["off", "rising"])}
+    to_the_end: dict[str, Value] = {"gamma_ramp": "linear", "gamma_ramp_length": 1.0}
+    for settings, when in (({}, "go on until epoch 90"), (to_the_end, "end only with the training")):
+        space = Space("x", "", weight, {"epochs": 90, **settings}, fidelity_mode="truncated")
+        (warning,) = ramp_warnings(space.checked())
+        assert f"may {when}" in warning
+
+
+# The command
+
+
+def test_the_options_change_the_space(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["--out", str(tmp_path / "run")]
+    assert "fidelity truncated" in printed(out, capsys)
+    assert "fidelity compressed" in printed([*out, "--fidelity", "compressed"], capsys)
+    text = printed([*out, "--fidelity", "truncated", "--first-rung-after", "0.5", "--control-trials", "4"], capsys)
+    assert "fidelity truncated" in text
+    assert "control trials: 4" in text
+    assert "warning" not in text
+    assert "rungs: 4 and 12 epochs" in printed([*out, "--fidelity", "truncated", "--set", "first_rung=4"], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_cost_is_that_of_climbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["--out", str(tmp_path / "run"), "--trials", "10", "--epochs", "90"]
+    climbs = [*out, "--fidelity", "compressed"]
+    assert "1,300 if no trial is stopped early" in printed(climbs, capsys)
+    assert "900 if no trial is stopped early" in printed(out, capsys)
+    assert "cost: 900 epochs;" in printed([*out, "--fidelity", "full"], capsys)
+    all_of_them = printed([*climbs, "--control-trials", "10"], capsys)
+    assert "cost: about 1,300 epochs, 1,300 if" in all_of_them
+
+
+def test_the_warning_stands_in_the_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["--out", str(tmp_path / "run")]
+    assert "warning: the ramps" in printed([*out, "--fidelity", "truncated"], capsys)
+
+
+def test_a_folder_with_a_run_is_no_problem_when_it_is_to_be_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "journal.jsonl").write_text("")
+    assert main(["digits", "--dry-run", "--out", str(tmp_path)]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert "results:" in printed(["--resume", "--out", str(tmp_path)], capsys)

@@ -1,0 +1,81 @@
+"""The summary that a search ends with, from made-up journals."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.results.runs import BUDGET, Search
+from tune_lpc.cli.terminal import print_summary
+from tune_lpc.plan import Float, Space
+from tune_lpc.results import export
+
+SPACE = Space("small", "for tests", {"learning_rate": Float(1e-4, 1e-2)}, {"epochs": BUDGET}, fidelity_mode="truncated")
+
+
+def summary(directory: Path, space: Space = SPACE) -> str:
+    text = io.StringIO()
+    print_summary(Console(file=text, width=200), export(directory), space, directory)
+    return text.getvalue()
+
+
+def test_it_tells_what_was_spent_and_saved_in_which_mode(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    search.trial([0.5] * BUDGET)
+    search.trial([0.4], "stopped")
+    printed = summary(tmp_path)
+    assert "2 trials: 1 completed, 1 stopped" in printed
+    assert "epochs trained: 5; early stopping saved 38% of 8 (fidelity truncated)" in printed
+    assert "stopped at epoch 1 of 4" in printed
+
+
+def test_it_says_so_when_the_short_runs_cost_more_than_stopping_saved(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    trial = search.start()
+    search.run(trial, 2, [0.3, 0.4])
+    search.run(trial, BUDGET, [0.5] * BUDGET)
+    search.end(trial)
+    printed = summary(tmp_path, dataclasses.replace(SPACE, fidelity_mode="compressed"))
+    assert "epochs trained: 6; early stopping cost 50% more than the 4 without it (fidelity compressed)" in printed
+
+
+def test_epochs_that_were_done_again_are_told(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    trial = search.start()
+    for epoch, seconds in ((1, 2.0), (2, 2.0), (2, 2.5), (3, 2.0), (4, 2.0)):
+        search.epoch(trial, epoch, seconds=seconds)
+    search.journal.append("trial_restarted", trial_id=trial, reason="its worker was lost")
+    search.end(trial)
+    printed = summary(tmp_path)
+    assert "epochs trained: 5, 1 of them again after a failure or on resuming; early stopping saved 0% of 4" in printed
+    assert "trials started again: 1 (" in printed
+
+
+def _with_control_trials(directory: Path, count: int) -> Space:
+    search = Search(directory)
+    for number in range(count):
+        trial = search.start(control=True)
+        scores: list[float | None] = [0.1 * number] * BUDGET
+        search.run(trial, BUDGET, scores)
+        search.rung(trial, 2, 0.1 * number, control=True)
+        search.end(trial)
+    return dataclasses.replace(SPACE, control_trials=count)
+
+
+def test_control_trials_give_a_line_a_rung(tmp_path: Path) -> None:
+    space = _with_control_trials(tmp_path, 4)
+    lines = [line for line in summary(tmp_path, space).splitlines() if line.startswith("rung ")]
+    assert lines == ["rung 2 against the end, 4 control trials; Spearman: 1.00; kept of the best: 100%; regret: 0.0000"]
+
+
+def test_a_figure_that_does_not_exist_is_none(tmp_path: Path) -> None:
+    space = _with_control_trials(tmp_path, 2)
+    assert "2 control trials; Spearman: none; kept of the best: none; regret: none" in summary(tmp_path, space)
+
+
+def test_without_control_trials_there_is_no_such_line(tmp_path: Path) -> None:
+    Search(tmp_path).trial([0.5] * BUDGET)
+    assert "control trials" not in summary(tmp_path)

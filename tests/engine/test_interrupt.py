@@ -1,0 +1,92 @@
+"""What the first and the second signal do, to this very process."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tune_lpc.engine.interrupt import Interrupt
+from tune_lpc.plan.errors import Interrupted
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+
+
+@pytest.fixture(autouse=True)
+def _handlers_of_the_test_run() -> Iterator[None]:
+    """Whatever a test does, pytest has its own handlers again afterwards."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@BOTH
+def test_while_trials_run_the_first_signal_asks_the_search_to_end(number: signal.Signals) -> None:
+    with Interrupt() as interrupt, interrupt.graceful():
+        assert interrupt.requested is None
+        assert not interrupt.stop_all() and not interrupt("a trial", {})
+        signal.raise_signal(number)
+        assert (interrupt.requested, interrupt.signal_number, interrupt.failed) == (number.name, number, False)
+        assert interrupt.stop_all() and interrupt("a trial", {})
+
+
+@BOTH
+def test_the_second_signal_ends_it_at_once(number: signal.Signals) -> None:
+    with Interrupt() as interrupt, interrupt.graceful():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted) as caught:
+            signal.raise_signal(number)
+        assert caught.value.signal_number == number
+        assert interrupt.requested == "SIGTERM"
+
+
+@BOTH
+def test_before_and_after_the_trials_the_first_signal_ends_it_at_once(number: signal.Signals) -> None:
+    with Interrupt() as interrupt:
+        with interrupt.graceful():
+            pass
+        with pytest.raises(Interrupted):
+            signal.raise_signal(number)
+
+
+def test_the_handlers_of_before_are_given_back() -> None:
+    def own(number: int, frame: object) -> None:
+        raise AssertionError("not called")
+
+    signal.signal(signal.SIGTERM, own)
+    with Interrupt():
+        assert signal.getsignal(signal.SIGTERM) is not own
+    assert signal.getsignal(signal.SIGTERM) is own
+
+
+def test_the_signals_are_taken_over_again_after_a_library_has_taken_them() -> None:
+    with Interrupt() as interrupt, interrupt.graceful():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        interrupt.take_over()
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.requested == "SIGTERM"
+
+
+def test_the_first_reason_stays() -> None:
+    interrupt = Interrupt()
+    interrupt.request("3 trials in a row failed", failed=True)
+    interrupt.request("SIGINT")
+    assert (interrupt.requested, interrupt.failed) == ("3 trials in a row failed", True)
+
+
+def test_a_signal_after_a_failure_is_known_too() -> None:
+    with Interrupt() as interrupt, interrupt.graceful():
+        interrupt.request("3 trials in a row failed", failed=True)
+        signal.raise_signal(signal.SIGINT)
+        assert (interrupt.requested, interrupt.signal_number) == ("3 trials in a row failed", signal.SIGINT)
+
+
+def test_ray_may_save_it_and_nothing_of_this_process_is_in_it() -> None:
+    with Interrupt() as interrupt:
+        interrupt.request("SIGINT")
+        copy = pickle.loads(pickle.dumps(interrupt))
+    assert not copy.stop_all()
+    assert copy.signal_number is None

@@ -1,0 +1,61 @@
+"""The token of Ray's clusters."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tune_lpc.engine.token import ensure_users_token, make_token
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_processes_that_start_at_once_share_the_token_that_one_of_them_makes(tmp_path: Path) -> None:
+    path = tmp_path / "fresh" / "auth_token"
+
+    def make_and_read(_: int) -> tuple[bool, str]:
+        return make_token(path), path.read_text()
+
+    with ThreadPoolExecutor(16) as pool:
+        made, seen = zip(*pool.map(make_and_read, range(64)), strict=True)
+    assert sum(made) == 1
+    assert set(seen) == {path.read_text()}
+    assert len(path.read_text()) == 64
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_token_is_kept_and_an_empty_one_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "auth_token"
+    path.touch()
+    assert make_token(path)
+    first = path.read_text()
+    assert not make_token(path)
+    assert path.read_text() == first
+
+
+@pytest.mark.parametrize("mode", [None, "token"])
+def test_the_users_token_lies_where_ray_looks_for_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None
+) -> None:
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    ensure_users_token()
+    assert (home / ".ray" / "auth_token").read_text()
+
+
+@pytest.mark.parametrize("name", ["RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"])
+def test_who_sets_the_authentication_otherwise_gets_no_token(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "disabled")
+    ensure_users_token()
+    assert list(home.iterdir()) == []

@@ -1,0 +1,138 @@
+"""What a search would do and cost, told without starting it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tune_lpc.cli.terminal import print_lines
+from tune_lpc.plan import Space, UserError
+from tune_lpc.plan.dimensions import describe_values
+from tune_lpc.plan.resources import ResourcesAsked, cpus_here
+from tune_lpc.results.agreement import FEWEST
+
+
+def describe_search(
+    console: Console, space: Space, asked: ResourcesAsked, data_dir: Path | None, out: Path, address: str | None
+) -> None:
+    """Print the space, the rungs, the resources and the cost of a search.
+
+    Raises UserError when the resources asked for are not there.
+    """
+    from tune_lpc.training.device import gpus_here
+
+    table = Table(
+        "searched", "range", box=None, pad_edge=False, title=f"{space.name}: {space.about}", title_justify="left"
+    )
+    for name in space.dimensions:
+        table.add_row(name, space.describe(name))
+    console.print(table)
+    fixed = ", ".join(f"{name}={value}" for name, value in space.settings.items())
+    lines = [f"begins with: {describe_values(config)}" for config in space.first]
+    lines += [f"fixed: {fixed}", f"space hash: {space.hash()}"]
+    lines.append(f"trials: {space.trials} of up to {space.epochs} epochs")
+    lines += [*early_stopping_lines(space), *ramp_warnings(space)]
+    if address is None:
+        resources, problems = asked.plan(cpus_here(), gpus_here())
+        if resources is None:
+            raise UserError(problems)
+        said = "auto: measured at the start" if asked.is_auto else resources.describe()
+        lines.append(f"resources: {said} ({cpus_here()} CPUs and {gpus_here()} GPUs here)")
+    else:
+        lines.append(f"resources: those of the Ray cluster at {address}")
+    lines += [_cost(space, data_dir), f"results: {out}"]
+    print_lines(console, lines)
+
+
+def early_stopping_lines(space: Space) -> list[str]:
+    """The fidelity mode in words, its rungs, what a climb past all of them costs, and the control trials."""
+    fidelity = space.fidelity
+    rungs, mode, epochs = fidelity.rungs(), fidelity.mode, fidelity.epochs
+    where = f"{_listed(rungs)} epochs" if rungs else ""
+    go_on = f"at each the best 1 in {fidelity.reduction_factor} of those seen there go on"
+    if not rungs:
+        lines = [f"fidelity {mode}: every trial trains one run of {epochs} epochs to its end; {_why_no_rungs(space)}"]
+    elif mode == "compressed":
+        climb, factor = fidelity.climb_epochs, fidelity.reduction_factor
+        lines = [
+            f"fidelity {mode}: a trial trains complete runs of {_listed(fidelity.runs())} epochs, one after another, "
+            f"each from scratch and with every schedule squeezed into it",
+            f"rungs: {where}, where the short runs end; {go_on}",
+            f"a full climb costs {climb} epochs, {climb / epochs:.2f} times its last run "
+            f"(with many rungs about {factor / (factor - 1):.2f} times)",
+        ]
+    else:
+        lines = [
+            f"fidelity {mode}: a trial trains one run of {epochs} epochs and is looked at on the way",
+            f"rungs: {where}; {go_on}",
+            f"a full climb costs {fidelity.climb_epochs} epochs, as the run is trained once",
+        ]
+    if space.control_trials:
+        lines.append(_control_line(space))
+    return lines
+
+
+def ramp_warnings(space: Space) -> list[str]:
+    """A warning when a rung judges networks whose ramps may not be up: in truncated runs, unless the user said when.
+
+    With --first-rung-after the user has.
+    """
+    fidelity = space.fidelity
+    if fidelity.mode != "truncated" or space.first_rung_after is not None:
+        return []
+    up = space.epoch_with_ramps_up(1.0)
+    before = [rung for rung in fidelity.rungs() if up is None or rung < up]
+    if not before:
+        return []
+    when = "may end only with the training" if up is None else f"may go on until epoch {up}"
+    where = f"the rung{'s' if len(before) > 1 else ''} at {_listed(before)}"
+    return [
+        f"warning: the ramps of the regularisers {when}, but {where} "
+        f"would rank networks before that; give --first-rung-after 0.9, say, or --fidelity compressed"
+    ]
+
+
+def _why_no_rungs(space: Space) -> str:
+    if space.fidelity.mode == "full":
+        return "there are no rungs"
+    if space.first_rung_after is not None:
+        share = f"{100 * space.first_rung_after:.4g} %"
+        return f"no rungs, as some trial's ramps reach {share} of their ends only with the last epoch, or never"
+    return "too short for rungs"
+
+
+def _control_line(space: Space) -> str:
+    count, fidelity = space.control_trials, space.fidelity
+    if not fidelity.rungs():
+        return f"control trials: {count}, which tell nothing as there are no rungs"
+    more = fidelity.expected_epochs(space.trials, count) - fidelity.expected_epochs(space.trials)
+    return (
+        f"control trials: {count}, never stopped, {count * fidelity.climb_epochs:,} epochs in all, "
+        f"about {more:,} more than without; they show how well the rungs foretell the final ranking"
+        + (f", but fewer than {FEWEST} give no figures" if count < FEWEST else "")
+    )
+
+
+def _cost(space: Space, data_dir: Path | None) -> str:
+    """The epochs that the search costs, and the images where their number is known."""
+    from tune_lpc.training.data import count_training_images
+
+    fidelity = space.fidelity
+    expected = fidelity.expected_epochs(space.trials, space.control_trials)
+    at_most = space.trials * fidelity.climb_epochs
+    cost = f"cost: about {expected:,} epochs, {at_most:,} if no trial is stopped early"
+    if not fidelity.rungs():
+        cost = f"cost: {at_most:,} epochs"
+    images = count_training_images(space.dataset, data_dir)
+    if images is not None:
+        each = space.images_per_epoch(images)
+        cost += f"; {each:,} training images an epoch, so about {expected * each:,} in all"
+    return cost
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Numbers as a list in words."""
+    return " and ".join(filter(None, [", ".join(map(str, numbers[:-1])), str(numbers[-1])]))

@@ -1,0 +1,84 @@
+"""What the commands print: lines, and the summary that a search ends with."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from tune_lpc.plan import Space
+from tune_lpc.plan.dimensions import describe_values
+from tune_lpc.results import RungAgreement, Summary, Tables, summarise
+
+
+class Terminal(Console):
+    """Standard output. When its reader goes away (`| head`) the search goes on, without a word."""
+
+    def on_broken_pipe(self) -> None:
+        """Write into nothing from here on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are, however long."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_summary(console: Console, tables: Tables, space: Space, out: Path) -> None:
+    """Print the best configs of a search, what it spent and saved, how well its rungs foretold the end, its files."""
+    summary = summarise(tables, searched=list(space.dimensions))
+    if summary.best:
+        console.print("best configs", style="bold")
+    for row in summary.best:
+        best = f"best epoch {row.best_epoch}: {row.best_score:.4f}"
+        ended = f"{row.trial_id}, {row.status} at epoch {row.epochs} of {row.budget} ({best})"
+        console.print(f"{row.rank:>2}. validation accuracy {row.score:.4f}  {ended}", markup=False, soft_wrap=True)
+        config = {name: value for name, value in row.config.items() if value is not None}
+        console.print(Padding(Text(describe_values(config), style="dim"), (0, 0, 0, 4)))
+    if summary.best and summary.best[0].status != "completed":
+        console.print("(no trial has reached its full budget; these are ranked by how far they came)")
+    elif summary.best:
+        console.print(f"best validation accuracy: {summary.best[0].score:.4f}", highlight=False)
+    ended = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if count)
+    lines = [
+        f"{summary.trials} trials: {ended or 'none started'}",
+        _cost_line(summary, space.fidelity_mode),
+        *([f"trials started again: {summary.restarts} (worker or node lost, or stuck)"] if summary.restarts else []),
+        *map(_agreement_line, summary.agreements if space.control_trials else ()),
+        *(f"damaged: {line}" for line in tables.damaged),
+        f"files in {out}: trials.parquet, epochs.parquet (a row an epoch), best.parquet (ranked), "
+        "rungs.parquet, fidelity.parquet (rungs against the end), run.json",
+    ]
+    if summary.best:
+        lines.append(f"train the best config again: python -m tune_lpc.train {shlex.quote(str(out))} --rank 1")
+    print_lines(console, lines)
+
+
+def _cost_line(summary: Summary, mode: str) -> str:
+    """What was trained, and what the rungs saved of what the same trials would have cost without any."""
+    again = (
+        f", {summary.epochs_repeated:,} of them again after a failure or on resuming" if summary.epochs_repeated else ""
+    )
+    share, without = summary.share_saved, f"{summary.epochs_without_stopping:,}"
+    # The short runs of a climb come on top of the last one: a small search can cost more than one without rungs.
+    saved = f"saved {share:.0%} of {without}" if share >= 0 else f"cost {-share:.0%} more than the {without} without it"
+    return f"epochs trained: {summary.epochs_spent:,}{again}; early stopping {saved} (fidelity {mode})"
+
+
+def _agreement_line(agreement: RungAgreement) -> str:
+    """How well a rung foretold the end, as far as the control trials show it; 'none' where there is no figure."""
+    figures = {
+        "Spearman": (agreement.spearman, "{:.2f}"),
+        "kept of the best": (agreement.kept, "{:.0%}"),
+        "regret": (agreement.regret, "{:.4f}"),
+    }
+    told = [f"{name}: {'none' if value is None else form.format(value)}" for name, (value, form) in figures.items()]
+    return f"rung {agreement.rung} against the end, {agreement.trials} control trials; {'; '.join(told)}"

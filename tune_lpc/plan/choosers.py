@@ -1,0 +1,89 @@
+"""What draws the values of dimensions: Optuna's trials, and the choosers here."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from tune_lpc.plan.dimensions import Dimension, Float, Int
+from tune_lpc.plan.errors import shown, shown_limit
+from tune_lpc.plan.trial import Value
+
+
+class Chooser(Protocol):
+    """What draws values; an Optuna trial is one."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value: ...
+
+
+class RandomChooser:
+    """Draws values at random from a fixed seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A number from `low` to `high`."""
+        if log:
+            growth: float = (high / low) ** self._random.random()
+            return min(high, max(low, low * growth))
+        return self._random.uniform(low, high)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        """A whole number from `low` to `high`."""
+        return round(self.suggest_float(name, low, high, log=True)) if log else self._random.randint(low, high)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        """One of `choices`."""
+        return self._random.choice(list(choices))
+
+
+class Corner(RandomChooser):
+    """Draws an end of each range, and any option of each Choice: where settings contradict each other, if anywhere."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return self._random.choice((low, high))
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return self._random.choice((low, high))
+
+
+class Given:
+    """Takes the values of a config that is written down, and notes what it lacks or has out of range."""
+
+    def __init__(self, config: Mapping[str, Value]) -> None:
+        self._config = config
+        self.problems: list[str] = []
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return self._number(name, low, high, (int, float))
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return int(self._number(name, low, high, (int,)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        value = self._config.get(name)
+        if value in choices:
+            return value
+        self.problems.append(f"{name} is {shown(value)}, but must be one of {', '.join(map(str, choices))}")
+        return choices[0]
+
+    def _number(self, name: str, low: float, high: float, kinds: tuple[type, ...]) -> float:
+        value = self._config.get(name)
+        if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:  # type: ignore[operator]
+            assert isinstance(value, (int, float))
+            return value
+        self.problems.append(f"{name} is {shown(value)}, but must be from {shown_limit(low)} to {shown_limit(high)}")
+        return low
+
+
+def draw_value(name: str, dimension: Dimension, chooser: Chooser) -> Value:
+    """A value of the dimension of setting `name`."""
+    if isinstance(dimension, Float):
+        return chooser.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+    if isinstance(dimension, Int):
+        return chooser.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
+    return chooser.suggest_categorical(name, list(dimension.options))

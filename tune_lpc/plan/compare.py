@@ -1,0 +1,72 @@
+"""What differs between two spaces, told for a resume that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tune_lpc.plan.errors import shown, shown_limit
+
+_PARTS = ("dimensions", "settings", "first")
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The differences between two spaces as `Space.as_dict` gives them, one line each; empty when they are the same.
+
+    Either may have been through JSON. More trials than before are no difference, as a search that is resumed may be
+    made longer; fewer are one.
+    """
+    old, new = _values(before), _values(now)
+    found = []
+    for name in dict.fromkeys([*old, *new]):
+        if _longer(name, old, new) or (name in old and name in new and _plain(old[name]) == _plain(new[name])):
+            continue
+        told = [_told(values[name]) if name in values else "absent" for values in (old, new)]
+        mend = ": it may rise, but not fall" if name == "trials" else ""
+        found.append(f"{name}: {told[0]} before, {told[1]} now{mend}")
+    return found
+
+
+def _values(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything in the space by one name each; a name is a dimension or a setting, never both."""
+    first = {f"config {position} of first": config for position, config in enumerate(space.get("first", ()), start=1)}
+    others = {name: value for name, value in space.items() if name not in _PARTS}
+    dimensions = {name: _Dimension(value) for name, value in space.get("dimensions", {}).items()}
+    return {**others, **dimensions, **space.get("settings", {}), **first}
+
+
+class _Dimension(dict[str, Any]):
+    """A dimension as plain data, told from a config."""
+
+
+def _longer(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return name == "trials" and name in old and name in new and new[name] >= old[name]
+
+
+def _plain(value: Any) -> Any:
+    """The value with lists for tuples, as JSON gives them back."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, _Dimension):
+        return _told_dimension(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_told(inner)}" for name, inner in value.items()) or "nothing given"
+    if isinstance(value, str):
+        return value
+    return shown_limit(value) if isinstance(value, float) else shown(value)
+
+
+def _told_dimension(dimension: Mapping[str, Any]) -> str:
+    if dimension["type"] == "choice":
+        text = "one of " + ", ".join(_told(option) for option in dimension["options"])
+    else:
+        text = "whole numbers " if dimension["type"] == "int" else ""
+        text += f"{_told(dimension['low'])} to {_told(dimension['high'])}"
+        text += ", logarithmic" if dimension["log"] else ""
+    for other, allowed in dimension["when"].items():
+        text += f"; when {other} is {' or '.join(_told(value) for value in allowed)}"
+    return text

@@ -1,0 +1,105 @@
+"""Rungs and budgets: when early stopping looks at a trial, what it trains until then, and what a search costs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tune_lpc.plan.errors import nearest, shown
+
+MODES = ("compressed", "truncated", "full")
+"""How rungs are reached: by complete short runs, by one long run looked at early, or no rungs at all."""
+LOOKS = 2
+"""Rungs placed below the full budget when no first rung is asked for."""
+EARLIEST_LOOK = 3
+"""No rung is placed before this epoch unless asked for: one or two epochs tell more of luck than of a config."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Asynchronous successive halving (ASHA; Li et al., MLSys 2020) over epochs.
+
+    At each rung only the best ``1 / reduction_factor`` of the trials seen there go on.
+
+    epochs: the full budget of a trial.
+    mode: "compressed": a trial trains a complete run of as many epochs as each rung says, with every schedule squeezed
+        into it, one after another, then that of the full budget; a rung's score is that of its run's last epoch.
+        "truncated": one run of the full budget; a rung is an epoch of it. "full": one run, no rungs.
+    reduction_factor: 2 or more.
+    first_rung: epochs of the first rung; None places two, at epochs / factor^2 and epochs / factor, those before
+        epoch 3 left out. At the full budget there is none.
+
+    A trial stands at a (budget, epoch): the length of the run that it is in, one of `runs`, and the epoch of that run.
+    """
+
+    epochs: int
+    mode: str = "truncated"
+    reduction_factor: int = 3
+    first_rung: int | None = None
+
+    def problems(self) -> list[str]:
+        """Every rule that the values break, one line each."""
+        found = []
+        if self.mode not in MODES:
+            found.append(
+                f"mode is {shown(self.mode)}, but must be one of {', '.join(MODES)}{nearest(self.mode, MODES)}"
+            )
+        if self.reduction_factor < 2:
+            found.append(f"reduction_factor is {self.reduction_factor}, but must be 2 or more")
+        if self.first_rung is not None and not 1 <= self.first_rung <= self.epochs:
+            found.append(f"first_rung is {self.first_rung}, but must be from 1 to epochs ({self.epochs})")
+        return found
+
+    def rungs(self) -> list[int]:
+        """Epochs after which a trial may be stopped, rising, all below the full budget."""
+        if self.mode == "full":
+            return []
+        if self.first_rung is None:
+            powers = range(LOOKS, 0, -1)
+            candidates = [math.ceil(self.epochs / self.reduction_factor**power) for power in powers]
+            candidates = [rung for rung in candidates if rung >= EARLIEST_LOOK]
+        else:
+            candidates = []
+            rung = self.first_rung
+            while rung < self.epochs:
+                candidates.append(rung)
+                rung *= self.reduction_factor
+        return sorted({rung for rung in candidates if rung < self.epochs})
+
+    def runs(self) -> list[int]:
+        """Lengths in epochs of the runs that a trial trains one after another when it is never stopped."""
+        return [*self.rungs(), self.epochs] if self.mode == "compressed" else [self.epochs]
+
+    def rung_at(self, budget: int, epoch: int) -> int | None:
+        """The rung at which the score of `epoch` of the run of `budget` epochs counts, None where it counts at none."""
+        if self.mode == "compressed":
+            return budget if epoch == budget and budget in self.rungs() else None
+        return epoch if budget == self.epochs and epoch in self.rungs() else None
+
+    def trained(self, budget: int, epoch: int) -> int:
+        """Epochs that a trial has trained in all when it stands there, the earlier runs of its climb included."""
+        return sum(run for run in self.runs() if run < budget) + epoch
+
+    @property
+    def climb_epochs(self) -> int:
+        """Epochs that a trial trains in all when it is never stopped."""
+        return self.trained(self.epochs, self.epochs)
+
+    def expected_epochs(self, trials: int, control_trials: int = 0) -> int:
+        """Epochs that `trials` trials cost when they arrive at the rungs in random order.
+
+        The first arrival at a rung always passes, so small searches cost more than the ideal; the k-th of n
+        arrivals passes with probability 1 / reduction_factor, and never less than one trial goes on.
+        `control_trials` of them are never stopped.
+        """
+        stoppable = float(trials - control_trials)
+        total, alive, before = float(control_trials * self.climb_epochs), stoppable, 0
+        for stage in [*self.rungs(), self.epochs]:
+            reached = self.climb_epochs if stage == self.epochs else self._trained_at(stage)
+            total += alive * (reached - before)
+            alive = min(stoppable, max(1.0, alive / self.reduction_factor))
+            before = reached
+        return round(total)
+
+    def _trained_at(self, rung: int) -> int:
+        return self.trained(rung, rung) if self.mode == "compressed" else rung

@@ -1,0 +1,58 @@
+"""Finding search spaces: those shipped in `search_spaces/`, and a user's own file."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import pkgutil
+import runpy
+import warnings
+from pathlib import Path
+
+import search_spaces
+from tune_lpc.plan.errors import UserError, nearest
+from tune_lpc.plan.space import Space
+
+
+def shipped_names() -> list[str]:
+    """The names of the spaces that come with the package."""
+    return sorted(module.name for module in pkgutil.iter_modules(search_spaces.__path__))
+
+
+def load_space(name_or_file: str) -> Space:
+    """The checked space of that name, or the one in a Python file that sets SPACE.
+
+    Raises UserError when the name is unknown (naming the nearest), the file can't be run, or the space is wrong.
+    """
+    if name_or_file.endswith(".py"):
+        space = _run_file(Path(name_or_file))
+    elif name_or_file in shipped_names():
+        space = importlib.import_module(f"search_spaces.{name_or_file}").SPACE
+    else:
+        raise UserError(
+            f"there is no search space {name_or_file!r}{nearest(name_or_file, shipped_names())} "
+            f"(known: {', '.join(shipped_names())}; or give a file that ends in .py)"
+        )
+    if not isinstance(space, Space):
+        raise UserError(f"{name_or_file} sets no SPACE; write SPACE = Space(...)")
+    return space.checked()
+
+
+def _run_file(path: Path) -> object:
+    """What the file sets SPACE to; whatever it prints or warns of is dropped. Raises UserError when it can't be run."""
+    try:
+        if not path.is_file():
+            raise UserError(f"there is no space file {path}; check the path, or give the name of a shipped space")
+    except OSError as error:
+        raise UserError(f"space file {path} can't be opened ({error.strerror}); check the path") from error
+    dropped = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(dropped), contextlib.redirect_stderr(dropped), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return runpy.run_path(str(path)).get("SPACE")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit in the file, say, would end the command without a word
+        told = (str(error).strip() or "no message").splitlines()[0]
+        raise UserError(f"space file {path} can't be run: {type(error).__name__}: {told}") from error

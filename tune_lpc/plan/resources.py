@@ -1,0 +1,108 @@
+"""What a trial takes of a machine, and how many trials run at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from tune_lpc.plan.errors import shown
+from tune_lpc.plan.packing import Packing, PackingTable, split_cpus, split_gpu
+
+MOST = 10**6
+"""Of trials at once, of CPUs and of GPUs that can be asked for."""
+AUTO: Literal["auto"] = "auto"
+"""Asks for what measuring finds best."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a trial takes, and how many run at once.
+
+    packing: what the choice rests on, where it was measured.
+    """
+
+    concurrent: int
+    cpus_per_trial: int
+    gpus_per_trial: float
+    packing: PackingTable | None = field(default=None, compare=False)
+
+    def describe(self) -> str:
+        """One line for people."""
+        gpus = f", {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
+        return f"{self.concurrent} at once, {self.cpus_per_trial} CPU{gpus} each"
+
+
+@dataclass(frozen=True)
+class ResourcesAsked:
+    """What the user asked for; None leaves it to `plan`, or, beside an "auto", to measuring too."""
+
+    concurrent: int | None = None
+    cpus_per_trial: int | Literal["auto"] | None = None
+    gpus_per_trial: float | Literal["auto"] | None = None
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether something is to be measured."""
+        return AUTO in (self.cpus_per_trial, self.gpus_per_trial)
+
+    def problems(self) -> list[str]:
+        """Every rule that the values break on any machine, one line each."""
+        whole = {"--concurrent": self.concurrent, "--cpus-per-trial": self.cpus_per_trial}
+        found = [
+            f"{option} is {shown(value)}, but must be from 1 to {MOST}"
+            for option, value in whole.items()
+            if isinstance(value, int) and not 1 <= value <= MOST
+        ]
+        gpus = self.gpus_per_trial
+        if isinstance(gpus, int | float) and not (0 <= gpus <= 1 or (1 < gpus <= MOST and gpus == gpus // 1)):
+            rule = f"0, a share up to 1, or a whole number up to {MOST}"
+            found.append(f"--gpus-per-trial is {gpus:g}, but must be {rule}")
+        return found
+
+    def plan(self, cpus: float, gpus: float) -> tuple[Resources | None, list[str]]:
+        """Complete what was asked for, given the CPUs and GPUs there are in all; None and every problem otherwise.
+
+        A trial takes one CPU, and a whole GPU when there are any; as many run at once as fit. More may be asked for:
+        they wait until there is room, on a node that joins later, say. An "auto" is completed in the same way: that is
+        what a search falls back on when nothing can be measured.
+        """
+        cpus_each = self.cpus_per_trial if isinstance(self.cpus_per_trial, int) else 1
+        gpus_each = self.gpus_per_trial if isinstance(self.gpus_per_trial, int | float) else (1.0 if gpus else 0.0)
+        problems = self.problems()
+        if cpus_each > cpus:
+            problems.append(f"--cpus-per-trial is {cpus_each}, but there are {cpus:g} CPUs; ask for fewer")
+        if gpus_each > gpus:
+            problems.append(f"--gpus-per-trial is {gpus_each:g}, but there are {gpus:g} GPUs; ask for fewer, or for 0")
+        if problems:
+            return None, problems
+        fitting = int(cpus // cpus_each)
+        if gpus_each:
+            fitting = min(fitting, int(gpus / gpus_each + 1e-9))
+        return Resources(self.concurrent or max(1, fitting), cpus_each, gpus_each), []
+
+    def packings(self, cpus: int, gpus: int, trials: int) -> list[Packing]:
+        """What there is to choose from for the "auto" on a node with so many CPUs and GPUs, fewest trials first.
+
+        trials: how many there are to run on the node; more together are of no use.
+        """
+        trials = max(1, min(trials, self.concurrent or trials))
+        share = max(1, cpus // gpus) if gpus else cpus
+        fixed = self.cpus_per_trial if isinstance(self.cpus_per_trial, int) else None
+        given = self.gpus_per_trial if isinstance(self.gpus_per_trial, int | float) else None
+        if given:
+            # So many trials have room on the GPUs, which no number of CPUs changes.
+            together = max(1, int(1 / given + 1e-9))
+            return [Packing(together, max(1, int(share * max(1.0, given)) // together), given)]
+        if given is None and gpus:
+            return split_gpu(share, fixed, trials)
+        return split_cpus(cpus, trials) if fixed is None else [Packing(max(1, cpus // fixed), fixed, 0.0)]
+
+    def as_packed(self, packing: Packing) -> ResourcesAsked:
+        """The same with a packing in place of "auto"."""
+        return replace(self, cpus_per_trial=packing.cpus_per_trial, gpus_per_trial=packing.gpus_per_trial)
+
+
+def cpus_here() -> int:
+    """The CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

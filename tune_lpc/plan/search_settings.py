@@ -1,0 +1,77 @@
+"""What sets the size of a search and its early stopping: rules, and the values of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tune_lpc.plan.errors import nearest, shown
+from tune_lpc.plan.fidelity import MODES
+from tune_lpc.plan.trial import Value
+
+WHOLE_NUMBERS = {
+    "trials": (1, 10**6),
+    "reduction_factor": (2, 10**6),
+    "first_rung": (1, 10**6),
+    "control_trials": (0, 10**6),
+}
+"""Smallest and largest value of the settings that are whole numbers."""
+SEARCH_SETTINGS = ("trials", "fidelity_mode", "reduction_factor", "first_rung", "first_rung_after", "control_trials")
+OPTIONAL = ("first_rung", "first_rung_after")
+"""Settings that may be none."""
+
+
+def search_setting_problems(name: str, value: object) -> list[str]:
+    """What is wrong with `value` for a setting of the search by itself."""
+    if value is None and name in OPTIONAL:
+        return []
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if name == "fidelity_mode":
+        rule, fits = f"one of {', '.join(MODES)}", value in MODES
+    elif name == "first_rung_after":
+        rule, fits = "a number above 0 and up to 1", number and 0 < value <= 1  # type: ignore[operator]
+    else:
+        low, high = WHOLE_NUMBERS[name]
+        rule = f"a whole number from {low} to {high}"
+        fits = number and isinstance(value, int) and low <= value <= high
+    hint = nearest(value, MODES) if name == "fidelity_mode" else ""
+    return [] if fits else [f"{name} is {shown(value)}, but must be {rule}{hint}"]
+
+
+def search_setting_conflicts(values: Mapping[str, object]) -> list[str]:
+    """The settings of a search, each right by itself, that contradict each other."""
+    found = []
+    mode, share = values["fidelity_mode"], values["first_rung_after"]
+    trials, control = values["trials"], values["control_trials"]
+    if share is not None and mode != "truncated":
+        found.append(
+            f"first_rung_after is {share}, but fidelity_mode is {mode!r}: only 'truncated' looks at a run before its "
+            "ramps are up; set fidelity_mode to truncated (--fidelity), or first_rung_after to none"
+        )
+    if share is not None and values["first_rung"] is not None:
+        found.append(
+            f"first_rung is {values['first_rung']} and first_rung_after is {share}, but only one of them can place "
+            "the first rung; set the other to none"
+        )
+    assert isinstance(trials, int) and isinstance(control, int)
+    if control > trials:
+        found.append(f"control_trials is {control}, but must be from 0 to trials ({trials})")
+    return found
+
+
+def parse_search_setting(name: str, text: str) -> Value:
+    """The value that a text means; a text that means none is returned as it is, and fails the check later."""
+    if name == "fidelity_mode":
+        return text
+    if text.lower() == "none":
+        return None
+    try:
+        return float(text) if name == "first_rung_after" else int(text)
+    except ValueError:
+        return text
+
+
+def is_control(number: int, trials: int, control_trials: int) -> bool:
+    """Whether trial `number` (from 0) of `trials` is one of the `control_trials`, spread evenly over all of them."""
+    # The accumulator of Bresenham's line: it overflows control_trials times in so many steps, evenly;
+    # begun half full, so that a single control trial stands in the middle.
+    return 0 <= number < trials and (number * control_trials + trials // 2) % trials < control_trials

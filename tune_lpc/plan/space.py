@@ -1,0 +1,348 @@
+"""Search spaces: dimensions, conditions between them, and the fixed settings around them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from tune_lpc.plan.checks import condition_problems, corner_problems, first_problems
+from tune_lpc.plan.choosers import Chooser, Given, draw_value
+from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, dimension_as_dict, dimension_problems
+from tune_lpc.plan.errors import UserError, nearest, shown, shown_limit
+from tune_lpc.plan.fidelity import EARLIEST_LOOK, Fidelity
+from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, dimensions_of
+from tune_lpc.plan.ramps import epoch_with_ramps_up, slowest_choosers
+from tune_lpc.plan.search_settings import (
+    SEARCH_SETTINGS,
+    is_control,
+    parse_search_setting,
+    search_setting_conflicts,
+    search_setting_problems,
+)
+from tune_lpc.plan.trial import (
+    TrialSpec,
+    Value,
+    as_declared,
+    parse_value,
+    setting_default,
+    setting_field,
+    setting_names,
+    value_problems,
+)
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space: what varies (`dimensions`), what is fixed (`settings`), and the size of a search.
+
+    `first` holds configs to begin with, such as a baseline and a paper's own: a value for each dimension with effect.
+
+    `fidelity_mode`, `reduction_factor` and `first_rung` place the rungs of early stopping: see `Fidelity`.
+    `first_rung_after` (mode "truncated" only, in place of `first_rung`) puts the first rung where, in every trial that
+    the space can draw, the ramps of gamma and of the topological weight have reached that share (above 0, up to 1)
+    of their ends, though not before the usual first rung; there are no rungs where that is never so.
+    `control_trials` is the number of trials that no rung stops: they show how well the rungs foretell the end.
+
+    Names are those of `TrialSpec`; a setting not named keeps its default there. A condition may refer to a
+    setting or to a dimension that stands above it. `checked` raises `UserError` with every problem.
+    """
+
+    name: str
+    about: str
+    dimensions: Mapping[str, Dimension]
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    first: Sequence[Mapping[str, Value]] = ()
+    trials: int = 32
+    fidelity_mode: str = "truncated"
+    reduction_factor: int = 3
+    first_rung: int | None = None
+    first_rung_after: float | None = None
+    control_trials: int = 0
+
+    SEARCH_SETTINGS = SEARCH_SETTINGS
+
+    # What the space says
+
+    @property
+    def dataset(self) -> str:
+        """The data set that the search trains on."""
+        return str(self.fixed("dataset"))
+
+    @property
+    def epochs(self) -> int:
+        """The full budget of a trial."""
+        epochs = self.fixed("epochs")
+        assert isinstance(epochs, int)
+        return epochs
+
+    @property
+    def seed(self) -> int:
+        """The seed of the sampler and of every trial: trials differ by their parameters alone."""
+        seed = self.fixed("seed")
+        assert isinstance(seed, int)
+        return seed
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """The rungs of early stopping; of a space that is right, as its trials are drawn to place the first."""
+        first = self.first_rung if self.first_rung_after is None else self._first_rung_with_ramps_up
+        return Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor, first)
+
+    @cached_property
+    def _first_rung_with_ramps_up(self) -> int:
+        assert self.first_rung_after is not None
+        up = self.epoch_with_ramps_up(self.first_rung_after)
+        # Where the ramps are up early, or nothing ramps, that is no reason to look earlier than without them.
+        usual = Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor).rungs()
+        return self.epochs if up is None else min(self.epochs, max(up, *usual[:1], EARLIEST_LOOK))
+
+    def epoch_with_ramps_up(self, share: float) -> int | None:
+        """The first epoch of a run of the full budget at which every trial's ramps have reached `share` of their ends.
+
+        None where some trial's never do, as when a ramp of gamma ends with the training.
+        """
+        choosers = [*slowest_choosers(self.dimensions), *map(Given, self.first)]
+        return epoch_with_ramps_up((self.trial(self.draw(chooser)) for chooser in choosers), share)
+
+    def is_control(self, number: int) -> bool:
+        """Whether trial `number` (from 0) is a control trial, never stopped at a rung."""
+        return is_control(number, self.trials, self.control_trials)
+
+    def fixed(self, name: str) -> Value:
+        """The value of a setting that is not searched."""
+        return self.settings.get(name, setting_default(name))
+
+    def possible(self, name: str) -> tuple[Value, ...]:
+        """Every value that a fixed setting or a Choice can take."""
+        dimension = self.dimensions.get(name)
+        if isinstance(dimension, Choice):
+            return tuple(dimension.options) if isinstance(dimension.options, (list, tuple)) else ()
+        return (self.fixed(name),)
+
+    def highest(self, name: str) -> float:
+        """The largest value that a setting of numbers can take in any trial."""
+        dimension = self.dimensions.get(name)
+        if isinstance(dimension, (Float, Int)):
+            return dimension.high
+        return max(value for value in self.possible(name) if isinstance(value, (int, float)))
+
+    @property
+    def topological_is_possible(self) -> bool:
+        """Whether any trial has the topological loss on."""
+        return any(value != "off" for value in self.possible("topological_weight_schedule"))
+
+    @property
+    def largest_group(self) -> int | None:
+        """The largest same-class group that a trial may ask for, None when none asks for groups."""
+        if "grouped" not in self.possible("batching") and not self.topological_is_possible:
+            return None
+        return int(self.highest("group_size"))
+
+    def images_per_epoch(self, images: int) -> int:
+        """Images that an epoch of any trial draws, at most, from a data set with so many training images."""
+        train_size = self.fixed("train_size")
+        share = 1 - self.highest("validation_share")
+        train = train_size if isinstance(train_size, int) else round(images * share)
+        if self.fixed("epoch_unit") == "anchors" and self.largest_group is not None:
+            return train * self.largest_group
+        return train
+
+    def canonical_json(self) -> str:
+        """The same text for the same search, whatever the order and spelling in the file; the hash is taken of it."""
+        return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    def as_dict(self) -> dict[str, object]:
+        """The space as plain data, settings completed with their defaults.
+
+        `about` and the seed are left out: the same search with another seed is one of the same space.
+        """
+        names = [name for name in setting_names() if name not in (*self.dimensions, "seed")]
+        settings = {name: as_declared(name, self.fixed(name)) for name in names}
+        search = self._search_settings()
+        if self.first_rung_after is not None:
+            search["first_rung_after"] = float(self.first_rung_after)
+        dimensions = {name: dimension_as_dict(name, dimension) for name, dimension in self.dimensions.items()}
+        first = [{name: self._canonical(name, value) for name, value in config.items()} for config in self.first]
+        return {"name": self.name, "dimensions": dimensions, "settings": settings, "first": first, **search}
+
+    def _search_settings(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
+
+    def _canonical(self, name: str, value: Value) -> Value:
+        return float(value) if isinstance(self.dimensions.get(name), Float) and isinstance(value, int) else value
+
+    def describe(self, name: str) -> str:
+        """A dimension in words, such as '0.0001 to 0.01, logarithmic'."""
+        dimension = self.dimensions[name]
+        if isinstance(dimension, Choice):
+            text = "one of " + ", ".join(map(str, dimension.options))
+        else:
+            text = _range(dimension) + (", logarithmic" if dimension.log else "")
+        for other, allowed in dimension.when.items():
+            excluded = [str(value) for value in self.possible(other) if value not in allowed]
+            if excluded:
+                text += f"; unless {other} is {' or '.join(excluded)}"
+        return text
+
+    # Drawing
+
+    def draw(self, chooser: Chooser) -> dict[str, Value]:
+        """The values of the dimensions that have an effect, drawn in the order of the table."""
+        drawn: dict[str, Value] = {}
+        for name, dimension in self.dimensions.items():
+            if all(
+                drawn.get(other, self._setting_or_none(other)) in allowed for other, allowed in dimension.when.items()
+            ):
+                drawn[name] = draw_value(name, dimension, chooser)
+        return drawn
+
+    def trial(self, drawn: Mapping[str, Value]) -> TrialSpec:
+        """The complete description of the trial with the values drawn."""
+        return TrialSpec.build({**self.settings, **drawn})
+
+    def _setting_or_none(self, name: str) -> Value:
+        return None if name in self.dimensions else self.fixed(name)
+
+    # Checking and changing
+
+    def checked(self) -> Space:
+        """This space, once everything in it is right; raises UserError with all problems otherwise."""
+        if found := self.problems():
+            title = self.name if _is_word(self.name) else shown(self.name)
+            raise UserError([f"space {title}: {problem}" for problem in found])
+        return self
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with the space, one line each."""
+        found = []
+        if not _is_word(self.name):
+            found.append(f"name is {shown(self.name)}, but must be a plain word of letters, digits, _ and -")
+        if not isinstance(self.about, str):
+            found.append(f"about is {shown(self.about)}, but must be a text that says what the space is for")
+        tables = {"dimensions": self.dimensions, "settings": self.settings}
+        wrong = {name: table for name, table in tables.items() if not isinstance(table, Mapping)}
+        if wrong:
+            return found + [f"{name} is {shown(table)}, but must be a dict" for name, table in wrong.items()]
+        for name, value in self.settings.items():
+            found += value_problems(name, value)
+            if name in self.dimensions:
+                found.append(f"{name} is both a setting and a dimension; keep one")
+        for name, dimension in self.dimensions.items():
+            found += dimension_problems(name, dimension)
+            if isinstance(dimension, Dimension):
+                found += condition_problems(name, dimension, list(self.dimensions), self.possible)
+        search = self._search_settings()
+        wrong_search = [problem for name, value in search.items() for problem in search_setting_problems(name, value)]
+        found += wrong_search or search_setting_conflicts(search)
+        if not wrong_search and not value_problems("epochs", self.fixed("epochs")):
+            # Without first_rung_after: only a space that is right can say where it lies.
+            fidelity = Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor, self.first_rung)
+            found += fidelity.problems()
+        return found or corner_problems(self.draw, self.trial) + first_problems(self.first, self.draw, self.trial)
+
+    def with_values(self, changes: Mapping[str, Value]) -> Space:
+        """The space with settings changed; a dimension that is named becomes fixed.
+
+        Raises UserError naming every unknown name, wrong type, and value outside the setting's or dimension's range.
+        """
+        found = []
+        known = [*setting_names(), *self.SEARCH_SETTINGS]
+        fixed = METHODS[str(self.settings["method"])].settings if "method" in self.settings else {}
+        for name, value in changes.items():
+            if name == "method" and value != self.fixed("method"):
+                found.append(f"method is {value!r}, but is chosen by --method")
+            elif name in fixed and name in METHOD_SWITCHES and value != fixed[name]:
+                found.append(f"{name} is {value!r}, but method {self.fixed('method')} has it {fixed[name]!r}")
+            elif name in self.SEARCH_SETTINGS:
+                found += search_setting_problems(name, value)
+            elif name not in known:
+                found.append(f"{shown(name)} is not a setting of space {self.name}{nearest(name, known)}")
+            else:
+                problems = value_problems(name, value)
+                if not problems and name in self.dimensions:
+                    problems = self._outside(name, value)
+                found += problems
+        if found:
+            raise UserError(found)
+        search = {name: value for name, value in changes.items() if name in self.SEARCH_SETTINGS}
+        dimensions = {name: d for name, d in self.dimensions.items() if name not in changes}
+        settings = {**self.settings, **{n: v for n, v in changes.items() if n not in self.SEARCH_SETTINGS}}
+        changed = dataclasses.replace(self, settings=settings, dimensions=dimensions, **search)  # type: ignore[arg-type]
+        return changed._without_dead_dimensions()._without_impossible_first().checked()
+
+    def for_method(self, name: str) -> Space:
+        """The space of one method: what it fixes, its own parameters, and the name in the files.
+
+        Raises UserError for an unknown name.
+        """
+        if name not in METHODS:
+            raise UserError(f"there is no method {name!r}{nearest(name, METHODS)} (see --list-methods)")
+        method = METHODS[name]
+        dimensions = dimensions_of(method, self.dimensions, self.settings)
+        settings = {n: v for n, v in self.settings.items() if n not in dimensions} | dict(method.settings)
+        first = [{**method.start, **config} for config in self.first]
+        changed = dataclasses.replace(self, dimensions=dimensions, settings={**settings, "method": name}, first=first)
+        return changed._without_dead_dimensions()._without_impossible_first().checked()
+
+    def _without_dead_dimensions(self) -> Space:
+        """Drop the dimensions whose condition can no longer hold, such as beta once the topological weight is off."""
+        dimensions: dict[str, Dimension] = {}
+        for name, dimension in self.dimensions.items():
+            space = dataclasses.replace(self, dimensions=dimensions)
+            conditions = dict(dimension.when)
+            if needs := setting_field(name).metadata["needs"]:
+                conditions.setdefault(*needs)
+            if all(any(value in allowed for value in space.possible(other)) for other, allowed in conditions.items()):
+                dimensions[name] = dimension
+        return dataclasses.replace(self, dimensions=dimensions)
+
+    def _without_impossible_first(self) -> Space:
+        """Take fixed and dead names out of the configs to begin with; drop those too short then, or the same."""
+        kept = [{name: value for name, value in config.items() if name in self.dimensions} for config in self.first]
+        differing = [config for position, config in enumerate(kept) if config not in kept[:position]]
+        possible = [config for config in differing if not first_problems([config], self.draw, self.trial)]
+        return dataclasses.replace(self, first=possible)
+
+    def _outside(self, name: str, value: Value) -> list[str]:
+        dimension = self.dimensions[name]
+        if isinstance(dimension, Choice):
+            inside, rule = value in dimension.options, "one of " + ", ".join(map(str, dimension.options))
+        else:
+            inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.high
+            rule = f"from {_range(dimension)}"
+        return [] if inside else [f"{name} is {shown(value)}, but must be {rule} in space {self.name}"]
+
+    def parse_changes(self, texts: Iterable[str]) -> dict[str, Value]:
+        """NAME=VALUE texts as values; raises UserError for every text without '='."""
+        changes: dict[str, Value] = {}
+        found = []
+        for text in texts:
+            name, equals, value = (part.strip() for part in text.partition("="))
+            if name in changes:
+                found.append(f"{name} is given twice by --set; give it once")
+            elif not equals or not name:
+                found.append(f"--set takes NAME=VALUE, but got {text!r}")
+            elif name in self.SEARCH_SETTINGS:
+                changes[name] = parse_search_setting(name, value)
+            else:
+                changes[name] = parse_value(name, value) if name in setting_names() else value
+        if found:
+            raise UserError(found)
+        return changes
+
+
+def _range(dimension: Float | Int) -> str:
+    return f"{shown_limit(dimension.low)} to {shown_limit(dimension.high)}"
+
+
+def _is_word(name: object) -> bool:
+    return isinstance(name, str) and re.fullmatch(r"[\w-]+", name) is not None
