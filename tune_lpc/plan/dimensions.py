@@ -19,11 +19,13 @@ NEVER_SEARCHED = (
     "train_size",
     "split",
     "validation_share",
+    "hold_out",
     "image_size",
     "epochs",
     "epoch_unit",
     "seed",
     "precision",
+    "persistence_backend",
 )
 """Settings that decide what the score means or what an epoch costs; every trial of a search shares them."""
 

@@ -65,8 +65,18 @@ class TrialSpec:
     )
     split: int = _setting(0, "which of the fixed stratified splits", low=0, high=9)
     validation_share: float = _setting(0.1, "share split off for validation", above=0.0, high=0.5)
+    hold_out: float = _setting(
+        0.1,
+        "share of the images kept apart for a final test, which no search reads; without effect where the data have a "
+        "test part of their own",
+        low=0.0,
+        high=0.5,
+    )
     image_size: int | None = _setting(None, "side in pixels to scale images to; None keeps them", low=8, high=512)
     augmentation: str = _setting("none", "batched augmentation", choices=("none", "flip_crop", "crop", "resized_crop"))
+    input_noise: float = _setting(
+        0.0, "standard deviation of Gaussian noise added to the normalised training images", low=0.0, high=10.0
+    )
     batching: str = _setting(
         "auto",
         "shuffled batches, or same-class groups; auto takes groups when the topological weight is on",
@@ -157,6 +167,12 @@ class TrialSpec:
     )
     beta: float | None = _setting(1.0, "scale of the persistence, at the start", low=0.0, needs=_TOPOLOGICAL)
     distance: str | None = _setting("l2", "distance between representations", choices=("l2", "l1"), needs=_TOPOLOGICAL)
+    persistence_backend: str | None = _setting(
+        "auto",
+        "what computes the persistence: our own kernels (auto), plain torch, or a reference implementation",
+        choices=("auto", "plain", "gudhi", "torchph"),
+        needs=_TOPOLOGICAL,
+    )
     # Budget
     epochs: int = _setting(10, "epochs of the full budget", low=1, high=10**6)
     seed: int = _setting(0, "seed of initialisation, order and augmentation", low=0, high=2**31 - 1)
