@@ -184,12 +184,12 @@ def ours(trials: int, sampler: str) -> tuple[Spent, Spent, Spent]:
     import optuna
     from ray import tune
     from rich.console import Console
+    from tune_lpc.search.searcher import NUMBER, SpaceSearch
 
     from tune_lpc.engine import Request, run_searches, tuner
     from tune_lpc.plan.record import EpochRecord
     from tune_lpc.plan.resources import ResourcesAsked
     from tune_lpc.search import searcher
-    from tune_lpc.search.searcher import NUMBER, SpaceSearch
 
     values = dict.fromkeys((field.name for field in EpochRecord.__dataclass_fields__.values()), 0.5)
 

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from rich.console import Console
 
-from tune_lpc.cli.dry_run import describe_search, ramp_warnings
+from tune_lpc.cli.dry_run import describe_search
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.cli.terminal import Terminal, print_lines, print_summary
 from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
@@ -122,7 +122,9 @@ def _command(options: argparse.Namespace, command: str) -> int:
         for space, folder in zip(spaces, folders, strict=True):
             describe_search(console, space, asked, data_dir, folder, options.address)
         return 0
-    from tune_lpc.engine import Request, run_searches
+    from tune_lpc.cli.live import Progress
+    from tune_lpc.engine.request import Request
+    from tune_lpc.engine.tuner import run_searches
 
     requests = [
         Request(
@@ -134,13 +136,12 @@ def _command(options: argparse.Namespace, command: str) -> int:
             measures,
             command,
             resume=options.resume,
-            warnings=tuple(ramp_warnings(space)),
             **guards,
         )
         for space, folder in zip(spaces, folders, strict=True)
     ]
     status = 0
-    for request, outcome in run_searches(requests, console):
+    for request, outcome in run_searches(requests, console, lambda space, ledger: Progress(space, console, ledger)):
         if outcome.tables is not None:
             print_summary(console, outcome.tables, request.space, request.out)
         if outcome.message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
@@ -16,6 +16,9 @@ from rich.text import Text
 from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.space import Space
+from tune_lpc.results import Ledger
+from tune_lpc.results.events import EpochDone, Event, Status, TrialEnded, TrialStarted, number_of
+from tune_lpc.results.ledger import Trial
 
 PLAIN_LINE_EVERY = 15.0
 """Seconds between progress lines when the output is not a terminal."""
@@ -39,21 +42,23 @@ class Shown:
     here: int = 0
 
 
-@dataclass
 class Progress:
-    """The state of a search as people see it."""
+    """The state of a search as people see it; a context manager. See `engine.journalling.View`.
 
-    space: Space
-    console: Console
-    started: float = field(default_factory=time.monotonic)
-    trials: dict[int, Shown] = field(default_factory=dict)
-    best: Shown | None = None
+    ledger: trials of before an interruption are shown as they stand.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, space: Space, console: Console, ledger: Ledger) -> None:
+        self.space, self.console = space, console
+        self.started = time.monotonic()
+        self.trials: dict[int, Shown] = {}
+        self.best: Shown | None = None
         self._live: Live | None = None
         self._said: set[str] = set()
         self._paused: str | None = None
         self._last_line = time.monotonic()
+        for trial in ledger.in_order():
+            self._recall(trial)
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -68,23 +73,31 @@ class Progress:
 
     # What happens
 
-    def trial_started(self, number: int, drawn: dict[str, Any]) -> None:
-        """A trial begins, or begins again after a failed worker."""
-        self.trials.setdefault(number, Shown(number, drawn)).status = "running"
+    def show(self, event: Event) -> None:
+        """Something has happened."""
+        if isinstance(event, TrialStarted):
+            shown = self.trials.setdefault(event.number, Shown(event.number, self._drawn(event.config)))
+            shown.status = "running"
+        elif isinstance(event, EpochDone):
+            self._epoch(self.trials[number_of(event.trial_id)], event.record)
+        elif isinstance(event, TrialEnded):
+            self._end(self.trials[number_of(event.trial_id)], event.status, event.reason)
 
-    def epoch_done(self, number: int, record: Mapping[str, Any]) -> None:
-        """An epoch of a trial is through."""
-        self._note(self.trials[number], record)
-        self.trials[number].here += 1
+    def _recall(self, trial: Trial) -> None:
+        status = "waiting" if trial.status in (Status.INTERRUPTED, Status.FAILED) else str(trial.status)
+        shown = self.trials[trial.number] = Shown(trial.number, self._drawn(trial.config), status)
+        if trial.longest is not None:
+            self._note(shown, trial.longest.last)
+        self._best_so_far(shown)
+
+    def _drawn(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: config[name] for name in self.space.dimensions if config.get(name) is not None}
+
+    def _epoch(self, trial: Shown, record: Mapping[str, Any]) -> None:
+        self._note(trial, record)
+        trial.here += 1
         if not self._live and time.monotonic() - self._last_line > PLAIN_LINE_EVERY:
             self._line(self._counts())
-
-    def recall(self, number: int, drawn: dict[str, Any], status: str, record: Mapping[str, Any] | None) -> None:
-        """A trial of before an interruption, as it stands; nothing is printed."""
-        trial = self.trials[number] = Shown(number, drawn, status)
-        if record is not None:
-            self._note(trial, record)
-        self._best_so_far(trial)
 
     def _note(self, trial: Shown, record: Mapping[str, Any]) -> None:
         trial.budget, trial.epoch, trial.score = record["budget"], record["epoch"], record[SCORE]
@@ -119,19 +132,17 @@ class Progress:
             self.say("the search goes on")
         self._paused = reason
 
-    def trial_ended(self, number: int, status: str, reason: str) -> None:
-        """A trial has ended as completed, stopped, diverged or failed."""
-        trial = self.trials[number]
-        trial.status = status
+    def _end(self, trial: Shown, status: Status, reason: str) -> None:
+        trial.status = str(status)
         is_best = self._best_so_far(trial)
         if self._live:
-            if status == "failed":
-                self.console.print(Text(f"trial {number} failed: {reason}", style="red"))
+            if status is Status.FAILED:
+                self.console.print(Text(f"trial {trial.number} failed: {reason}", style="red"))
             return
         score = "" if trial.score is None else f", {SCORE} {trial.score:.4f}"
-        detail = f": {reason}" if status in ("failed", "diverged") else ""
+        detail = f": {reason}" if status in (Status.FAILED, Status.DIVERGED) else ""
         best = " (best)" if is_best else ""
-        self._line(f"trial {number} {status} after epoch {_place(trial)}{score}{best}{detail}")
+        self._line(f"trial {trial.number} {status} after epoch {_place(trial)}{score}{best}{detail}")
 
     # What is shown
 

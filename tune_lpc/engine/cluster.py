@@ -15,10 +15,12 @@ from typing import Any
 
 import ray
 from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from tune_lpc.engine.token import ensure_users_token
 from tune_lpc.plan.errors import Interrupted, UserError
+from tune_lpc.training.device import best_device, computes_in_bfloat16
 
 ADDRESS_SECONDS = 10.0
 _SCRATCH = "tune_lpc-ray-"
@@ -84,6 +86,29 @@ def cluster(address: str | None, console: Console) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def nodes_without_bfloat16(address: str | None, *, use_gpus: bool) -> list[str]:
+    """The hosts of the running cluster that would train and don't compute in bfloat16, rising.
+
+    A local cluster is this machine; of another one each node is asked.
+    """
+    if address in (None, "local"):
+        return [] if computes_in_bfloat16(best_device()) else [socket.gethostname()]
+    alive = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    nodes = [node for node in alive if not use_gpus or node["Resources"].get("GPU")] or alive
+    # A share of a GPU, that the process sees it; others that use it are in no way disturbed.
+    ask = ray.remote(num_cpus=0, num_gpus=0.01 if use_gpus else 0)(_lacks_bfloat16)
+    asked = [
+        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
+        for node in nodes
+    ]
+    return sorted({host for host in ray.get(asked) if host is not None})
+
+
+def _lacks_bfloat16() -> str | None:
+    """The name of this host when it does not compute in bfloat16."""
+    return None if computes_in_bfloat16(best_device()) else socket.gethostname()
 
 
 @contextmanager

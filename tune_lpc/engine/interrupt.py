@@ -8,25 +8,22 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-from ray.tune.stopper import Stopper
-
 from tune_lpc.plan.errors import Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupt(Stopper):
-    """Notes a signal, and tells Ray Tune through its Stopper interface to end the search; a context manager.
+class Interrupt:
+    """Notes a signal; a context manager.
 
     Within `graceful()` the first signal is only noted; outside, and the second time, it raises `Interrupted` at once.
 
-    requested: why the search is to end, None while it is not. failed: whether that is a failure.
+    requested: the name of the signal that asked the search to end, None while none did.
     """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self.requested: str | None = None
-        self.failed = False
         self._graceful = False
         self._before: dict[int, Any] = {}
 
@@ -60,21 +57,4 @@ class Interrupt(Stopper):
         self.signal_number = number
         if second or not self._graceful:
             raise Interrupted(number)
-        self.request(signal.Signals(number).name)
-
-    def request(self, reason: str, *, failed: bool = False) -> None:
-        """Ask the search to end, because something failed or because somebody wants it; the first reason stays."""
-        if self.requested is None:
-            self.requested, self.failed = reason, failed
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether a trial that has just reported ends now."""
-        return self.requested is not None
-
-    def stop_all(self) -> bool:
-        """Whether the whole search ends now."""
-        return self.requested is not None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing that belongs to this process goes into Ray's saved state."""
-        return {"signal_number": None, "requested": None, "failed": False, "_graceful": False, "_before": {}}
+        self.requested = signal.Signals(number).name

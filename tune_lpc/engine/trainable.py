@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 from collections.abc import Iterator
@@ -12,14 +11,14 @@ from typing import Any
 
 from ray import tune
 
+from tune_lpc.engine.report import NUMBER, REPORT, SPEC, Report
 from tune_lpc.plan.errors import UserError
-from tune_lpc.plan.record import SCORE, EpochRecord
-from tune_lpc.plan.space import Space
+from tune_lpc.plan.record import EpochRecord
 from tune_lpc.results import JOURNAL_FILE
-from tune_lpc.search.searcher import NUMBER
+from tune_lpc.results.events import Measured, TrialPlaced, trial_id_of
 from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.climb import Climb
-from tune_lpc.training.device import best_device, exact_arithmetic, use_threads
+from tune_lpc.training.device import best_device, computes_in_bfloat16, exact_arithmetic, use_threads
 from tune_lpc.training.measures import compute_measures
 from tune_lpc.training.prepare import prepare
 
@@ -28,14 +27,20 @@ CHECKPOINT_FOLDER = "checkpoints"
 
 @dataclass(frozen=True)
 class Job:
-    """What every trial of a search shares."""
+    """What every trial of a search shares.
 
-    space: Space
+    runs: lengths in epochs of the runs of a trial, in order. fingerprint: of the images. group_size: the largest
+    same-class group that a trial may ask for. threads: of the CPU. needs_bfloat16: whether the search chose bfloat16
+    for what the hardware of its nodes computes in.
+    """
+
     folder: Path
     data_dir: Path | None
+    runs: tuple[int, ...]
     fingerprint: str
     group_size: int | None
     threads: int
+    needs_bfloat16: bool
     measures: tuple[str, ...] = ()
 
 
@@ -54,51 +59,61 @@ class TrialTrainable(tune.Trainable):
                 f"the results folder {job.folder} is not there on {socket.gethostname()}; "
                 "put it, with --out, where all nodes see the same files"
             )
+        self._device = best_device()
+        if job.needs_bfloat16 and not computes_in_bfloat16(self._device):
+            raise UserError(
+                f"the search trains in bfloat16, but {socket.gethostname()} does not compute in it; "
+                "leave that node out, or search with --set precision=float32"
+            )
         use_threads(job.threads)
-        spec = job.space.trial(_drawn(config))
-        self._prepared = prepare(spec, job.data_dir, job.group_size)
+        self._prepared = prepare(config[SPEC], job.data_dir, job.group_size)
         if self._prepared.source.fingerprint != job.fingerprint:
             raise UserError(
-                f"the images of {spec.dataset} on this node differ from those where the search was started; "
+                f"the images of {config[SPEC].dataset} on this node differ from those where the search was started; "
                 "give every node the same data"
             )
+        self._is_new_process = True
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
-        job = self._job
-        checkpoints = Checkpoints(checkpoint_folder(job.folder, config[NUMBER]))
-        self._climb = Climb(
-            job.space.trial(_drawn(config)), job.space.fidelity.runs(), self._prepared, best_device(), checkpoints
-        )
+        self._trial_id = trial_id_of(config[NUMBER])
+        checkpoints = Checkpoints(checkpoint_folder(self._job.folder, config[NUMBER]))
+        self._climb = Climb(config[SPEC], self._job.runs, self._prepared, self._device, checkpoints)
         self._records: Iterator[EpochRecord] = self._climb.epochs()
         self._is_first = True
+        self._unmeasured: EpochRecord | None = None
 
     def step(self) -> dict[str, Any]:
-        """Train an epoch and report its record; the first after a checkpoint is the checkpoint's own, once more."""
-        record = next(self._records)
-        score = math.nan if record.validation_accuracy is None else record.validation_accuracy
-        done = record.budget == record.epoch == self._job.space.epochs
-        result = {SCORE: score, "record": record.as_dict(), "done": done}
-        if done and self._job.measures and not record.diverged:
-            with exact_arithmetic():
-                values, reasons = compute_measures(self._job.measures, self._climb.training.evaluated())
-            result["measures"] = {"values": values, "reasons": reasons}
-        if self._is_first:
-            result["placed"] = self._placed()
-        if self._climb.checkpoint_problem:
-            result["problem"] = self._climb.checkpoint_problem
-        self._is_first = False
-        return result
+        """Train an epoch and report its record; the first after a checkpoint is the checkpoint's own, once more.
 
-    def _placed(self) -> dict[str, Any]:
-        """Where the trial runs, and where it goes on."""
-        continued_from = self._climb.continued_from
-        return {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "continued_from": None if continued_from is None else list(continued_from),
-            "left_out": self._climb.left_out,
-        }
+        A new process first reports that the data are prepared, and a trained trial that its measures come next: then
+        who watches knows what takes so long.
+        """
+        if self._is_new_process:
+            self._is_new_process = False
+            return {REPORT: Report()}
+        if self._unmeasured is not None:
+            return {REPORT: self._report(self._unmeasured, self._measure())}
+        record = next(self._records)
+        is_trained = record.budget == record.epoch == self._job.runs[-1]
+        if is_trained and self._job.measures and not record.diverged:
+            self._unmeasured = record
+            return {REPORT: Report(measures_come_next=True)}
+        return {REPORT: self._report(record)}
+
+    def _measure(self) -> Measured:
+        with exact_arithmetic():
+            values, reasons = compute_measures(self._job.measures, self._climb.training.evaluated())
+        return Measured(self._trial_id, values, reasons)
+
+    def _report(self, record: EpochRecord, measured: Measured | None = None) -> Report:
+        placed = None
+        if self._is_first:
+            placed = TrialPlaced(
+                self._trial_id, socket.gethostname(), os.getpid(), self._climb.continued_from, self._climb.left_out
+            )
+        self._is_first = False
+        return Report(record.as_dict(), placed, measured, problem=self._climb.checkpoint_problem)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Turn to the next trial in the same process."""
@@ -109,7 +124,3 @@ class TrialTrainable(tune.Trainable):
 def checkpoint_folder(folder: Path, number: int) -> Path:
     """Where the checkpoints of trial `number` lie in the run's folder."""
     return folder / CHECKPOINT_FOLDER / str(number)
-
-
-def _drawn(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name != NUMBER}

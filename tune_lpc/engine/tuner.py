@@ -1,260 +1,107 @@
-"""A whole search: check everything, start Ray, run Ray Tune, write the results, stop Ray."""
+"""Whole searches: check everything, start Ray, run Ray Tune under a director, write the results, stop Ray."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Any
 
 from ray import tune
+from ray.tune.stopper import Stopper
 from rich.console import Console
 
-from tune_lpc.cli.live import Progress
-from tune_lpc.engine.cluster import address_problems, cluster, scratch_folder, with_the_first_experiment_state_only
+from tune_lpc.engine.callback import DirectorCallback, without_checkpoints
+from tune_lpc.engine.cluster import (
+    address_problems,
+    cluster,
+    nodes_without_bfloat16,
+    scratch_folder,
+    with_the_first_experiment_state_only,
+)
 from tune_lpc.engine.interrupt import Interrupt
+from tune_lpc.engine.journalling import View, WaitingLog
 from tune_lpc.engine.packing import choose_resources
-from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable
+from tune_lpc.engine.report import NUMBER
+from tune_lpc.engine.request import Outcome, Request
+from tune_lpc.engine.scheduler import DirectorScheduler, DirectorSearcher
+from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable, checkpoint_folder
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
-from tune_lpc.plan.resources import Resources, ResourcesAsked, cpus_here
+from tune_lpc.plan.resources import Resources, cpus_here
 from tune_lpc.plan.space import Space
-from tune_lpc.results import Journal, Tables, export
-from tune_lpc.search.guards import Guard, Stuck
-from tune_lpc.search.opening import OpenRun, open_run
-from tune_lpc.search.provenance import describe_run
-from tune_lpc.search.recorder import Recorder
-from tune_lpc.search.resume import Past
-from tune_lpc.search.rungs import Rungs, RungScheduler
-from tune_lpc.search.searcher import NUMBER, SpaceSearch
-from tune_lpc.training.device import gpus_here
+from tune_lpc.plan.trial import TrialSpec
+from tune_lpc.results import Journal, Ledger, Tables, export
+from tune_lpc.results.events import RunEnded, Status
+from tune_lpc.search.director import Director
+from tune_lpc.search.opening import Identity, OpenRun, open_run
+from tune_lpc.search.provenance import describe_run, describe_session
+from tune_lpc.search.sampler import SAMPLERS
+from tune_lpc.search.watch import PREPARING, Watch
+from tune_lpc.training.checkpoints import Checkpoints
+from tune_lpc.training.device import gpus_here, resolved_precision
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for.
-
-    resume: go on with the run in `out`, or begin it where there is none.
-    max_failures: how often a trial goes on from its last checkpoint after its worker or node failed.
-    stuck_after: a trial without an epoch in so many times the time expected is restarted.
-    warnings: told once the search is known to begin.
-    """
-
-    space: Space
-    out: Path
-    data_dir: Path | None = None
-    resources: ResourcesAsked = field(default_factory=ResourcesAsked)
-    address: str | None = None
-    measures: tuple[str, ...] = ()
-    command: str = ""
-    resume: bool = False
-    max_failures: int = 2
-    stuck_after: float = 20.0
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def resume_command(self) -> str:
-        """The command with which an interrupted search goes on."""
-        # At its beginning: at the end it could be taken for a value of --set or --method.
-        return self.command if self.resume else self.command.replace("tune_lpc.run", "tune_lpc.run --resume", 1)
+ViewOf = Callable[[Space, Ledger], AbstractContextManager[View]]
+"""What shows a search to people, given what is searched and what has happened so far."""
+START_SECONDS = 6.0
+"""What the start of a process and its imports take on a quiet machine; the data come on top."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a search ended.
+class _Checked:
+    """What is known before Ray starts. resources: None where Ray must tell. seconds: what preparing the data took."""
 
-    tables: None when the files could not be written.
-    exit_status: 0; 1 when no trial reached a score, or when the search or the writing of its files failed; 128 and the
-        signal's number.
-    """
-
-    tables: Tables | None
-    exit_status: int
-    message: str
+    prepared: Prepared
+    resources: Resources | None
+    seconds: float
 
 
-def run_searches(requests: Sequence[Request], console: Console) -> Iterator[tuple[Request, Outcome]]:
+@dataclass(frozen=True)
+class _Place:
+    """Where the searches run. resources: None where nothing is to come. without_bfloat16: hosts that lack it."""
+
+    resources: Resources | None
+    without_bfloat16: tuple[str, ...] = ()
+
+
+def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf) -> Iterator[tuple[Request, Outcome]]:
     """Run the searches that are asked for one after another, from checks to Parquet, yielding how each ended.
 
     They share data, resources and Ray; an interrupted one is the last. Raises UserError with every problem of all of
     them at once, before anything is written or started.
     """
-    resources, prepared = _check(requests)
-    for line in dict.fromkeys(line for request in requests for line in request.warnings):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"data: {prepared.describe()}", markup=False, highlight=False, soft_wrap=True)
+    checked = _check(requests)
+    _tell(console, f"data: {checked.prepared.describe()}")
     with Interrupt() as interrupt, ExitStack() as stack:
         runs = []
         for request in requests:
-            runs.append(open_run(request.out, request.space, prepared, request.measures, resume=request.resume))
+            runs.append(open_run(request.out, _identity(request, checked.prepared), resume=request.resume))
             stack.callback(runs[-1].close)
             if request.resume:
                 _tell_what_is_there(runs[-1], console)
+        place = _Place(checked.resources)
         if any(run.to_come for run in runs):
             stack.enter_context(cluster(requests[0].address, console))
             interrupt.take_over()
-            if resources is None:
-                one, to_come, again = requests[0], max(run.to_come for run in runs), any(run.past.run for run in runs)
-                resources = choose_resources(one.resources, one.space, one.data_dir, to_come, console, again=again)
-            console.print(f"trials: {resources.describe()}", markup=False, highlight=False, soft_wrap=True)
+            place = _place(requests[0], runs, checked.resources, console)
+            for request, run in zip(requests, runs, strict=True):
+                _refuse_other_precision(request, run, place)
         for request, run in zip(requests, runs, strict=True):
-            yield request, _run(request, run, resources, prepared, interrupt, console)
+            yield request, _run(request, run, place, checked, interrupt, console, view_of)
             if interrupt.requested is not None:
                 return
 
 
-def _tell_what_is_there(run: OpenRun, console: Console) -> None:
-    if not run.past.run:
-        line = f"nothing to go on with in {run.folder}: the search begins"
-    else:
-        kept = sum(trial.status is not None for trial in run.past.trials.values())
-        line = f"going on in {run.folder}: {kept} trials are kept, {run.to_come} to come"
-    for text in (*(f"left out: {problem}" for problem in run.left_out), line):
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+# Before a search
 
 
-def _run(
-    request: Request,
-    run: OpenRun,
-    resources: Resources | None,
-    prepared: Prepared,
-    interrupt: Interrupt,
-    console: Console,
-) -> Outcome:
-    space, past = request.space, run.past
-    scheduler = RungScheduler(Rungs(space.fidelity, past.looks), lambda number: past.is_control(number, space))
-    with interrupt.graceful():
-        try:
-            if past.run:
-                journal = run.go_on(request.command)
-            else:
-                assert resources is not None
-                journal = run.begin(
-                    describe_run(space, request.command, request.data_dir, prepared, resources, request.measures)
-                )
-        except OSError as error:
-            problem = f"the run in {request.out} can't be written ({error.strerror or error})"
-            return _outcome(request, interrupt, None, problem)
-        if not journal.is_locked:
-            console.print(f"note: {request.out} has no file locks, so see to it that no second search runs there")
-        with Progress(space, console) as progress:
-            recorder = Recorder(space, journal, scheduler, progress, interrupt, past)
-            try:
-                recorder.recall()
-                if run.to_come and interrupt.requested is None:
-                    assert resources is not None
-                    _fit(request, past, resources, prepared, scheduler, recorder, interrupt)
-            except BaseException as error:
-                # Whatever ended the search, what was finished goes into the files.
-                reason, failed = f"{type(error).__name__}: {error}", isinstance(error, Exception)
-                _finish(request, journal, recorder, reason, failed=failed)
-                raise
-        finished = _finish(request, journal, recorder, interrupt.requested, failed=interrupt.failed)
-        return _outcome(request, interrupt, *finished)
-
-
-def _finish(
-    request: Request, journal: Journal, recorder: Recorder, reason: str | None, *, failed: bool
-) -> tuple[Tables | None, str]:
-    """The tables, or None and why they could not be written.
-
-    reason: why the search ended early, None when it did not. failed: whether that is a failure.
-    """
-    outcome = "finished" if reason is None else "failed" if failed else "interrupted"
-    recorder.write("run_ended", outcome=outcome, reason=reason or "all trials ended")
-    journal.close()
-    gc.collect()  # Ray's trials refer to one another; the tables can use the memory that they took
-    with contextlib.suppress(OSError):
-        (request.out / CHECKPOINT_FOLDER).rmdir()  # stays where a trial may still go on
-    try:
-        return export(request.out), ""
-    except (OSError, UserError) as error:
-        return None, f"the Parquet files can't be written: {error}"
-
-
-def _outcome(request: Request, interrupt: Interrupt, tables: Tables | None, problem: str) -> Outcome:
-    go_on = f"go on with: {request.resume_command}"
-    if interrupt.signal_number is not None:
-        name = signal.Signals(interrupt.signal_number).name
-        kept = problem or "what was finished is kept"
-        return Outcome(tables, 128 + interrupt.signal_number, f"the search was interrupted ({name}); {kept}; {go_on}")
-    if interrupt.requested is not None:
-        return Outcome(tables, 1, f"the search ended early: {interrupt.requested}; mend it, then {go_on}")
-    if tables is None:
-        return Outcome(tables, 1, f"{problem}; nothing is lost: free space, then {go_on}")
-    if tables.best.empty:
-        reasons = tables.trials["reason"].value_counts().head(3).items()
-        told = "; ".join(f"{count} times: {reason}" for reason, count in reasons)
-        return Outcome(tables, 1, f"no trial reached a score ({told})")
-    return Outcome(tables, 0, "")
-
-
-def _fit(
-    request: Request,
-    past: Past,
-    resources: Resources,
-    prepared: Prepared,
-    scheduler: RungScheduler,
-    recorder: Recorder,
-    interrupt: Interrupt,
-) -> None:
-    """Let Ray Tune run the trials that are to come."""
-    space = request.space
-    data_dir = request.data_dir.resolve() if request.data_dir else None
-    job = Job(
-        space,
-        request.out.resolve(),
-        data_dir,
-        prepared.source.fingerprint,
-        space.largest_group,
-        resources.cpus_per_trial,
-        request.measures,
-    )
-    trainable = tune.with_resources(
-        tune.with_parameters(TrialTrainable, job=job),
-        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
-    )
-    measures_come_next = _measures_come_next(request)
-    guard = Guard(request.out, Stuck(request.stuck_after), recorder, measures_come_next)
-    with scratch_folder() as storage, with_the_first_experiment_state_only():
-        tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                num_samples=past.to_come(space),
-                search_alg=SpaceSearch(space, resources.concurrent, past.known(space)),
-                scheduler=scheduler,
-                max_concurrent_trials=resources.concurrent,
-                reuse_actors=True,
-                trial_name_creator=lambda trial: f"{space.name}_{trial.config.get(NUMBER, trial.trial_id)}",
-                trial_dirname_creator=lambda trial: f"{trial.config.get(NUMBER, trial.trial_id)}",
-            ),
-            run_config=tune.RunConfig(
-                name="ray",
-                # Not in the folder of the results: nobody reads it, and a full disk there must not end the search.
-                storage_path=storage,
-                verbose=0,
-                stop=interrupt,
-                callbacks=[recorder, guard],
-                failure_config=tune.FailureConfig(max_failures=request.max_failures),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        ).fit()
-
-
-def _measures_come_next(request: Request) -> Callable[[int, int], bool]:
-    epochs = request.space.epochs
-    return lambda budget, epoch: bool(request.measures) and budget == epochs and epoch >= epochs - 1
-
-
-# Checks
-
-
-def _check(requests: Sequence[Request]) -> tuple[Resources | None, Prepared]:
-    """Everything that can be known to be wrong before Ray starts, all at once. No resources where Ray must tell."""
+def _check(requests: Sequence[Request]) -> _Checked:
+    """Everything that can be known to be wrong before Ray starts, all at once."""
     one = requests[0]
     problems: list[str] = []
     resources = None
@@ -264,6 +111,7 @@ def _check(requests: Sequence[Request]) -> tuple[Resources | None, Prepared]:
     problems += address_problems(one.address)
     groups = [request.space.largest_group for request in requests if request.space.largest_group is not None]
     prepared = None
+    start = time.monotonic()
     try:
         # What decides the data is the same in every trial of every search.
         spec = one.space.trial(one.space.draw(RandomChooser(0)))
@@ -274,4 +122,242 @@ def _check(requests: Sequence[Request]) -> tuple[Resources | None, Prepared]:
         problems += error.problems
     if problems or prepared is None:
         raise UserError(problems)
-    return None if one.resources.is_auto else resources, prepared
+    return _Checked(prepared, None if one.resources.is_auto else resources, time.monotonic() - start)
+
+
+def _identity(request: Request, prepared: Prepared) -> Identity:
+    return Identity(request.space, prepared.source.fingerprint, prepared.split.hash, request.measures)
+
+
+def _tell_what_is_there(run: OpenRun, console: Console) -> None:
+    if run.is_new:
+        line = f"nothing to go on with in {run.folder}: the search begins"
+    else:
+        kept = sum(trial.status not in (Status.INTERRUPTED, Status.FAILED) for trial in run.ledger.trials.values())
+        line = f"going on in {run.folder}: {kept} trials are kept, {run.to_come} to come"
+    for text in (*(f"left out: {problem}" for problem in run.left_out), line):
+        _tell(console, text)
+
+
+def _place(request: Request, runs: Sequence[OpenRun], resources: Resources | None, console: Console) -> _Place:
+    """Where the trials run, now that Ray does."""
+    if resources is None:
+        to_come, again = max(run.to_come for run in runs), not all(run.is_new for run in runs)
+        resources = choose_resources(request.resources, request.space, request.data_dir, to_come, console, again=again)
+    _tell(console, f"trials: {resources.describe()}")
+    asks = any(run.space.fixed("precision") == "auto" for run in runs)
+    lacking = nodes_without_bfloat16(request.address, use_gpus=resources.gpus_per_trial > 0) if asks else ()
+    return _Place(resources, tuple(lacking))
+
+
+def _refuse_other_precision(request: Request, run: OpenRun, place: _Place) -> None:
+    """A search that chose bfloat16 for its machines does not go on where they don't compute in it."""
+    if request.space.fixed("precision") != "auto" or run.ledger.run.get("precision") != "bfloat16":
+        return
+    if run.to_come and place.without_bfloat16:
+        raise UserError(
+            f"{run.folder} can't be resumed here: it trains in bfloat16, but {', '.join(place.without_bfloat16)} "
+            "does not compute in it; go on where it began, or begin again in another folder with --out"
+        )
+
+
+# A search
+
+
+def _run(
+    request: Request,
+    run: OpenRun,
+    place: _Place,
+    checked: _Checked,
+    interrupt: Interrupt,
+    console: Console,
+    view_of: ViewOf,
+) -> Outcome:
+    with interrupt.graceful():
+        try:
+            journal = _begin_or_go_on(request, run, place, checked)
+        except OSError as error:
+            problem = f"the run in {request.out} can't be written ({error.strerror or error})"
+            return _outcome(request, interrupt, None, None, problem)
+        if not journal.is_locked:
+            _tell(console, f"note: {request.out} has no file locks, so see to it that no second search runs there")
+        with view_of(request.space, run.ledger) as view:
+            log = WaitingLog(journal, view, interrupt)
+            director = _director(request, run, place, log, view)
+            director.watch.expect(PREPARING, START_SECONDS + checked.seconds)
+            try:
+                director.settle()
+                if director.to_come and interrupt.requested is None:
+                    assert place.resources is not None  # Ray was started, as trials are to come
+                    _fit(request, director, place.resources, checked.prepared, log, view, interrupt)
+            except BaseException as error:
+                # Whatever ended the search, what was finished goes into the files.
+                outcome = "failed" if isinstance(error, Exception) else "interrupted"
+                _finish(request, log, RunEnded(outcome, f"{type(error).__name__}: {error}"))
+                raise
+        early = interrupt.requested or director.ends_early
+        if early is None:
+            end = RunEnded("finished", "all trials ended")
+        else:
+            end = RunEnded("interrupted" if interrupt.requested else "failed", early)
+        return _outcome(request, interrupt, director.ends_early, *_finish(request, log, end))
+
+
+def _begin_or_go_on(request: Request, run: OpenRun, place: _Place, checked: _Checked) -> Journal:
+    """The journal, once it says that the search begins or goes on. Raises OSError when nothing can be written."""
+    session = describe_session(place.resources)
+    if not run.is_new:
+        journal = run.go_on(request.command, session)
+        _tidy_checkpoints(run)
+        return journal
+    precision = str(request.space.fixed("precision"))
+    if precision == "auto":
+        precision = "float32" if place.without_bfloat16 else "bfloat16"
+    about = describe_run(
+        request.space, request.command, request.data_dir, checked.prepared, request.measures, precision, session
+    )
+    return run.begin(about)
+
+
+def _tidy_checkpoints(run: OpenRun) -> None:
+    """Remove the checkpoints that nobody will need."""
+    runs = run.space.fidelity.runs()
+    numbers = set()
+    for trial in run.ledger.trials.values():
+        numbers.add(trial.number)
+        checkpoints = Checkpoints(checkpoint_folder(run.folder, trial.number))
+        if trial.status in (Status.INTERRUPTED, Status.FAILED):
+            # A checkpoint may be an epoch ahead of the journal, as it is written first. One further ahead, after
+            # damage to the journal, would leave epochs without a record.
+            checkpoints.forget_after(run.space.fidelity.after(trial.position(runs)))
+        else:
+            checkpoints.remove()
+    for folder in (run.folder / CHECKPOINT_FOLDER).glob("*"):
+        if folder.name.isdigit() and int(folder.name) not in numbers:
+            Checkpoints(folder).remove()
+
+
+def _director(request: Request, run: OpenRun, place: _Place, log: WaitingLog, view: View) -> Director:
+    in_bfloat16 = run.ledger.run.get("precision") == "bfloat16"
+
+    def precision(spec: TrialSpec) -> str:
+        return resolved_precision(spec.precision, spec.network, in_bfloat16)
+
+    concurrent = place.resources.concurrent if place.resources is not None else 1
+    return Director(
+        request.space,
+        run.ledger,
+        log,
+        SAMPLERS[request.sampler](request.space, concurrent),
+        precision=precision,
+        watch=Watch(request.stuck_after),
+        watched=(view.show, without_checkpoints(request.out)),
+    )
+
+
+class _EndOfSearch(Stopper):
+    """Tells Ray Tune to end the search when somebody asked for it, or when the director sees no use in going on."""
+
+    def __init__(self, interrupt: Interrupt, director: Director) -> None:
+        self._interrupt, self._director = interrupt, director
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray saves its stopper; what belongs to this process stays out of it."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never: of a trial that reports the scheduler hears first."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the whole search ends now."""
+        return self._interrupt.requested is not None or self._director.ends_early is not None
+
+
+def _fit(
+    request: Request,
+    director: Director,
+    resources: Resources,
+    prepared: Prepared,
+    log: WaitingLog,
+    view: View,
+    interrupt: Interrupt,
+) -> None:
+    """Let Ray Tune run the trials that are to come."""
+    space = request.space
+    job = Job(
+        request.out.resolve(),
+        request.data_dir.resolve() if request.data_dir else None,
+        tuple(space.fidelity.runs()),
+        prepared.source.fingerprint,
+        space.largest_group,
+        resources.cpus_per_trial,
+        needs_bfloat16=space.fixed("precision") == "auto" and director.ledger.run.get("precision") == "bfloat16",
+        measures=request.measures,
+    )
+    trainable = tune.with_resources(
+        tune.with_parameters(TrialTrainable, job=job),
+        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+    )
+    with scratch_folder() as storage, with_the_first_experiment_state_only():
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                num_samples=director.to_come,
+                search_alg=DirectorSearcher(director),
+                scheduler=DirectorScheduler(director, view),
+                max_concurrent_trials=resources.concurrent,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"{space.name}_{trial.config.get(NUMBER, trial.trial_id)}",
+                trial_dirname_creator=lambda trial: f"{trial.config.get(NUMBER, trial.trial_id)}",
+            ),
+            run_config=tune.RunConfig(
+                name="ray",
+                # Not in the folder of the results: nobody reads it, and a full disk there must not end the search.
+                storage_path=storage,
+                verbose=0,
+                stop=_EndOfSearch(interrupt, director),
+                callbacks=[DirectorCallback(director, log, view, request.out)],
+                failure_config=tune.FailureConfig(max_failures=request.max_failures),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        ).fit()
+
+
+# After a search
+
+
+def _finish(request: Request, log: WaitingLog, end: RunEnded) -> tuple[Tables | None, str]:
+    """The tables, or None and why they could not be written."""
+    log.write(end)
+    log.journal.close()
+    gc.collect()  # Ray's trials refer to one another; the tables can use the memory that they took
+    with contextlib.suppress(OSError):
+        (request.out / CHECKPOINT_FOLDER).rmdir()  # stays where a trial may still go on
+    try:
+        return export(request.out), ""
+    except (OSError, UserError) as error:
+        return None, f"the Parquet files can't be written: {error}"
+
+
+def _outcome(
+    request: Request, interrupt: Interrupt, ends_early: str | None, tables: Tables | None, problem: str
+) -> Outcome:
+    go_on = f"go on with: {request.resume_command}"
+    if interrupt.signal_number is not None:
+        name = signal.Signals(interrupt.signal_number).name
+        kept = problem or "what was finished is kept"
+        return Outcome(tables, 128 + interrupt.signal_number, f"the search was interrupted ({name}); {kept}; {go_on}")
+    if ends_early is not None:
+        return Outcome(tables, 1, f"the search ended early: {ends_early}; mend it, then {go_on}")
+    if tables is None:
+        return Outcome(tables, 1, f"{problem}; nothing is lost: free space, then {go_on}")
+    if tables.best.empty:
+        reasons = tables.trials["reason"].value_counts().head(3).items()
+        told = "; ".join(f"{count} times: {reason}" for reason, count in reasons)
+        return Outcome(tables, 1, f"no trial reached a score ({told})")
+    return Outcome(tables, 0, "")
+
+
+def _tell(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

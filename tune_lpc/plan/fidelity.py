@@ -80,6 +80,16 @@ class Fidelity:
         """Epochs that a trial has trained in all when it stands there, the earlier runs of its climb included."""
         return sum(run for run in self.runs() if run < budget) + epoch
 
+    def after(self, position: tuple[int, int] | None) -> tuple[int, int]:
+        """Where a trial stands after the next epoch, the first one for None; after the last there is no other."""
+        runs = self.runs()
+        if position is None:
+            return runs[0], 1
+        budget, epoch = position
+        if epoch < budget:
+            return budget, epoch + 1
+        return (budget, epoch) if budget == runs[-1] else (runs[runs.index(budget) + 1], 1)
+
     @property
     def climb_epochs(self) -> int:
         """Epochs that a trial trains in all when it is never stopped."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.packing import Packing, PackingTable, split_cpus, split_gpu
@@ -31,6 +31,15 @@ class Resources:
         """One line for people."""
         gpus = f", {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
         return f"{self.concurrent} at once, {self.cpus_per_trial} CPU{gpus} each"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The resources as plain data."""
+        return {
+            "concurrent": self.concurrent,
+            "cpus_per_trial": self.cpus_per_trial,
+            "gpus_per_trial": self.gpus_per_trial,
+            "packing": None if self.packing is None else self.packing.as_dict(),
+        }
 
 
 @dataclass(frozen=True)

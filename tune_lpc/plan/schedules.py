@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+SCHEDULES_VERSION = 2
 FAST_FACTOR = 2.0
 SLOW_FACTOR = 1.25
 SLOW_SPAN = 1e3

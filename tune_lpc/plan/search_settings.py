@@ -75,3 +75,8 @@ def is_control(number: int, trials: int, control_trials: int) -> bool:
     # The accumulator of Bresenham's line: it overflows control_trials times in so many steps, evenly;
     # begun half full, so that a single control trial stands in the middle.
     return 0 <= number < trials and (number * control_trials + trials // 2) % trials < control_trials
+
+
+def same_controls(before_trials: int, now_trials: int, control_trials: int) -> bool:
+    """Temporary."""
+    return True

@@ -2,16 +2,16 @@
 
 from tune_lpc.results.export import Tables, export, load_ranked, load_run, write_run
 from tune_lpc.results.folder import MIN_FREE_BYTES, folder_problems, free_space_problem, holds_run
-from tune_lpc.results.history import STATUSES
 from tune_lpc.results.journal import JOURNAL_FILE, Journal, JournalLocked, journal_in_use, read_journal
+from tune_lpc.results.ledger import Ledger, read_ledger
 from tune_lpc.results.summary import RankedConfig, RungAgreement, Summary, summarise
 
 __all__ = [
     "JOURNAL_FILE",
     "MIN_FREE_BYTES",
-    "STATUSES",
     "Journal",
     "JournalLocked",
+    "Ledger",
     "RankedConfig",
     "RungAgreement",
     "Summary",
@@ -24,6 +24,7 @@ __all__ = [
     "load_ranked",
     "load_run",
     "read_journal",
+    "read_ledger",
     "summarise",
     "write_run",
 ]

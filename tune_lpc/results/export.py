@@ -6,8 +6,9 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,17 @@ import pyarrow.parquet as pq
 
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.trial import TrialSpec
-from tune_lpc.results.history import history_of
-from tune_lpc.results.journal import JOURNAL_FILE, finite, journal_entries
-from tune_lpc.results.tables import best_table, epochs_table, fidelity_table, rungs_table, trials_table
+from tune_lpc.results.journal import JOURNAL_FILE, finite
+from tune_lpc.results.ledger import Ledger, read_ledger
+from tune_lpc.results.schema import epochs_schema
+from tune_lpc.results.tables import (
+    best_table,
+    epoch_batches,
+    fidelity_table,
+    placements_table,
+    rungs_table,
+    trials_table,
+)
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.parquet"
@@ -27,8 +36,9 @@ EPOCHS_FILE = "epochs.parquet"
 BEST_FILE = "best.parquet"
 RUNGS_FILE = "rungs.parquet"
 FIDELITY_FILE = "fidelity.parquet"
+PLACEMENTS_FILE = "placements.parquet"
 
-_FILES = (RUN_FILE, TRIALS_FILE, EPOCHS_FILE, BEST_FILE, RUNGS_FILE, FIDELITY_FILE)
+_FILES = (RUN_FILE, TRIALS_FILE, EPOCHS_FILE, BEST_FILE, RUNGS_FILE, FIDELITY_FILE, PLACEMENTS_FILE)
 _PART = re.compile(rf"\.(?:{'|'.join(map(re.escape, _FILES))})\.([0-9]+)\.part")
 
 _PANDAS_TYPES = {
@@ -43,12 +53,17 @@ _PANDAS_TYPES = {
 class Tables:
     """The content of the Parquet files, with pandas' nullable types, and a line for each damaged journal entry."""
 
+    directory: Path
     trials: pd.DataFrame
-    epochs: pd.DataFrame
     best: pd.DataFrame
     rungs: pd.DataFrame
     fidelity: pd.DataFrame
     damaged: list[str]
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """The epochs, read from their file when somebody asks: there may be millions. Raises OSError without it."""
+        return _as_pandas(pq.read_table(self.directory / EPOCHS_FILE))
 
 
 def export(directory: Path) -> Tables:
@@ -62,34 +77,32 @@ def export(directory: Path) -> Tables:
     journal = directory / JOURNAL_FILE
     if not journal.is_file():
         raise UserError(f"{directory} holds no run: it has no {JOURNAL_FILE}")
-    damaged: list[str] = []
-    history = history_of(journal_entries(journal, damaged))
-    trials, epochs, best = trials_table(history), epochs_table(history), best_table(history)
-    rungs, fidelity = rungs_table(history), fidelity_table(history)
+    ledger, damaged = read_ledger(journal)
+    tables = {
+        TRIALS_FILE: trials_table(ledger),
+        BEST_FILE: best_table(ledger),
+        RUNGS_FILE: rungs_table(ledger),
+        FIDELITY_FILE: fidelity_table(ledger),
+        PLACEMENTS_FILE: placements_table(ledger),
+    }
     _remove_parts_of_the_dead(directory)
-    _replace_files(
-        {
-            directory / TRIALS_FILE: _as_parquet(trials),
-            directory / EPOCHS_FILE: _as_parquet(epochs),
-            directory / BEST_FILE: _as_parquet(best),
-            directory / RUNGS_FILE: _as_parquet(rungs),
-            directory / FIDELITY_FILE: _as_parquet(fidelity),
-        }
-    )
+    writers: dict[Path, Callable[[Path], None]] = {directory / EPOCHS_FILE: partial(_write_epochs, ledger)}
+    writers |= {directory / name: partial(_write_table, table) for name, table in tables.items()}
+    _replace_files(writers)
     return Tables(
-        trials=_as_pandas(trials),
-        epochs=_as_pandas(epochs),
-        best=_as_pandas(best),
-        rungs=_as_pandas(rungs),
-        fidelity=_as_pandas(fidelity),
-        damaged=damaged + history.left_out,
+        directory,
+        trials=_as_pandas(tables[TRIALS_FILE]),
+        best=_as_pandas(tables[BEST_FILE]),
+        rungs=_as_pandas(tables[RUNGS_FILE]),
+        fidelity=_as_pandas(tables[FIDELITY_FILE]),
+        damaged=damaged,
     )
 
 
 def write_run(directory: Path, run: Mapping[str, Any]) -> None:
     """Write run.json, whole or not at all. Raises OSError; TypeError for a value that JSON doesn't have."""
     text = json.dumps(finite(dict(run)), indent=2, allow_nan=False) + "\n"
-    _replace_files({directory / RUN_FILE: text.encode("ascii")})
+    _replace_files({directory / RUN_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
 
 
 def load_run(directory: Path) -> dict[str, Any]:
@@ -131,10 +144,19 @@ def _as_pandas(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def _as_parquet(table: pa.Table) -> memoryview:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return memoryview(sink.getvalue())
+def _write_table(table: pa.Table, part: Path) -> None:
+    pq.write_table(table, part, compression="zstd")
+
+
+def _write_epochs(ledger: Ledger, part: Path) -> None:
+    """A row group of some trials after another: no more than that is in memory at once."""
+    with pq.ParquetWriter(part, epochs_schema(ledger.run), compression="zstd") as writer:
+        for batch in epoch_batches(ledger):
+            writer.write_batch(batch)
+
+
+def _write_bytes(content: bytes, part: Path) -> None:
+    part.write_bytes(content)
 
 
 def _remove_parts_of_the_dead(directory: Path) -> None:
@@ -156,14 +178,13 @@ def _is_alive(pid: int) -> bool:
     return pid != os.getpid()
 
 
-def _replace_files(contents: Mapping[Path, bytes | memoryview]) -> None:
+def _replace_files(writers: Mapping[Path, Callable[[Path], None]]) -> None:
     """Write all files beside their places first, then put them in place, so that a full disk changes none of them."""
-    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in writers}
     try:
-        for path, content in contents.items():
-            with parts[path].open("wb") as file:
-                file.write(content)
-                file.flush()
+        for path, write in writers.items():
+            write(parts[path])
+            with parts[path].open("rb") as file:
                 os.fsync(file.fileno())
         for path, part in parts.items():
             part.replace(path)

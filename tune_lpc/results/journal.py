@@ -1,21 +1,8 @@
 """The journal of a search: an append-only file with one self-checking line per event.
 
 A line is the CRC-32 of the payload (8 hexadecimal digits), a space, and the payload: one JSON object in ASCII.
-Every entry has `kind` and `time` (Unix seconds). The search writes the kinds below; readers pass over others:
-
-    run_started      run: the content of run.json
-    run_resumed      command, started, left_out: list of the damage found
-    trial_started    trial_id, number (from 0, in order of creation), config: every setting of the TrialSpec, its epochs
-                     the full budget; control: never stopped at a rung; comes again when a resumed run starts it again
-    trial_placed     trial_id, host, pid, continued_from: [budget, epoch] or null, left_out: list of damaged checkpoints
-    measures         trial_id, values, reasons: before the epoch entry of the last epoch
-    epoch            trial_id, record: an EpochRecord; an epoch done again appears again
-    rung             trial_id, rung, score, rank (from 1), of (scores there so far), goes_on, control
-    trial_restarted  trial_id, reason: its worker or node was lost, or it was stuck
-    trial_ended      trial_id, status: completed, stopped, diverged or failed; reason
-    paused           reason: the disk is full, or the journal can't be written
-    continued        reason
-    run_ended        outcome: finished, interrupted or failed; reason
+Every entry has `kind` and `time` (Unix seconds); the kinds and their fields are those of `events.py`. Readers pass over
+kinds that they do not know.
 """
 
 from __future__ import annotations
@@ -33,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from tune_lpc.results.events import Event, as_entry, as_event
 
 JOURNAL_FILE = "journal.jsonl"
 
@@ -69,6 +58,10 @@ class Journal:
         except OSError:
             self.close()
             raise
+
+    def write(self, event: Event) -> None:
+        """Append an event; see `append`."""
+        self.append(**as_entry(event))
 
     def append(self, kind: str, **fields: object) -> None:
         """Write one entry. NaN and infinity become null.
@@ -171,6 +164,21 @@ def journal_entries(path: Path, damaged: list[str]) -> Iterator[dict[str, Any]]:
                 damaged.append(f"line {number} is damaged: {entry}")
             else:
                 damaged.append(f"line {number} is cut off: {entry}")
+
+
+def journal_events(path: Path, damaged: list[str]) -> Iterator[Event]:
+    """The events in order, those of unknown kinds left out; a line for each damaged entry is added to `damaged`.
+
+    Raises OSError when there is no file, or when it can't be read at all.
+    """
+    for entry in journal_entries(path, damaged):
+        try:
+            event = as_event(entry)
+        except ValueError as error:
+            damaged.append(f"an entry is left out: {error}")
+            continue
+        if event is not None:
+            yield event
 
 
 def _parse(line: bytes) -> dict[str, Any] | str:

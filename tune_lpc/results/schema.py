@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tune_lpc.plan.record import SCORE, EpochRecord, record_fields
 from tune_lpc.plan.trial import setting_field, setting_names, setting_type
-from tune_lpc.results.history import STATUSES
+from tune_lpc.results.events import Status
 
 SCHEMA_VERSION = "2"
 """Raised when a column changes its name, type or meaning; added columns don't raise it.
@@ -103,6 +103,26 @@ def rungs_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
     )
 
 
+def placements_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Columns of placements.parquet: a row a stay of a trial on a worker. `run` is the content of run.json."""
+    return _schema(
+        [
+            _trial_id(),
+            _number(),
+            _column(
+                "session",
+                int,
+                "which process drove the search then, from 0; run.json has its versions and hardware under `sessions`",
+            ),
+            _column("host", str, "name of the machine"),
+            _column("pid", int, "process that trained the trial"),
+            _column("from_budget", int, "run in which it went on from a checkpoint; null at its beginning", "epochs"),
+            _column("from_epoch", int, "epoch of that run after which it went on; null at its beginning"),
+        ],
+        run,
+    )
+
+
 def fidelity_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
     """Columns of fidelity.parquet: a row a rung that control trials reached. `run` is the content of run.json."""
     return _schema(
@@ -142,7 +162,7 @@ def _number() -> pa.Field:
 
 
 def _status() -> pa.Field:
-    return _column("status", str, "how the trial ended: " + ", ".join(STATUSES[:-1]) + f" or {STATUSES[-1]}")
+    return _column("status", str, "how the trial ended: " + ", ".join(list(Status)[:-1]) + f" or {list(Status)[-1]}")
 
 
 def _rung() -> pa.Field:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.trial import Value
+from tune_lpc.results.events import Status
 from tune_lpc.results.export import Tables
-from tune_lpc.results.history import STATUSES
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def summarise(tables: Tables, *, searched: list[str], top: int = 5) -> Summary:
     without_stopping = int(trials["epochs_trained"].mask(has_run_its_course, trials["config.epochs"]).sum())
     return Summary(
         trials=len(trials),
-        counts={status: int((trials["status"] == status).sum()) for status in STATUSES},
+        counts={str(status): int((trials["status"] == status).sum()) for status in Status},
         restarts=int(trials["restarts"].sum()),
         epochs_spent=trained + repeated,
         epochs_repeated=repeated,

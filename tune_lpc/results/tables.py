@@ -1,89 +1,146 @@
-"""From the history of a search to the rows of its tables."""
+"""From the ledger of a search to the rows of its tables."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from tune_lpc.plan.record import SCORE
 from tune_lpc.results.agreement import agreement
-from tune_lpc.results.history import History, TrainingRun, TrialHistory
-from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema, rungs_schema, trials_schema
+from tune_lpc.results.events import Status
+from tune_lpc.results.ledger import Ledger, TrainingRun, Trial
+from tune_lpc.results.schema import (
+    best_schema,
+    epochs_schema,
+    fidelity_schema,
+    placements_schema,
+    rungs_schema,
+    trials_schema,
+)
 
 Row = dict[str, Any]
 ROWS_AT_ONCE = 1000
+EPOCHS_AT_ONCE = 50_000
+"""Rows of a row group of epochs.parquet, about."""
 
 
-def trials_table(history: History) -> pa.Table:
+def trials_table(ledger: Ledger) -> pa.Table:
     """A row a trial, in order of number."""
-    measures = history.run.get("measures", {})
-    rows = (_trial_row(trial, measures) for trial in history.trials)
-    return _table(rows, trials_schema(history.run))
+    measures = ledger.run.get("measures", {})
+    rows = (_trial_row(trial, measures) for trial in ledger.in_order())
+    return _table(rows, trials_schema(ledger.run))
 
 
-def epochs_table(history: History) -> pa.Table:
-    """A row an epoch of a run of a trial, in order of number, then budget, then epoch."""
-    rows = (
-        {"trial_id": trial.trial_id, "number": trial.number, **trial.records[key]}
-        for trial in history.trials
-        for key in sorted(trial.records)
-    )
-    return _table(rows, epochs_schema(history.run))
+def epoch_batches(ledger: Ledger) -> Iterator[pa.RecordBatch]:
+    """A row an epoch of a run of a trial, in order of number, then budget, then epoch; many trials a batch.
+
+    A batch at a time, as a long search has millions of rows.
+    """
+    schema = epochs_schema(ledger.run)
+    parts: list[tuple[Trial, dict[str, np.ndarray]]] = []
+    rows = 0
+    for trial in ledger.in_order():
+        for budget in sorted(trial.runs):
+            parts.append((trial, trial.runs[budget].columns()))
+            rows += len(parts[-1][1]["epoch"])
+        if rows >= EPOCHS_AT_ONCE:
+            yield _epoch_batch(parts, schema)
+            parts, rows = [], 0
+    if parts:
+        yield _epoch_batch(parts, schema)
 
 
-def best_table(history: History) -> pa.Table:
+def epochs_table(ledger: Ledger) -> pa.Table:
+    """All of `epoch_batches`."""
+    return pa.Table.from_batches(epoch_batches(ledger), schema=epochs_schema(ledger.run)).combine_chunks()
+
+
+def _epoch_batch(parts: list[tuple[Trial, dict[str, np.ndarray]]], schema: pa.Schema) -> pa.RecordBatch:
+    lengths = [len(columns["epoch"]) for _, columns in parts]
+    own = {
+        "trial_id": np.repeat(np.array([trial.trial_id for trial, _ in parts], dtype=object), lengths),
+        "number": np.repeat([trial.number for trial, _ in parts], lengths),
+    }
+    columns = []
+    for field in schema:
+        values = own[field.name] if field.name in own else np.concatenate([part[field.name] for _, part in parts])
+        columns.append(pa.array(values, type=field.type, from_pandas=True))  # NaN becomes null
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def best_table(ledger: Ledger) -> pa.Table:
     """A row a ranked trial, the best first; see `ranked`."""
     rows = (
         {
             "rank": rank,
-            "score": run.last[SCORE],
+            "score": run.score(run.epochs),
             "trial_id": trial.trial_id,
             "number": trial.number,
             "status": trial.status,
             "budget": run.budget,
             "epochs": run.epochs,
-            "best_epoch": run.best["epoch"],
+            "best_epoch": run.best_epoch,
             f"best.{SCORE}": run.best[SCORE],
             **_named("config", trial.config),
         }
-        for rank, (trial, run) in enumerate(ranked(history.trials), start=1)
+        for rank, (trial, run) in enumerate(ranked(ledger.trials.values()), start=1)
     )
-    return _table(rows, best_schema(history.run))
+    return _table(rows, best_schema(ledger.run))
 
 
-def rungs_table(history: History) -> pa.Table:
+def rungs_table(ledger: Ledger) -> pa.Table:
     """A row a trial and rung, in the order in which they were decided."""
-    return _table(history.rungs, rungs_schema(history.run))
+    rows = ({**vars(look), "number": ledger.trials[look.trial_id].number} for look in ledger.looks)
+    return _table(rows, rungs_schema(ledger.run))
 
 
-def fidelity_table(history: History) -> pa.Table:
+def placements_table(ledger: Ledger) -> pa.Table:
+    """A row a stay of a trial on a worker, in order of number, then of time."""
+    rows = (
+        {
+            "trial_id": trial.trial_id,
+            "number": trial.number,
+            "session": placement.session,
+            "host": placement.host,
+            "pid": placement.pid,
+            "from_budget": placement.continued_from[0] if placement.continued_from else None,
+            "from_epoch": placement.continued_from[1] if placement.continued_from else None,
+        }
+        for trial in ledger.in_order()
+        for placement in trial.placements
+    )
+    return _table(rows, placements_schema(ledger.run))
+
+
+def fidelity_table(ledger: Ledger) -> pa.Table:
     """A row a rung that control trials reached, rising: how well its scores foretell the final ones.
 
     Only control trials are compared, since of the others the rung itself has chosen who reached the end. One counts
     when it had a score at the rung and went on to its end: the full budget, or divergence, which is worse than any
     score. The table is empty when the reduction factor is not known, since the start entry of the run was lost.
     """
-    factor = history.run.get("space", {}).get("reduction_factor")
-    final = {trial.trial_id: _final_score(trial) for trial in history.trials if trial.control and _is_at_end(trial)}
+    factor = ledger.run.get("space", {}).get("reduction_factor")
+    controls = {trial.trial_id: trial for trial in ledger.trials.values() if trial.control}
+    final = {name: _final_score(trial) for name, trial in controls.items() if trial.has_diverged or trial.is_trained}
     at_rung: dict[int, dict[str, float]] = {}
-    controls = {trial.trial_id for trial in history.trials if trial.control}
-    for entry in history.rungs:
-        if entry["trial_id"] in controls and entry["score"] is not None:
-            at_rung.setdefault(entry["rung"], {})[entry["trial_id"]] = entry["score"]
+    for look in ledger.looks:
+        if look.trial_id in controls and look.score is not None:
+            at_rung.setdefault(look.rung, {})[look.trial_id] = look.score
     rows = []
     for rung, scores in sorted(at_rung.items()) if factor is not None else ():
         compared = [trial_id for trial_id in scores if trial_id in final]
         found = agreement([scores[name] for name in compared], [final[name] for name in compared], factor)
         figures = {"trials": found.trials, "spearman": found.spearman, "kept": found.kept, "regret": found.regret}
         rows.append({"rung": rung, **figures})
-    return _table(rows, fidelity_schema(history.run))
+    return _table(rows, fidelity_schema(ledger.run))
 
 
-def ranked(trials: Iterable[TrialHistory]) -> list[tuple[TrialHistory, TrainingRun]]:
+def ranked(trials: Iterable[Trial]) -> list[tuple[Trial, TrainingRun]]:
     """The trials, best first, each with the run that it is judged by.
 
     The run: the longest one that was trained to its end, since a score in the middle of a run is not that of a finished
@@ -96,8 +153,12 @@ def ranked(trials: Iterable[TrialHistory]) -> list[tuple[TrialHistory, TrainingR
 
     Diverged and failed trials are not ranked, nor those without such a run or whose last epoch has no score.
     """
-    judged = ((trial, trial.judged) for trial in trials if not _is_diverged(trial) and trial.status != "failed")
-    found = [(trial, run) for trial, run in judged if run is not None and run.last.get(SCORE) is not None]
+    judged = (
+        (trial, trial.judged)
+        for trial in trials
+        if not trial.has_diverged and trial.status is not Status.FAILED and trial.judged is not None
+    )
+    found = [(trial, run) for trial, run in judged if run is not None and run.score(run.epochs) is not None]
     return sorted(found, key=lambda pair: _place(*pair))
 
 
@@ -109,43 +170,36 @@ def _table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
 
 
-def _place(trial: TrialHistory, run: TrainingRun) -> tuple[bool, int, float, float, int]:
+def _place(trial: Trial, run: TrainingRun) -> tuple[bool, int, float, float, int]:
     """What `ranked` sorts by: lower is better."""
-    loss = run.last.get("validation_loss")
+    last = run.last
+    loss = last["validation_loss"]
     is_short = run.epochs < trial.full_budget
     epochs_first = -run.epochs if is_short else 0
-    return is_short, epochs_first, -run.last[SCORE], math.inf if loss is None else loss, trial.number
+    return is_short, epochs_first, -last[SCORE], math.inf if loss is None else loss, trial.number
 
 
-def _is_diverged(trial: TrialHistory) -> bool:
-    # A killed search may have recorded the diverged epoch, but no longer the end of its trial.
-    return trial.status == "diverged" or trial.last.get("diverged") is not None
+def _final_score(trial: Trial) -> float | None:
+    return None if trial.has_diverged else trial.runs[trial.full_budget].score(trial.full_budget)
 
 
-def _is_at_end(trial: TrialHistory) -> bool:
-    return _is_diverged(trial) or trial.is_trained
-
-
-def _final_score(trial: TrialHistory) -> float | None:
-    return None if _is_diverged(trial) else trial.last[SCORE]
-
-
-def _trial_row(trial: TrialHistory, measures: Iterable[str]) -> Row:
+def _trial_row(trial: Trial, measures: Iterable[str]) -> Row:
+    run = trial.longest
     row: Row = {
         "trial_id": trial.trial_id,
         "number": trial.number,
         "status": trial.status,
         "reason": trial.reason,
         "control": trial.control,
-        "budget": trial.budget,
-        "epochs": trial.epochs,
+        "budget": run.budget if run else None,
+        "epochs": run.epochs if run else 0,
         "epochs_trained": trial.epochs_trained,
         "epochs_repeated": trial.epochs_repeated,
         "restarts": trial.restarts,
         "seconds": trial.seconds,
-        "best_epoch": trial.best.get("epoch"),
-        **_named("best", trial.best),
-        **_named("last", trial.last),
+        "best_epoch": run.best_epoch if run else None,
+        **_named("best", run.best if run else {}),
+        **_named("last", run.last if run else {}),
         **_named("config", trial.config),
     }
     for name in measures:
@@ -154,9 +208,9 @@ def _trial_row(trial: TrialHistory, measures: Iterable[str]) -> Row:
     return row
 
 
-def _measure(trial: TrialHistory, name: str) -> tuple[float | None, str | None]:
+def _measure(trial: Trial, name: str) -> tuple[float | None, str | None]:
     """A measure's value, or why there is none."""
-    if not trial.is_trained and trial.status != "completed":
+    if not trial.is_trained and trial.status is not Status.COMPLETED:
         # Measures come before the last epoch: alone they are those of a network that the row does not tell of.
         untold = "its last epoch is not recorded" if trial.measures else "the trial did not train its full budget"
         return None, untold

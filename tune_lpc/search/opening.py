@@ -1,52 +1,84 @@
-"""The folder of a run when its search begins: a new journal, or one to go on with."""
+"""The folder of a run when its search begins: new, to go on with, or refused."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, checkpoint_folder
+from tune_lpc.plan.compare import differences
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.schedules import SCHEDULES_VERSION
+from tune_lpc.plan.search_settings import same_controls
 from tune_lpc.plan.space import Space
-from tune_lpc.results import (
-    JOURNAL_FILE,
-    Journal,
-    JournalLocked,
-    holds_run,
-    load_run,
-    read_journal,
-    write_run,
-)
-from tune_lpc.search.resume import NOTHING, Past, next_position, read_past, refuse_if_changed
-from tune_lpc.training.checkpoints import Checkpoints
-from tune_lpc.training.prepare import Prepared
+from tune_lpc.results import JOURNAL_FILE, Journal, JournalLocked, Ledger, holds_run, load_run, write_run
+from tune_lpc.results.events import Event, RunResumed, RunStarted, Status, TrialStarted
+from tune_lpc.results.journal import journal_events
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a run is made of, as far as it may not change: with other images or another seed it would be another run.
+
+    space: what is searched, with its size. fingerprint: of the images. split_hash: of the split.
+    """
+
+    space: Space
+    fingerprint: str
+    split_hash: str
+    measures: tuple[str, ...]
+
+    def differences(self, run: Mapping[str, Any]) -> list[str]:
+        """What differs from the run whose run.json is given, one line each; empty when nothing does."""
+        space = self.space
+        found = differences(run["space"], space.as_dict())
+        if not found and not same_controls(run["space"]["trials"], space.trials, space.control_trials):
+            found.append(
+                f"control_trials: {space.control_trials} of {run['space']['trials']} trials before, of {space.trials} "
+                "now: other trials would be control trials"
+            )
+        if run["seeds"]["sampler"] != space.seed:
+            found.append(f"seed: {run['seeds']['sampler']} before, {space.seed} now")
+        if sorted(run["measures"]) != sorted(self.measures):
+            shown = [" ".join(names) or "none" for names in (run["measures"], self.measures)]
+            found.append(f"measures: {shown[0]} before, {shown[1]} now")
+        if run["data"]["fingerprint"] != self.fingerprint:
+            found.append("the training images are others than before")
+        elif run["split_hash"] != self.split_hash:
+            found.append("the split into training and validation images is another than before")
+        return found
 
 
 @dataclass
 class OpenRun:
     """A run that may be written to.
 
-    journal: None as long as there is none. left_out: a line for each damaged entry of the journal.
-    start_is_written: whether the journal holds the entry that says what was run.
+    ledger: what has happened in it. journal: None as long as there is none. left_out: a line for each damaged entry of
+    the journal. start_is_written: whether the journal holds the entry that says what was run.
     """
 
     folder: Path
     space: Space
-    past: Past
+    ledger: Ledger
     journal: Journal | None
     left_out: list[str]
     start_is_written: bool = True
 
     @property
+    def is_new(self) -> bool:
+        """Whether nothing has happened in it yet."""
+        return not self.ledger.run
+
+    @property
     def to_come(self) -> int:
-        """How many trials are left."""
-        return self.past.to_come(self.space)
+        """How many trials are left, those that are to go on included."""
+        over = sum(trial.status not in (Status.INTERRUPTED, Status.FAILED) for trial in self.ledger.trials.values())
+        return max(0, self.space.trials - over)
 
     def begin(self, run: Mapping[str, Any]) -> Journal:
-        """Write what a new run begins with.
+        """Write what a new run begins with. run: the content of run.json.
 
         Raises UserError when another search has just begun there, OSError when nothing can be written.
         """
@@ -57,36 +89,24 @@ class OpenRun:
             problem = f"another search has just begun in {self.folder}; choose another folder with --out"
             raise UserError(problem) from error
         write_run(self.folder, run)
-        self.journal.append("run_started", run=run)
+        self._record(self.journal, RunStarted(run))
         return self.journal
 
-    def go_on(self, command: str) -> Journal:
-        """Write that the run goes on, and put its folder in order: checkpoints that nobody will need are removed.
+    def go_on(self, command: str, session: Mapping[str, Any]) -> Journal:
+        """Write that the run goes on, in a process of which `session` tells: versions, hardware, resources.
 
         Raises OSError when nothing can be written.
         """
-        assert self.journal is not None
-        run = dict(self.past.run)
-        is_longer = self.space.trials > run["space"]["trials"]
-        if is_longer:
+        assert self.journal is not None  # the journal of a run that is there was opened with it
+        run = dict(self.ledger.run)
+        if is_longer := self.space.trials > run["space"]["trials"]:
             run |= {"space": self.space.as_dict(), "space_hash": self.space.hash()}
         if is_longer or not self.start_is_written:
-            self.journal.append("run_started", run=run)
+            self._record(self.journal, RunStarted(run))
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self.journal.append("run_resumed", command=command, started=now, left_out=self.left_out)
-        if is_longer or run_file(self.folder) is None:
-            write_run(self.folder, run)  # missing or damaged: the journal has its content
-        for trial in self.past.trials.values():
-            checkpoints = Checkpoints(checkpoint_folder(self.folder, trial.number))
-            if trial.status is not None:
-                checkpoints.remove()
-            else:
-                # A checkpoint may be an epoch ahead of the journal, as it is written first. One further ahead, after
-                # damage to the journal, would leave epochs without a record.
-                checkpoints.forget_after(next_position(trial.position(self.space), self.space))
-        for folder in (self.folder / CHECKPOINT_FOLDER).glob("*"):
-            if folder.name.isdigit() and int(folder.name) not in self.past.trials:
-                Checkpoints(folder).remove()
+        self._record(self.journal, RunResumed(command, now, self.left_out, session))
+        sessions = [{"command": s.command, "started": s.started, **s.facts} for s in self.ledger.sessions[1:]]
+        write_run(self.folder, {**run, "sessions": sessions})
         return self.journal
 
     def close(self) -> None:
@@ -94,18 +114,22 @@ class OpenRun:
         if self.journal is not None:
             self.journal.close()
 
+    def _record(self, journal: Journal, event: Event) -> None:
+        journal.write(event)
+        self.ledger.apply(event)
 
-def open_run(folder: Path, space: Space, prepared: Prepared, measures: tuple[str, ...], *, resume: bool) -> OpenRun:
+
+def open_run(folder: Path, identity: Identity, *, resume: bool) -> OpenRun:
     """The run in `folder`, none yet or one to go on with; nothing is written.
 
-    Raises UserError when the run there is being written by another process, or when it is one of another space, data
-    set or seed.
+    What the run is made of is checked first; only then do its events mean what they say.
+    Raises UserError when the run there is being written by another process, or when it is made of something else.
     """
-    path = folder / JOURNAL_FILE
+    path, space = folder / JOURNAL_FILE, identity.space
     if resume and not path.exists() and holds_run(folder):
         raise UserError(f"{folder} can't be resumed: its {JOURNAL_FILE} is gone; choose another folder with --out")
     if not resume or not path.exists():
-        return OpenRun(folder, space, NOTHING, None, [])
+        return OpenRun(folder, space, Ledger(), None, [])
     try:
         journal = Journal(path)
     except JournalLocked as error:
@@ -113,36 +137,50 @@ def open_run(folder: Path, space: Space, prepared: Prepared, measures: tuple[str
     except OSError as error:
         raise UserError(f"{path} can't be written ({error.strerror or error}); choose another folder") from error
     try:
-        entries, left_out = read_journal(path)
-        start_is_written = any(entry["kind"] == "run_started" for entry in entries)
-        run = run_file(folder)
-        if not start_is_written and run is not None and "space" in run:
-            entries = [{"kind": "run_started", "run": run}, *entries]
-        elif not start_is_written:
-            if any(entry["kind"] == "trial_started" for entry in entries):
+        left_out: list[str] = []
+        events = list(journal_events(path, left_out))
+        run = next((event.run for event in reversed(events) if isinstance(event, RunStarted)), None)
+        start_is_written = run is not None
+        if run is None:
+            run = _run_file(folder)
+            if run is None and any(isinstance(event, TrialStarted) for event in events):
                 raise UserError(
                     f"{folder} can't be resumed: neither {JOURNAL_FILE} nor run.json says what was run; "
                     f"its tables can still be read, begin a new search in another folder with --out"
                 )
-            return OpenRun(folder, space, NOTHING, journal, left_out)  # killed before it had begun
-        past = read_past(space, entries)
-        refuse_if_changed(
-            past,
-            space,
-            folder,
-            fingerprint=prepared.source.fingerprint,
-            split_hash=prepared.split.hash,
-            measures=measures,
-        )
+            if run is None:
+                return OpenRun(folder, space, Ledger(), journal, left_out)  # killed before it had begun
+        _refuse_other_schedules(folder, run)
+        _refuse(folder, identity.differences(run))
+        # First, even where its own entry was damaged and written again later: the rungs are counted from here on.
+        ledger = Ledger([RunStarted(run), *events])
     except BaseException:
         journal.close()
         raise
-    return OpenRun(folder, space, past, journal, left_out, start_is_written)
+    return OpenRun(folder, space, ledger, journal, left_out + ledger.left_out, start_is_written)
 
 
-def run_file(folder: Path) -> dict[str, Any] | None:
-    """The content of run.json in `folder`, None where it is missing or damaged."""
+def _refuse_other_schedules(folder: Path, run: Mapping[str, Any]) -> None:
+    """One line and no other difference: with other schedules everything else may have another meaning too."""
+    if run.get("schedules", 1) != SCHEDULES_VERSION:
+        version = run.get("versions", {}).get("tune_lpc", "an unknown version")
+        raise UserError(
+            f"{folder} can't be resumed: it was begun by tune_lpc {version}, whose schedules mean something else (they "
+            "ended an epoch before the training), so its trials can't be compared with new ones; finish it with that "
+            "version, or begin again in another folder with --out"
+        )
+
+
+def _refuse(folder: Path, found: Iterable[str]) -> None:
+    problems = [f"{folder} can't be resumed with a change: {difference}" for difference in found]
+    if problems:
+        raise UserError([*problems, "give what was given before, or choose another folder with --out"])
+
+
+def _run_file(folder: Path) -> dict[str, Any] | None:
+    """The content of run.json in `folder`; None where it is missing or damaged, or does not say what was run."""
     try:
-        return load_run(folder)
+        run = load_run(folder)
     except UserError:
         return None
+    return run if "space" in run else None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from tune_lpc import __version__
 from tune_lpc.plan.resources import Resources, cpus_here
+from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.space import Space
 from tune_lpc.training.device import gpus_here
 from tune_lpc.training.measures import MEASURES
@@ -20,19 +21,39 @@ from tune_lpc.training.prepare import Prepared
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow", "scikit-learn")
 
 
-def describe_run(
-    space: Space, command: str, data_dir: Path | None, prepared: Prepared, resources: Resources, measures: Sequence[str]
-) -> dict[str, Any]:
-    """The content of run.json: command, versions, git commit, space and its hash, seeds, data and split, hardware."""
+def describe_session(resources: Resources | None) -> dict[str, Any]:
+    """Of the process that drives a search: versions, git commit, hardware, and resources where trials are to come."""
     return {
-        "command": command,
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
             "tune_lpc": __version__,
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in _PACKAGES},
         },
         "git": _git_state(),
+        "resources": None if resources is None else resources.as_dict(),
+        "hardware": {
+            "machine": platform.machine(),
+            "system": platform.platform(),
+            "cpus": cpus_here(),
+            "gpus": gpus_here(),
+        },
+    }
+
+
+def describe_run(
+    space: Space,
+    command: str,
+    data_dir: Path | None,
+    prepared: Prepared,
+    measures: Sequence[str],
+    precision: str,
+    session: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of run.json: command, space and its hash, seeds, data and split, precision, and the first session."""
+    return {
+        "command": command,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "schedules": SCHEDULES_VERSION,
         "space": space.as_dict(),
         "space_hash": space.hash(),
         "method": space.fixed("method"),
@@ -40,6 +61,7 @@ def describe_run(
         "searched": list(space.dimensions),
         "rungs": space.fidelity.rungs(),
         "seeds": {"sampler": space.seed, "trials": space.seed, "split": space.fixed("split")},
+        "precision": precision,
         "data": {
             "source": prepared.source.source,
             "data_dir": str(data_dir.resolve()) if data_dir else None,
@@ -50,18 +72,7 @@ def describe_run(
             "classes": list(prepared.source.class_names),
         },
         "split_hash": prepared.split.hash,
-        "resources": {
-            "concurrent": resources.concurrent,
-            "cpus_per_trial": resources.cpus_per_trial,
-            "gpus_per_trial": resources.gpus_per_trial,
-            "packing": None if resources.packing is None else resources.packing.as_dict(),
-        },
-        "hardware": {
-            "machine": platform.machine(),
-            "system": platform.platform(),
-            "cpus": cpus_here(),
-            "gpus": gpus_here(),
-        },
+        **session,
     }
 
 

@@ -1,0 +1,52 @@
+"""What a search is asked for, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tune_lpc.plan.resources import ResourcesAsked
+from tune_lpc.plan.space import Space
+from tune_lpc.results import Tables
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    sampler: a name of `search.sampler.SAMPLERS`. resume: go on with the run in `out`, or begin it where there is none.
+    max_failures: how often a trial goes on from its last checkpoint after its worker or node failed.
+    stuck_after: a trial that says nothing in so many times the time expected is restarted.
+    """
+
+    space: Space
+    out: Path
+    data_dir: Path | None = None
+    resources: ResourcesAsked = field(default_factory=ResourcesAsked)
+    address: str | None = None
+    measures: tuple[str, ...] = ()
+    command: str = ""
+    sampler: str = "tpe"
+    resume: bool = False
+    max_failures: int = 2
+    stuck_after: float = 20.0
+
+    @property
+    def resume_command(self) -> str:
+        """The command with which an interrupted search goes on."""
+        # At its beginning: at the end it could be taken for a value of --set or --method.
+        return self.command if self.resume else self.command.replace("tune_lpc.run", "tune_lpc.run --resume", 1)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended.
+
+    tables: None when the files could not be written.
+    exit_status: 0; 1 when no trial reached a score, or when the search or the writing of its files failed; 128 and the
+        signal's number.
+    """
+
+    tables: Tables | None
+    exit_status: int
+    message: str

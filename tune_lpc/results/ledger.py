@@ -1,0 +1,369 @@
+"""The ledger: the state of a search, folded from its events.
+
+`Ledger.apply` is the only place where an event changes that state: it is called when an event has been written to the
+journal, and again, for every event from the first, when the journal is read. So a search that goes on after a kill
+stands where it stood, and an export, a ranking and a resume see the same trials.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tune_lpc.plan.fidelity import Fidelity
+from tune_lpc.plan.record import SCORE, record_fields
+from tune_lpc.results.events import (
+    EpochDone,
+    Event,
+    Measured,
+    Position,
+    RungDecided,
+    RunResumed,
+    RunStarted,
+    Status,
+    TrialEnded,
+    TrialPlaced,
+    TrialRestarted,
+    TrialStarted,
+)
+from tune_lpc.results.journal import journal_events
+
+NUMBERS = tuple(f.name for f in record_fields() if f.name not in ("budget", "epoch", "diverged"))
+"""The fields of an EpochRecord that are numbers, or None; they are kept as such, since a search has many epochs."""
+_WIDTH = len(NUMBERS)
+_SCORE = NUMBERS.index(SCORE)
+Record = dict[str, Any]
+
+
+class TrainingRun:
+    """One training from scratch of a trial: its records.
+
+    budget: epochs that it is to train, by which every schedule is stretched.
+    """
+
+    __slots__ = ("_diverged", "_present", "_values", "budget")
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._values = array("d")
+        self._present = bytearray()
+        self._diverged: dict[int, str] = {}
+
+    def __contains__(self, epoch: int) -> bool:
+        return 0 < epoch <= len(self._present) and bool(self._present[epoch - 1])
+
+    def __len__(self) -> int:
+        """How many epochs have a record."""
+        return sum(self._present)
+
+    def holds(self, record: Mapping[str, Any]) -> bool:
+        """Whether this very record is there, its times included."""
+        epoch = record["epoch"]
+        if epoch not in self or self._diverged.get(epoch) != record.get("diverged"):
+            return False
+        return self._row(epoch).tobytes() == _numbers(record).tobytes()
+
+    def put(self, record: Mapping[str, Any]) -> None:
+        """Take in a record; the later one stays where an epoch was done again."""
+        epoch: int = record["epoch"]
+        row, missing = _numbers(record), epoch - len(self._present)
+        if missing == 1:
+            self._values.extend(row)
+            self._present.append(1)
+        else:
+            if missing > 0:  # a damaged journal has gaps
+                self._values.extend(array("d", [math.nan]) * (_WIDTH * missing))
+                self._present.extend(bytes(missing))
+            self._values[_WIDTH * (epoch - 1) : _WIDTH * epoch] = row
+            self._present[epoch - 1] = 1
+        self._diverged.pop(epoch, None)
+        if record.get("diverged") is not None:
+            self._diverged[epoch] = record["diverged"]
+
+    def record(self, epoch: int) -> Record:
+        """The record of an epoch. Raises KeyError when there is none."""
+        if epoch not in self:
+            raise KeyError(epoch)
+        values = (None if math.isnan(value) else value for value in self._row(epoch))
+        named = dict(zip(NUMBERS, values, strict=True))
+        return {"budget": self.budget, "epoch": epoch, **named, "diverged": self._diverged.get(epoch)}
+
+    def score(self, epoch: int) -> float | None:
+        """The score of an epoch that has a record."""
+        value = self._values[_WIDTH * (epoch - 1) + _SCORE]
+        return None if math.isnan(value) else value
+
+    def diverged(self, epoch: int) -> str | None:
+        """Why training could not go on after an epoch, None when it could."""
+        return self._diverged.get(epoch)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The records by field, each (epochs with a record,), numbers as float64 with NaN for None."""
+        there = np.frombuffer(self._present, np.uint8).astype(bool)
+        table = np.frombuffer(self._values).reshape(-1, _WIDTH)[there]
+        epochs = np.flatnonzero(there) + 1
+        diverged = np.array([self._diverged.get(int(epoch)) for epoch in epochs], dtype=object)
+        columns = {name: table[:, column] for column, name in enumerate(NUMBERS)}
+        return {"budget": np.full(len(epochs), self.budget), "epoch": epochs, **columns, "diverged": diverged}
+
+    @property
+    def epochs(self) -> int:
+        """Epochs reached."""
+        return len(self._present)
+
+    @property
+    def last(self) -> Record:
+        """The record of the last epoch."""
+        return self.record(self.epochs)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the best score, the first of equals; None without a score."""
+        scores = np.frombuffer(self._values)[_SCORE::_WIDTH]
+        return None if np.isnan(scores).all() else int(np.nanargmax(scores)) + 1
+
+    @property
+    def best(self) -> Record:
+        """The record of that epoch; empty without a score."""
+        epoch = self.best_epoch
+        return {} if epoch is None else self.record(epoch)
+
+    def _row(self, epoch: int) -> array[float]:
+        return self._values[_WIDTH * (epoch - 1) : _WIDTH * epoch]
+
+
+def _numbers(record: Mapping[str, Any]) -> array[float]:
+    get = record.get
+    return array("d", [math.nan if (value := get(name)) is None else value for name in NUMBERS])
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A stay of a trial on a worker. session: number of the process that drove the search then, from 0."""
+
+    session: int
+    host: str
+    pid: int
+    continued_from: Position | None
+
+
+@dataclass
+class Trial:
+    """One trial.
+
+    control: whether no rung stops it. runs: by budget. looks: what the rungs said, by rung.
+    measures: those taken at the end by name, None where one could not be computed; measure_reasons: why not.
+    epochs_repeated: how many epochs were done again. seconds: of all epochs, those done again included.
+    restarts: how often it was started again in the same search.
+    """
+
+    trial_id: str
+    number: int
+    config: Mapping[str, Any]
+    control: bool = False
+    runs: dict[int, TrainingRun] = field(default_factory=dict)
+    looks: dict[int, RungDecided] = field(default_factory=dict)
+    placements: list[Placement] = field(default_factory=list)
+    measures: Mapping[str, float | None] = field(default_factory=dict)
+    measure_reasons: Mapping[str, str] = field(default_factory=dict)
+    epochs_repeated: int = 0
+    seconds: float = 0.0
+    restarts: int = 0
+    end: TrialEnded | None = None
+
+    @property
+    def status(self) -> Status:
+        """How it ended. A completed trial whose last epoch was lost is still to train, whatever its end says."""
+        if self.end is None or (self.end.status is Status.COMPLETED and not self.is_trained):
+            return Status.INTERRUPTED
+        return self.end.status
+
+    @property
+    def reason(self) -> str | None:
+        """Why it ended; None when it was interrupted."""
+        return self.end.reason if self.end is not None and self.status is not Status.INTERRUPTED else None
+
+    @property
+    def full_budget(self) -> int:
+        """Epochs of the run that completes the trial."""
+        return int(self.config["epochs"])
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the full budget was trained to its end."""
+        return self.has(self.full_budget, self.full_budget)
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether it has; a killed search may have recorded the diverged epoch, but no longer the end of the trial."""
+        run = self.longest
+        return self.status is Status.DIVERGED or (run is not None and run.diverged(run.epochs) is not None)
+
+    @property
+    def epochs_trained(self) -> int:
+        """Distinct epochs of all its runs."""
+        return sum(len(run) for run in self.runs.values())
+
+    @property
+    def longest(self) -> TrainingRun | None:
+        """The run with the largest budget that has an epoch: how far the trial came; None without an epoch."""
+        return self.runs[max(self.runs)] if self.runs else None
+
+    @property
+    def judged(self) -> TrainingRun | None:
+        """The run by which the trial is ranked, None when there is none.
+
+        The longest finished one: a score in the middle of a run is not that of a finished ramp, and a shorter run has
+        one that is. Where no run is finished, the one of the full budget: it is the only one of a trial that does not
+        climb, and its last epoch is all there is. A climb that was cut off in its first short run has none.
+        """
+        finished = max((budget for budget, run in self.runs.items() if budget in run), default=None)
+        return self.runs.get(self.full_budget if finished is None else finished)
+
+    def has(self, budget: int, epoch: int) -> bool:
+        """Whether an epoch of the run of `budget` epochs has a record."""
+        return budget in self.runs and epoch in self.runs[budget]
+
+    def position(self, runs: Iterable[int]) -> Position | None:
+        """The last of its epochs before which none is missing; None without any. runs: budgets in order of training."""
+        last = None
+        for budget in runs:
+            for epoch in range(1, budget + 1):
+                if not self.has(budget, epoch):
+                    return last
+                last = budget, epoch
+        return last
+
+
+@dataclass(frozen=True)
+class Session:
+    """A process that drove the search. facts: its versions, hardware, resources and git commit."""
+
+    command: str
+    started: str
+    facts: Mapping[str, Any]
+
+
+class Ledger:
+    """The state of a search.
+
+    run: the content of run.json, empty as long as no event told it. fidelity: its rungs, None without `run`.
+    trials: by name. looks: what the rungs decided, in order. arrivals: by rung, the scores of the trials that have come
+    to it, by number of the trial, in the order of arrival. ended: how the search itself ended, None while it goes on.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.run: Mapping[str, Any] = {}
+        self.fidelity: Fidelity | None = None
+        self.sessions: list[Session] = []
+        self.trials: dict[str, Trial] = {}
+        self.looks: list[RungDecided] = []
+        self.arrivals: dict[int, dict[int, float | None]] = {}
+        self._orphans: Counter[str] = Counter()
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Take in what happened.
+
+        What belongs to a trial whose start was lost has neither number nor config, and is left out; see `left_out`.
+        """
+        if isinstance(event, RunStarted):
+            self._start_run(event.run)
+        elif isinstance(event, RunResumed):
+            self.sessions.append(Session(event.command, event.started, event.session))
+        elif isinstance(event, TrialStarted):
+            self._start_trial(event)
+        elif isinstance(event, (EpochDone, TrialPlaced, Measured, RungDecided, TrialRestarted, TrialEnded)):
+            trial = self.trials.get(event.trial_id)
+            if trial is None:
+                self._orphans[event.trial_id] += 1
+            elif isinstance(event, EpochDone):
+                self._epoch(trial, event.record)
+            elif isinstance(event, RungDecided):
+                self._look(trial, event)
+            elif isinstance(event, TrialPlaced):
+                session = max(0, len(self.sessions) - 1)
+                trial.placements.append(Placement(session, event.host, event.pid, event.continued_from))
+            elif isinstance(event, Measured):
+                trial.measures, trial.measure_reasons = event.values, event.reasons
+            elif isinstance(event, TrialRestarted):
+                trial.restarts += 1
+            else:
+                trial.end = event
+
+    @property
+    def left_out(self) -> list[str]:
+        """A line for each trial that is missing."""
+        return [
+            f"trial {trial_id} is left out: its start entry is missing ({count} {'entry' if count == 1 else 'entries'})"
+            for trial_id, count in self._orphans.items()
+        ]
+
+    def in_order(self) -> list[Trial]:
+        """The trials by number."""
+        return sorted(self.trials.values(), key=lambda trial: trial.number)
+
+    def _start_run(self, run: Mapping[str, Any]) -> None:
+        if not self.run:
+            self.sessions.append(Session(run.get("command", ""), run.get("started", ""), run))
+        self.run = run
+        self.fidelity = fidelity_of(run)
+
+    def _start_trial(self, event: TrialStarted) -> None:
+        trial = self.trials.get(event.trial_id)
+        if trial is None:
+            self.trials[event.trial_id] = Trial(event.trial_id, event.number, event.config, bool(event.control))
+        else:
+            trial.end = None
+
+    def _epoch(self, trial: Trial, record: Mapping[str, Any]) -> None:
+        budget: int = record.get("budget", trial.full_budget)  # journals from before there were budgets lack it
+        run = trial.runs.get(budget)
+        if run is None:
+            run = trial.runs[budget] = TrainingRun(budget)
+        if run.holds(record):
+            return  # a trial that goes on from a checkpoint tells its last epoch once more
+        epoch: int = record["epoch"]
+        trial.epochs_repeated += epoch in run
+        run.put(record)
+        trial.seconds += record.get("seconds") or 0.0
+        rung = self.fidelity.rung_at(budget, epoch) if self.fidelity is not None else None
+        if rung is not None:
+            self.arrivals.setdefault(rung, {}).setdefault(trial.number, run.score(epoch))
+
+    def _look(self, trial: Trial, look: RungDecided) -> None:
+        """What was decided stands; of several entries of one trial at one rung the first."""
+        if look.rung not in trial.looks:
+            trial.looks[look.rung] = look
+            self.looks.append(look)
+            self.arrivals.setdefault(look.rung, {}).setdefault(trial.number, look.score)
+
+
+def fidelity_of(run: Mapping[str, Any]) -> Fidelity | None:
+    """The rungs of a run, from the content of its run.json; None where that does not tell them."""
+    space, rungs = run.get("space"), run.get("rungs")
+    if not isinstance(space, Mapping) or not isinstance(rungs, list):
+        return None
+    epochs: int = space["settings"]["epochs"]
+    first = space["first_rung"]
+    if space.get("first_rung_after") is not None:
+        first = rungs[0] if rungs else epochs
+    return Fidelity(epochs, space["fidelity_mode"], space["reduction_factor"], first)
+
+
+def read_ledger(path: Path) -> tuple[Ledger, list[str]]:
+    """The state that the journal at `path` tells of, and a line for each entry that is damaged or left out.
+
+    Raises OSError when there is no file, or when it can't be read at all.
+    """
+    damaged: list[str] = []
+    ledger = Ledger(journal_events(path, damaged))
+    return ledger, damaged + ledger.left_out

@@ -1,0 +1,275 @@
+"""The one place that decides: what to train next, which trials go on, when the search ends.
+
+No engine, no clock and no process: it is asked, told what happened, and told the time. Whatever it is told goes the
+same way: event, journal, ledger, decision. So a search that is resumed needs nothing but its ledger, and the same
+director runs on Ray, under a simulated clock, and in tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from tune_lpc.plan.choosers import Given
+from tune_lpc.plan.fidelity import Fidelity
+from tune_lpc.plan.space import Space
+from tune_lpc.plan.trial import TrialSpec
+from tune_lpc.results.events import (
+    EpochDone,
+    Event,
+    Measured,
+    Position,
+    Status,
+    TrialEnded,
+    TrialPlaced,
+    TrialRestarted,
+    TrialStarted,
+    trial_id_of,
+)
+from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.search.rungs import decide, reason
+from tune_lpc.search.sampler import Drawn, Sampler
+from tune_lpc.search.watch import MEASURING, Breaker, Watch, first_epoch, later_epoch
+
+
+class Verdict(Enum):
+    """What a trial that has just reported does next."""
+
+    GOES_ON = "goes on"
+    ENDS = "ends"
+
+
+class Log(Protocol):
+    """Where events are written down before anything follows from them: the journal, or a list in memory."""
+
+    def write(self, event: Event) -> bool:
+        """Write an event down; False when it could not be, and the search is about to end: then it did not happen."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial to be trained. drawn: the values of the searched settings. control: no rung stops it."""
+
+    number: int
+    spec: TrialSpec
+    drawn: Drawn
+    control: bool
+
+    @property
+    def trial_id(self) -> str:
+        """Its name in all files."""
+        return trial_id_of(self.number)
+
+
+class Director:
+    """Decides a search. Raises nothing for what a worker or a disk does; those are events.
+
+    ledger: what has happened so far, nothing in a search that begins. sampler: knows nothing of that yet.
+    precision: of a trial, resolved for the machines that train; by trial, as small networks gain nothing by bfloat16.
+    watched: told of each event, once the ledger has it.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        ledger: Ledger,
+        log: Log,
+        sampler: Sampler,
+        *,
+        precision: Callable[[TrialSpec], str] | None = None,
+        watch: Watch | None = None,
+        watched: Sequence[Callable[[Event], None]] = (),
+    ) -> None:
+        self._space, self._ledger, self._log, self._sampler = space, ledger, log, sampler
+        self._precision, self._watched = precision, watched
+        self.watch = watch or Watch(20.0)
+        self._breaker = Breaker()
+        self._fidelity: Fidelity = space.fidelity
+        self._runs = self._fidelity.runs()
+        self._next = 0
+        self._handed_out: dict[int, Assignment] = {}
+        self._waiting: deque[Assignment] = deque()
+        self.ends_early: str | None = None
+        """Why no further trial is to be trained although some are to come; None while all is well."""
+        self._recall()
+
+    @property
+    def space(self) -> Space:
+        """What is searched."""
+        return self._space
+
+    @property
+    def ledger(self) -> Ledger:
+        """What has happened."""
+        return self._ledger
+
+    @property
+    def to_come(self) -> int:
+        """How many trials are still to be asked for, those that are to go on included."""
+        return len(self._waiting) + max(0, self._space.trials - self._next)
+
+    # Asked
+
+    def ask(self, now: float) -> Assignment | None:
+        """The trial to train next, None when there is none to come."""
+        if self.ends_early is not None:
+            return None
+        if self._waiting:
+            assignment = self._waiting.popleft()
+        elif self._next < self._space.trials:
+            assignment = self._draw()
+        else:
+            return None
+        self._handed_out[assignment.number] = assignment
+        return assignment
+
+    # Told
+
+    def settle(self) -> None:
+        """Decide what a search that was interrupted had no time to decide, or to write down."""
+        by_number = {trial.number: trial for trial in self._ledger.trials.values()}
+        for rung, arrived in self._ledger.arrivals.items():
+            for number in list(arrived):
+                if rung not in by_number[number].looks:
+                    self._record(decide(by_number[number], rung, arrived, self._fidelity.reduction_factor))
+        for trial in self._ledger.in_order():
+            if trial.status is Status.INTERRUPTED and (position := trial.position(self._runs)) is not None:
+                self._verdict(trial, position)
+        ended = {trial.trial_id for trial in by_number.values() if trial.status not in _TO_GO_ON}
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.trial_id not in ended)
+
+    def told(self, event: Event, now: float) -> Verdict:
+        """Write down what happened, and say what follows for the trial that it happened to."""
+        if isinstance(event, EpochDone):
+            return self._epoch(event, now)
+        elif isinstance(event, TrialRestarted):
+            self.watch.ends(self._number(event.trial_id))
+            self._record(event)
+        elif isinstance(event, TrialEnded):
+            self._end(event)
+            return Verdict.ENDS
+        else:
+            self._record(event)
+        return Verdict.GOES_ON
+
+    def starts(self, number: int, now: float) -> None:
+        """A trial that was asked for is given to a worker, for the first time or again."""
+        self.watch.begins(number, now)
+        assignment = self._handed_out.pop(number, None)
+        if assignment is not None:
+            config = assignment.spec.as_dict()
+            self._record(TrialStarted(assignment.trial_id, number, config, assignment.control))
+
+    def prepared(self, number: int, now: float) -> None:
+        """A worker has started and prepared the data for its first trial."""
+        self.watch.passes(number, first_epoch(self._runs[0]), now)
+
+    def measuring(self, number: int, now: float) -> None:
+        """A worker has trained the last epoch of a trial, and takes its measures before it reports."""
+        self.watch.passes(number, MEASURING, now, budget=self._runs[-1])
+
+    # What follows
+
+    def _epoch(self, event: EpochDone, now: float) -> Verdict:
+        trial = self._ledger.trials.get(event.trial_id)
+        if trial is None:
+            return Verdict.GOES_ON  # its start could not be written down, so the search is about to end
+        budget, epoch = event.record["budget"], event.record["epoch"]
+        is_known = trial.has(budget, epoch) and trial.runs[budget].holds(event.record)
+        # The first epoch after a checkpoint is the checkpoint's own, once more.
+        self.watch.passes(trial.number, self._step_after(budget, epoch, is_known), now, budget=budget)
+        if not is_known and not self._record(event):
+            return Verdict.GOES_ON
+        return self._verdict(trial, (budget, epoch))
+
+    def _step_after(self, budget: int, epoch: int, is_known: bool) -> tuple[str, int]:
+        if is_known:
+            return first_epoch(budget)
+        if epoch < budget or budget == self._runs[-1]:
+            return later_epoch(budget)
+        return first_epoch(self._runs[self._runs.index(budget) + 1])
+
+    def _verdict(self, trial: Trial, position: Position) -> Verdict:
+        """Decide about a trial that stands at `position`: its rung, and whether it has come to its end."""
+        rung = self._fidelity.rung_at(*position)
+        if rung is not None and rung not in trial.looks:
+            self._record(decide(trial, rung, self._ledger.arrivals[rung], self._fidelity.reduction_factor))
+        end = self._end_at(trial, position)
+        if end is None:
+            return Verdict.GOES_ON
+        self._end(end)
+        return Verdict.ENDS
+
+    def _end_at(self, trial: Trial, position: Position) -> TrialEnded | None:
+        budget, epoch = position
+        if (diverged := trial.runs[budget].diverged(epoch)) is not None:
+            return TrialEnded(trial.trial_id, Status.DIVERGED, diverged)
+        if position == (self._runs[-1], self._runs[-1]):
+            return TrialEnded(trial.trial_id, Status.COMPLETED, f"trained all {budget} epochs")
+        look = trial.looks.get(self._fidelity.rung_at(*position) or 0)
+        if look is not None and not look.goes_on:
+            return TrialEnded(trial.trial_id, Status.STOPPED, reason(look))
+        return None
+
+    def _end(self, event: TrialEnded) -> None:
+        self.watch.ends(self._number(event.trial_id))
+        if self._record(event):
+            problem = self._breaker.ended(event.reason if event.status is Status.FAILED else None)
+            self.ends_early = self.ends_early or problem
+
+    def _record(self, event: Event) -> bool:
+        """Event, journal, ledger; then those who watch. Whether it was written down."""
+        if not self._log.write(event):
+            return False
+        self._ledger.apply(event)
+        trial = self._ledger.trials.get(getattr(event, "trial_id", ""))
+        if trial is not None and not isinstance(event, (EpochDone, TrialPlaced, Measured)):
+            self._sampler.learn(trial)
+        for watched in self._watched:
+            watched(event)
+        return True
+
+    # Drawing
+
+    def _recall(self) -> None:
+        """Take up the trials of before, in order of number; one whose record is lost is drawn again.
+
+        One that failed is tried again: what made it fail may have been mended.
+        """
+        trials = {trial.number: trial for trial in self._ledger.trials.values()}
+        for number in range(max(trials, default=-1) + 1):
+            if (trial := trials.get(number)) is None:
+                self._waiting.append(self._draw())
+                continue
+            assignment = self._draw(trial)
+            if trial.status is not Status.FAILED:
+                self._sampler.learn(trial)
+            if trial.status in _TO_GO_ON:
+                self._waiting.append(assignment)
+
+    def _draw(self, past: Trial | None = None) -> Assignment:
+        number, self._next = self._next, self._next + 1
+        if past is not None:
+            drawn = self._sampler.draw(number, self._space.draw(Given(past.config)))
+            return Assignment(number, spec_of(past.config), drawn, past.control)
+        given = self._space.first[number] if number < len(self._space.first) else None
+        drawn = self._sampler.draw(number, given)
+        spec = self._space.trial(drawn)
+        if self._precision is not None:
+            spec = dataclasses.replace(spec, precision=self._precision(spec))
+        return Assignment(number, spec, drawn, self._space.is_control(number))
+
+    def _number(self, trial_id: str) -> int:
+        return self._ledger.trials[trial_id].number
+
+
+_TO_GO_ON = (Status.INTERRUPTED, Status.FAILED)
+
+
+def spec_of(config: Mapping[str, Any]) -> TrialSpec:
+    """The trial that a journal's config describes; settings that it lacks, as an older version had none, by default."""
+    return TrialSpec.build({name: value for name, value in config.items() if value is not None})
