@@ -311,6 +311,10 @@ class Ledger:
         """The trials by number."""
         return sorted(self.trials.values(), key=lambda trial: trial.number)
 
+    def sessions_of(self, trial: Trial) -> list[Session]:
+        """The sessions in which a trial was placed on a worker, each once, in order; none in a journal without any."""
+        return [self.sessions[number] for number in dict.fromkeys(placement.session for placement in trial.placements)]
+
     def _start_run(self, run: Mapping[str, Any]) -> None:
         if not self.run:
             self.sessions.append(Session(run.get("command", ""), run.get("started", ""), run))
