@@ -61,7 +61,7 @@ def decode(encoded: EncodedImages, image_size: int | None, problems: Problems, f
         height, width = next((h.height, h.width) for h in headers) if image_size is None else (image_size, image_size)
         shape = (len(encoded), height, width, 1 if grey else 3)
         out = None if problems else new_array(file, shape, np.uint8)
-        stored, shown = bytearray(), bytearray()
+        stored, shown = bytearray(), np.zeros(len(encoded), np.int64)
         for i, read in each(pool, encoded, lambda item: read_with_digests(item, grey, image_size)):
             if isinstance(read, str):
                 if i not in broken:
@@ -69,11 +69,11 @@ def decode(encoded: EncodedImages, image_size: int | None, problems: Problems, f
             elif out is not None:
                 out[i] = read[0]
                 stored += read[1]
-                shown += read[2]
+                shown[i] = read[2]
         if out is None or problems:
             return np.zeros((0, DIGEST_BYTES), np.uint8)
         out.flush()
-        return merged(as_array(stored), as_array(shown))
+        return merged(as_array(stored), shown)
 
 
 def decoding_threads() -> ThreadPoolExecutor:

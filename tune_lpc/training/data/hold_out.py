@@ -29,7 +29,7 @@ class FinalTest:
     def describe(self) -> str:
         """One phrase for people."""
         if self.kept_apart:
-            return f"{self.images:,} kept apart for a final test"
+            return f"{self.images:,} kept apart for a final test" if self.images else "none kept apart for a final test"
         if self.images is None:
             return "a test part of its own lies beside them"
         return f"{self.images:,} test image{'s lie' if self.images != 1 else ' lies'} beside them"
@@ -59,7 +59,10 @@ def held_out_rows(labels: np.ndarray, digests: np.ndarray, share: float, class_n
     counts = np.bincount(labels)
     most = np.array([len(stratum.rows) for stratum in found]) - (LEAST - 1)
     total = max(len(counts), images_to_hold_out(len(labels), share))
-    wanted = allocate(min(total, int(most.sum())), counts, most)
+    # Where two classes are owed the same, their contents decide, not their numbers.
+    order = np.argsort([contents[stratum.rows[0]] for stratum in found])
+    wanted = np.empty_like(counts)
+    wanted[order] = allocate(min(total, int(most.sum())), counts[order], most[order])
     taken = [stratum.take(int(images), leave=LEAST - 1)[0] for stratum, images in zip(found, wanted, strict=True)]
     return np.sort(np.concatenate(taken))
 

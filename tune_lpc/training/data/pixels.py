@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from tune_lpc.training.data.contents import digest_of_bytes, digest_of_pixels
+from tune_lpc.training.data.contents import digest_of_bytes, hash_of_pixels
 
 Encoded = bytes | Path | None
 """An image as it is stored: its bytes, its file, or None where the bytes are missing."""
@@ -47,14 +47,14 @@ def read_pixels(item: Encoded, grey: bool, image_size: int | None) -> np.ndarray
         return pixels_of(image, grey, image_size)
 
 
-def read_with_digests(item: Encoded, grey: bool, image_size: int | None) -> tuple[np.ndarray, bytes, bytes]:
-    """The pixels as `read_pixels` gives them, the digest of the bytes, and that of the pixels before any scaling."""
+def read_with_digests(item: Encoded, grey: bool, image_size: int | None) -> tuple[np.ndarray, bytes, int]:
+    """The pixels as `read_pixels` gives them, the digest of the bytes, and the hash of the pixels before scaling."""
     stored = _stored(item)
     with _open(stored) as opened:
         image = _converted(opened, grey)
         whole = _array(image)
         pixels = whole if _fits(image, image_size) else pixels_of(image, grey, image_size)
-        return pixels, digest_of_bytes(stored), digest_of_pixels(whole)
+        return pixels, digest_of_bytes(stored), hash_of_pixels(whole)
 
 
 def read_header_and_digest(item: Encoded) -> tuple[Header, bytes]:
