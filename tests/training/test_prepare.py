@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,9 @@ def _digits(**settings: Value) -> Prepared:
 
 def test_digits_are_split_once_for_all() -> None:
     first, second = _digits(), _digits(seed=3, network="small_cnn", image_size=None)
-    assert first.images.shape == (1797, 8, 8, 1)
+    assert first.images.shape == (1437, 8, 8, 1)
     assert (first.images.dtype, first.labels.dtype) == (torch.uint8, torch.int64)
-    assert len(first.split.train) + len(first.split.validation) == 1797
+    assert len(first.split.train) + len(first.split.validation) == 1437
     assert first.split.hash == second.split.hash
     assert first.split.hash != _digits(split=1).split.hash
 
@@ -46,11 +47,13 @@ def test_the_pixels_are_not_copied() -> None:
 def test_a_small_sample_validates_on_as_many_images() -> None:
     prepared = _digits(train_size=200)
     assert (len(prepared.split.train), len(prepared.split.validation)) == (200, 200)
-    assert prepared.describe().endswith("10 classes, 8 x 8 x 1; 200 to train, 200 to validate")
+    told = "10 classes, 8 x 8 x 1; 200 to train, 200 to validate; 360 kept apart for a final test"
+    assert prepared.describe().endswith(told)
+    assert prepared.test_images == 360
 
 
 def test_images_are_scaled_when_asked() -> None:
-    assert _digits(image_size=16).images.shape == (1797, 16, 16, 1)
+    assert _digits(image_size=16).images.shape == (1437, 16, 16, 1)
 
 
 def test_classes_too_small_for_the_groups_are_a_problem() -> None:
@@ -123,7 +126,8 @@ def _from_disk(**settings: Value) -> TrialSpec:
 def test_a_network_learns_from_images_on_disk(tmp_path: Path) -> None:
     prepared = prepare(_from_disk(), _colours(tmp_path))
     check_image_size("small_cnn", prepared)
-    assert prepared.describe().endswith("3 classes, 16 x 16 x 3; 72 to train, 18 to validate")
+    told = "3 classes, 16 x 16 x 3; 65 to train, 16 to validate; 9 kept apart for a final test"
+    assert prepared.describe().endswith(told)
     assert "read from disk" in prepared.describe()
     assert not list((tmp_path / "cache").rglob("images.npy"))
     *_, last = start_training(_from_disk(epochs=8), prepared).epochs()
@@ -149,6 +153,36 @@ def test_a_restored_training_goes_on_as_if_never_interrupted(tmp_path: Path) -> 
     resumed.restore(torch.load(tmp_path / "state.pt", weights_only=True))
     for wanted, got in zip(records[1:], resumed.epochs(), strict=True):
         assert (got.train_loss, got.validation_loss) == (wanted.train_loss, wanted.validation_loss)
+
+
+# Copies of an image
+
+
+@pytest.mark.parametrize("data_from", ["memory", "disk"])
+def test_copies_of_an_image_stay_on_one_side_and_are_told(tmp_path: Path, data_from: str) -> None:
+    train = _colours(tmp_path) / "mine/train"
+    for i in range(0, 36, 3):
+        shutil.copy(train / "class0" / f"{i}.png", train / "class0" / f"copy-{i}.png")
+    for i in range(2):
+        shutil.copy(train / "class0" / f"{3 * i}.png", train / "class1" / f"wrong-{i}.png")
+    prepared = prepare(_from_disk(data_from=data_from, hold_out=0.0), tmp_path)
+    told = "12 images occur more than once, 2 of them with different labels; copies stay on one side"
+    assert prepared.describe().endswith(f"none kept apart for a final test; {told}")
+    digests = prepared.source.digests
+    sides = [{digests[row].tobytes() for row in rows} for rows in (prepared.split.train, prepared.split.validation)]
+    assert not sides[0] & sides[1]
+    assert len(sides[0] | sides[1]) == 90
+    assert (len(prepared.split.train), len(prepared.split.validation)) == (83, 21)
+
+
+def test_classes_too_small_to_keep_images_apart_are_named(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    write_folders(tmp_path / "mine", draw.integers(0, 256, (9, 16, 16, 3), dtype=np.uint8), np.arange(9) % 3, "abc")
+    (tmp_path / "mine/train/b/00001.png").unlink()
+    for data_from in ("memory", "disk"):
+        with pytest.raises(UserError, match=r"class 'b' has 2, but with hold_out=0\.1 each class needs 3.*hold_out=0"):
+            prepare(_from_disk(data_from=data_from), tmp_path)
+        assert len(prepare(_from_disk(data_from=data_from, hold_out=0.0), tmp_path).split.train) == 5
 
 
 def test_images_on_disk_need_folders_and_a_size() -> None:

@@ -74,8 +74,8 @@ def test_the_time_of_an_epoch_is_that_of_its_training_and_its_validation(
     speed = Probe(spec, prepare(spec), CPU).measure(seconds)
     assert training.now == pytest.approx(max(seconds, 0.35), abs=0.35)
     assert speed.images_per_second == pytest.approx(640)
-    # 1,617 // 8 batches of 64, and 180 images to validate.
-    assert speed.epoch_seconds == pytest.approx(202 * 0.1 + 2 * 0.25)
+    # 1,293 // 8 batches of 64, and 144 images to validate.
+    assert speed.epoch_seconds == pytest.approx(161 * 0.1 + 144 / 90 * 0.25)
 
 
 def test_a_long_epoch_is_cut_off_and_goes_on_where_it_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +90,28 @@ def test_a_long_epoch_is_cut_off_and_goes_on_where_it_was_left(monkeypatch: pyte
         probe.measure(0.0)
     assert begun == [5]  # the middle one
     assert seen == [2, 2, 2]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_measuring_images_on_disk_validates_between_the_steps_of_an_epoch(tmp_path: Path, workers: int) -> None:
+    spec = TrialSpec.build(
+        {
+            "dataset": "greys",
+            "data_from": "disk",
+            "data_workers": workers,
+            "image_size": 8,
+            "network": "mlp",
+            "batch_size": 8,
+            "epochs": 4,
+            "validation_share": 0.5,
+        }
+    )
+    prepared = prepare(spec, image_folder(tmp_path, per_class=100))
+    probe = Probe(spec, prepared, CPU)
+    probe.warm_up(1, 0.0)
+    for _ in range(14):  # more than the 12 batches of an epoch, of which each time one is trained on
+        speed = probe.measure(0.0)
+        assert speed.images_per_second > 0
 
 
 def test_measuring_takes_about_the_time_asked_for() -> None:

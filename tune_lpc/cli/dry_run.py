@@ -126,7 +126,7 @@ def _cost(space: Space, data_dir: Path | None) -> str:
     cost = f"cost: about {expected:,} epochs, {at_most:,} if no trial is stopped early"
     if not fidelity.rungs():
         cost = f"cost: {at_most:,} epochs"
-    images = count_training_images(space.dataset, data_dir)
+    images = count_training_images(space.dataset, data_dir, hold_out=space.highest("hold_out"))
     if images is not None:
         each = space.images_per_epoch(images)
         cost += f"; {each:,} training images an epoch, so about {expected * each:,} in all"

@@ -28,6 +28,7 @@ class Prepared:
     """A data set with its split; shared by all trials of a process, pixels in memory by all of a machine.
 
     images: (n, height, width, channels) uint8, or where to read them; its `shape` tells the same of both.
+    source: the images that a search may see, and what is known of those that it never sees.
     """
 
     source: TrainingImages | ImageFiles
@@ -35,26 +36,36 @@ class Prepared:
     images: Tensor | ImageFiles
     labels: Tensor
 
+    @property
+    def test_images(self) -> int | None:
+        """How many images there are for a final test, none of them in `images`; None where nobody has counted."""
+        return self.source.final_test.images
+
     def describe(self) -> str:
         """One line for people."""
         height, width, channels = self.images.shape[1:]
-        return (
-            f"{self.source.source}; {len(self.source.class_names)} classes, {height} x {width} x {channels}; "
-            f"{len(self.split.train):,} to train, {len(self.split.validation):,} to validate"
-        )
+        parts = [
+            self.source.source,
+            f"{len(self.source.class_names)} classes, {height} x {width} x {channels}",
+            f"{len(self.split.train):,} to train, {len(self.split.validation):,} to validate",
+            self.source.final_test.describe(),
+            self.split.copies.describe(),
+        ]
+        return "; ".join(part for part in parts if part is not None)
 
 
 def prepare(spec: TrialSpec, data_dir: Path | None = None, group_size: int | None = None) -> Prepared:
     """Load or find the data set that `spec` names and split off its validation set; test data are never opened.
 
+    Where the data have no test part of their own, the share `hold_out` is kept apart before anything else.
     group_size: the largest same-class group that a trial may ask for, None where none does.
     Raises UserError with everything that is wrong with the data.
     """
     source: TrainingImages | ImageFiles
     if spec.data_from == "disk":
-        source = find_image_files(spec.dataset, data_dir, spec.image_size)
+        source = find_image_files(spec.dataset, data_dir, spec.image_size, hold_out=spec.hold_out)
     else:
-        source = load_training_images(spec.dataset, data_dir, image_size=spec.image_size)
+        source = load_training_images(spec.dataset, data_dir, image_size=spec.image_size, hold_out=spec.hold_out)
     split = split_off_validation(
         source.labels,
         train_size=spec.train_size,
@@ -62,6 +73,7 @@ def prepare(spec: TrialSpec, data_dir: Path | None = None, group_size: int | Non
         split=spec.split,
         group_size=group_size,
         class_names=source.class_names,
+        digests=source.digests,
     )
     images = source if isinstance(source, ImageFiles) else torch.from_numpy(source.images)
     return Prepared(source, split, images, torch.from_numpy(source.labels))

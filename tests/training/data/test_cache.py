@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from tests.training.data.samples import random_images, write_archive, write_folders
 from tune_lpc.plan import UserError
 from tune_lpc.training.data import load_training_images
+from tune_lpc.training.data.cache import cache_folder
 
 IMAGES, LABELS, NAMES = random_images(40), np.arange(40) % 2, ("ant", "cat")
 ROOT = Path(__file__).parents[3]
@@ -68,7 +70,7 @@ def test_the_way_to_the_folder_does_not_matter(
     assert _decoded(caplog) == 1
 
 
-@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "meta.json"])
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "digests.npy", "meta.json"])
 @pytest.mark.parametrize("damage", ["missing", "short", "empty"])
 def test_a_damaged_cache_is_rebuilt_with_a_warning(
     pets: Path, cache: Path, caplog: pytest.LogCaptureFixture, name: str, damage: str
@@ -85,6 +87,20 @@ def test_a_damaged_cache_is_rebuilt_with_a_warning(
     assert len(warnings) == 1 and "damaged" in warnings[0] and "\n" not in warnings[0]
     assert (np.sort(found.labels) == np.sort(LABELS)).all()
     assert file.read_bytes() == content
+
+
+def test_what_another_version_wrote_is_rebuilt_without_a_word(
+    pets: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = load_training_images("pets", pets)
+    meta = _folder(cache) / "meta.json"
+    content = meta.read_text()
+    for other in ({"format": 1}, {"format": 99}):
+        meta.write_text(json.dumps(other))
+        caplog.clear()
+        assert load_training_images("pets", pets).fingerprint == wanted.fingerprint
+        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert meta.read_text() == content
 
 
 def test_bad_data_leave_nothing_behind(pets: Path, cache: Path) -> None:
@@ -110,6 +126,20 @@ def test_a_cache_that_can_not_be_written_is_told(pets: Path, tmp_path: Path) -> 
     assert "can't be written" in line and "TUNE_LPC_CACHE" in line
     with pytest.raises(UserError, match="TUNE_LPC_CACHE"):
         load_training_images("svhn", cache_dir=tmp_path / "file" / "cache")
+
+
+def test_the_cache_lies_where_the_system_wants_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert cache_folder() == tmp_path / "the_cache"
+    assert cache_folder(tmp_path / "given") == tmp_path / "given"
+    monkeypatch.delenv("TUNE_LPC_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if sys.platform == "linux":
+        assert cache_folder() == tmp_path / ".cache/tune_lpc"  # where it always was
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+        assert cache_folder() == tmp_path / "elsewhere/tune_lpc"
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    assert cache_folder() == tmp_path / ".cache/tune_lpc"
 
 
 TOGETHER = """

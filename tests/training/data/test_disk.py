@@ -101,6 +101,44 @@ def test_the_same_workers_serve_all_epochs_and_end_with_the_training(root: Path)
         assert not worker.is_alive()
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("augmentation", ["resized_crop", "flip_crop"])
+def test_an_epoch_that_is_left_in_the_middle_harms_no_other(root: Path, workers: int, augmentation: str) -> None:
+    settings: dict[str, Value] = {"augmentation": augmentation, "batch_size": 10}
+    epochs, alone = _Epochs(root, workers, **settings), _Epochs(root, **settings)
+    wanted, validated = [alone.epoch(seed) for seed in (1, 2)], alone.in_order()
+    left = epochs.stream.epoch(torch.Generator().manual_seed(1))
+    begun = list(_flat(next(left) for _ in range(3)))
+    assert _same(epochs.in_order(), validated)
+    begun += _flat(next(left) for _ in range(2))  # what the workers had read ahead for it was for nothing
+    other = epochs.stream.epoch(torch.Generator().manual_seed(2))
+    turns = [list(_flat(iter([pair]))) for _ in range(2) for pair in (next(other), next(left))]
+    begun += turns[1] + turns[3]
+    assert _same(turns[0] + turns[2], wanted[1][:4])
+    assert _same(begun + list(_flat(left)), wanted[0])
+    assert _same(epochs.epoch(2), wanted[1])  # while `other` never ends
+    part = epochs.stream.in_order(epochs.validation, 35)
+    next(part)
+    del part, other
+    assert _same(epochs.epoch(1), wanted[0])
+    assert _same(epochs.in_order(), validated)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_image_ends_its_own_epoch_only(root: Path, workers: int) -> None:
+    epochs = _Epochs(root, workers, batch_size=10)
+    validated = epochs.in_order()
+    left = epochs.stream.in_order(epochs.validation, 5)
+    first = list(_flat(next(left) for _ in range(2)))
+    file = root / "pets/train/dog/00002.png"
+    content = file.read_bytes()
+    file.write_bytes(content[:300])
+    assert "00002.png" in _problems(epochs)[0]
+    file.write_bytes(content)
+    rest = list(_flat(left))
+    assert torch.equal(torch.cat([*first[::2], *rest[::2]]), torch.cat(validated[::2]))
+
+
 @pytest.mark.parametrize("settings", [{}, {"batching": "grouped", "groups": 2, "group_size": 8}])
 def test_without_augmentation_the_batches_are_those_of_memory(root: Path, settings: dict[str, Value]) -> None:
     loaded = load_training_images("pets", root, image_size=SIDE)

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from tests.training.data.samples import png, random_images, write_archive, write_folders, write_parquet
 from tune_lpc.plan import UserError
-from tune_lpc.training.data import count_training_images, load_training_images
+from tune_lpc.training.data import FinalTest, count_training_images, load_training_images
 
 
 def _problem(dataset: str, data_dir: Path | None = None) -> str:
@@ -29,16 +29,35 @@ def _problem(dataset: str, data_dir: Path | None = None) -> str:
 def test_digits_are_scikit_learns_scaled_to_bytes() -> None:
     found = load_training_images("digits")
     original = load_digits()
-    assert found.images.shape == (1797, 8, 8, 1) and found.images.dtype == np.uint8
-    assert np.abs(found.images[..., 0] / 255 * 16 - original.images).max() < 0.04
+    assert found.images.shape == (1437, 8, 8, 1) and found.images.dtype == np.uint8
     assert found.images.max() == 255
-    assert (found.labels == original.target).all()
-    assert count_training_images("digits") == 1797
-    assert found.source == "digits, 1,797 images from scikit-learn"
+    row_of = {values.tobytes(): row for row, values in enumerate(original.images)}
+    rows = [row_of[values.tobytes()] for values in np.round(found.images[..., 0] / 255 * 16)]
+    assert rows == sorted(rows)
+    assert (found.labels == original.target[rows]).all()
+    assert count_training_images("digits") == 1437
+    assert found.source == "digits, 1,437 images from scikit-learn"
+
+
+@pytest.mark.parametrize("hold_out", [0.0, 0.5])
+def test_the_same_360_digits_are_kept_apart_whatever_is_asked_for(hold_out: float) -> None:
+    found = load_training_images("digits", hold_out=hold_out)
+    assert found.final_test == FinalTest(360, kept_apart=True)
+    assert found.fingerprint == load_training_images("digits").fingerprint
+    assert count_training_images("digits", hold_out=hold_out) == 1437
+    left = np.bincount(found.labels)
+    assert np.abs(np.bincount(load_digits().target) - left - 36).max() <= 1
+
+
+def test_no_file_in_the_cache_holds_a_digit_that_is_kept_apart(cache: Path) -> None:
+    load_training_images("digits")
+    (file,) = cache.rglob("images.npy")
+    assert np.load(file).shape[0] == 1437
+    assert sum(path.stat().st_size for path in cache.rglob("*") if path.suffix == ".npy") < 1437 * (64 + 8 + 16) + 600
 
 
 def test_digits_are_scaled_when_asked() -> None:
-    assert load_training_images("digits", image_size=16).images.shape == (1797, 16, 16, 1)
+    assert load_training_images("digits", image_size=16).images.shape == (1437, 16, 16, 1)
 
 
 def test_digits_are_taken_from_a_folder_when_one_is_given(tmp_path: Path) -> None:
@@ -108,6 +127,8 @@ def test_archives_in_the_original_format_are_read(dataset: str, cache: Path, mon
     assert (found.images == images).all()
     assert (found.labels == labels).all()
     assert found.images.flags.c_contiguous
+    assert found.final_test == FinalTest(26_032 if dataset == "svhn" else 10_000, kept_apart=False)
+    assert load_training_images(dataset, hold_out=0.3).fingerprint == found.fingerprint
     named = {"cifar10": [f"name{c}" for c in range(10)], "cifar100": [f"name{c}" for c in range(100)]}
     assert list(found.class_names) == named.get(dataset, [str(c) for c in range(10)])
     unpacked = [path.name for path in cache.rglob("*") if path.name in ("test_batch", "test", "t10k-images-idx3-ubyte")]

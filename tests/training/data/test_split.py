@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from tune_lpc.plan import UserError
 from tune_lpc.training.data import Split, split_off_validation
+from tune_lpc.training.data.contents import as_array, digest_of_bytes
 
 
 def _split(
@@ -120,3 +123,103 @@ def test_classes_too_small_for_the_groups_are_named_with_the_mend() -> None:
 def test_many_small_classes_are_counted() -> None:
     with pytest.raises(UserError, match="and 15 more classes fall short"):
         _split(np.arange(100) % 20, group_size=16)
+
+
+# Copies of an image
+
+
+def _digests(contents: np.ndarray) -> np.ndarray:
+    return as_array(b"".join(digest_of_bytes(str(content).encode()) for content in contents))
+
+
+def test_images_that_all_differ_are_split_as_if_nothing_were_known_of_them() -> None:
+    labels = np.arange(200) % 10
+    for train_size in (None, 60):
+        found = _split(labels, train_size, digests=_digests(np.arange(200)))
+        assert found.hash == _split(labels, train_size).hash
+        assert found.copies == (0, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    copies=st.integers(0, 120),
+    wrong=st.sampled_from([0.0, 0.1]),
+    share=st.floats(0.05, 0.5),
+    split=st.integers(0, 9),
+    small=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_copies_of_an_image_never_part(
+    copies: int, wrong: float, share: float, split: int, small: bool, seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    contents = draw.permutation(np.concatenate([np.arange(200), draw.integers(0, 60, copies)]))
+    labels = (contents + (draw.random(len(contents)) < wrong)) % 4
+    found = _split(labels, 40 if small else None, share, split, digests=_digests(contents))
+    assert not set(contents[found.train]) & set(contents[found.validation])
+    several = [content for content in range(200) if len(set(labels[contents == content])) > 1]
+    assert not set(contents[found.validation]) & set(several)
+    images, repeats = np.unique(contents, return_counts=True)
+    assert found.copies == (np.count_nonzero(repeats > 1), len(several))
+    assert len(images) == 200
+    if small:
+        assert len(found.train) == len(found.validation) == 40
+    else:
+        assert len(found.train) + len(found.validation) == len(labels)
+        wanted = share * np.bincount(labels)
+        assert np.abs(np.bincount(labels[found.validation], minlength=4) - wanted).max() < 4
+
+
+def test_pairs_alone_make_a_class_fall_short_by_one_at_most() -> None:
+    contents = np.repeat(np.arange(100), 2)
+    labels = contents % 2
+    found = _split(labels, share=0.13, digests=_digests(contents))
+    assert np.bincount(labels[found.validation]).tolist() == [12, 12]
+    assert np.bincount(labels[found.train]).tolist() == [88, 88]
+
+
+def test_a_class_of_copies_alone_can_not_be_split() -> None:
+    contents, labels = np.array([0, 1, 2, 9, 9, 9, 9]), np.array([0, 0, 0, 1, 1, 1, 1])
+    with pytest.raises(UserError) as caught:
+        _split(labels, digests=_digests(contents), class_names=("ant", "cat"))
+    (line,) = caught.value.problems
+    assert "class 'cat' has 1, but each class needs 2 or more" in line and "copies of an image count once" in line
+    assert len(_split(labels).validation) == 2
+
+
+def test_copies_with_different_labels_count_for_no_class() -> None:
+    contents = np.concatenate([np.arange(10), np.arange(4)])
+    labels = np.concatenate([np.arange(10) % 2, 1 - np.arange(4) % 2])
+    with pytest.raises(UserError, match="train_size is 4, but must be 3 or less: as many of the 6 images"):
+        _split(labels, train_size=4, digests=_digests(contents))
+    found = _split(labels, train_size=2, digests=_digests(contents))
+    assert contents[found.train].min() >= 4 and contents[found.validation].min() >= 4
+
+
+def test_groups_are_checked_on_what_is_left_to_train_on() -> None:
+    contents = np.concatenate([np.arange(20), np.full(8, 20)])
+    labels = np.concatenate([np.zeros(20, int), [*np.full(4, 1), *np.full(4, 1)]])
+    labels[:6] = 1
+    digests = _digests(contents)
+    found = _split(labels, share=0.3, digests=digests, group_size=8)
+    smallest = int(np.bincount(labels[found.train]).min())
+    assert smallest >= 8
+    with pytest.raises(UserError, match="too few training images for the groups"):
+        _split(labels, share=0.3, digests=digests, group_size=smallest + 1)
+
+
+def test_the_version_of_the_split_is_part_of_its_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = _split(np.arange(100) % 10)
+    monkeypatch.setattr("tune_lpc.training.data.split.SPLIT_VERSION", 3)
+    later = _split(np.arange(100) % 10)
+    assert (later.train == now.train).all() and later.hash != now.hash
+
+
+def test_fifty_thousand_images_are_split_in_a_moment() -> None:
+    draw = np.random.default_rng(0)
+    digests = draw.integers(0, 256, (50_000, 16), dtype=np.uint8)
+    digests[:2000] = digests[2000:4000]
+    labels = draw.integers(0, 10, 50_000)
+    start = time.process_time()
+    assert _split(labels, digests=digests).copies.images == 2000
+    assert time.process_time() - start < 1

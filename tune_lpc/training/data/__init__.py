@@ -1,5 +1,6 @@
-"""Training images and their split. This room reads training data only: no function here can open test images."""
+"""Training images and their split. This room reads training data only: no function here can open a test part."""
 
+from tune_lpc.training.data.hold_out import FinalTest, held_out_rows
 from tune_lpc.training.data.image_files import ImageFiles, find_image_files
 from tune_lpc.training.data.sources import (
     TrainingImages,
@@ -9,11 +10,13 @@ from tune_lpc.training.data.sources import (
 from tune_lpc.training.data.split import Split, split_off_validation
 
 __all__ = [
+    "FinalTest",
     "ImageFiles",
     "Split",
     "TrainingImages",
     "count_training_images",
     "find_image_files",
+    "held_out_rows",
     "load_training_images",
     "split_off_validation",
 ]

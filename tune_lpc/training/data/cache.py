@@ -17,12 +17,15 @@ import numpy as np
 from filelock import FileLock
 
 from tune_lpc.plan.errors import UserError
-from tune_lpc.training.data.arrays import fingerprint
+from tune_lpc.training.data.arrays import fingerprint, leave_out
+from tune_lpc.training.data.contents import DIGEST_BYTES
+from tune_lpc.training.data.hold_out import FinalTest, held_out_rows
 from tune_lpc.training.data.problems import one_line
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the files, or what is in them, change: older folders are then left alone."""
 VARIABLE = "TUNE_LPC_CACHE"
+ARRAYS = ("images.npy", "labels.npy", "digests.npy")
 
 Kept = TypeVar("Kept")
 
@@ -30,11 +33,20 @@ log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """Where training images come from. A source has no notion of test images."""
+    """Where training images come from. A source can't read test images that lie beside them."""
 
     @property
     def place(self) -> str:
         """Where the images lie, for people."""
+        ...
+
+    @property
+    def final_test(self) -> FinalTest | None:
+        """The test images that lie beside the training images; None where there are none."""
+        ...
+
+    def hold_out(self, share: float) -> float:
+        """The share of the images to keep apart for a final test; share: what a user asks for."""
         ...
 
     def identity(self) -> list[object]:
@@ -46,27 +58,44 @@ class Source(Protocol):
         ...
 
     def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
-        """Write images.npy and labels.npy in `folder`; returns the class names. Raises UserError for bad data."""
+        """Write images.npy, labels.npy and digests.npy in `folder`, of all images, none kept apart.
+
+        Returns the class names. Raises UserError for bad data.
+        """
         ...
 
 
 class CachedImages(NamedTuple):
-    """images: uint8 (n, height, width, channels), mapped; labels: int64 (n,)."""
+    """images: uint8 (n, height, width, channels), mapped; labels: int64 (n,); digests: uint8 (n, 16).
+
+    held_out: how many more there are, kept apart: they are not in the cache.
+    """
 
     images: np.ndarray
     labels: np.ndarray
+    digests: np.ndarray
     class_names: tuple[str, ...]
     fingerprint: str
+    held_out: int
 
 
 def cache_folder(given: Path | None = None) -> Path:
-    """`given`, or the folder that TUNE_LPC_CACHE names, or ~/.cache/tune_lpc."""
+    """`given`, or the folder that TUNE_LPC_CACHE names, or the user's cache folder: ~/.cache/tune_lpc on Linux."""
     if given is None:
-        given = Path(os.environ.get(VARIABLE) or "~/.cache/tune_lpc")
+        named = os.environ.get(VARIABLE)
+        given = Path(named) if named else _users_cache_folder()
     try:
         return given.expanduser()
     except RuntimeError as error:
         raise UserError(f"{given}: there is no home folder; set {VARIABLE} to a folder for the cache") from error
+
+
+def _users_cache_folder() -> Path:
+    try:
+        from platformdirs import user_cache_path  # here, as training works without it
+    except ImportError:
+        return Path("~/.cache/tune_lpc")
+    return user_cache_path("tune_lpc")
 
 
 @contextmanager
@@ -80,16 +109,17 @@ def writing(cache: Path) -> Iterator[None]:
         ) from error
 
 
-def cached_images(dataset: str, image_size: int | None, source: Source, cache: Path) -> CachedImages:
+def cached_images(dataset: str, image_size: int | None, hold_out: float, source: Source, cache: Path) -> CachedImages:
     """The images from the cache; written there first, by one process, when they are not in it or are damaged.
 
+    hold_out: share of all images that is kept apart; these do not get into the cache.
     Raises UserError for bad data, leaving nothing behind, and for a cache that can't be written.
     """
-    key = digest([FORMAT, dataset, image_size, source.identity()])
+    key = digest([FORMAT, dataset, image_size, hold_out, source.identity()])
 
     def write(folder: Path) -> None:
         log.info("decoding %s from %s, once on this machine", dataset, source.place)
-        _write_images(dataset, image_size, source, folder)
+        _write_images(dataset, image_size, hold_out, source, folder)
 
     return keep(cache / "images" / key, cache, _load, write)
 
@@ -165,8 +195,12 @@ def _build(folder: Path, write: Callable[[Path], None]) -> None:
         raise
 
 
-def _write_images(dataset: str, image_size: int | None, source: Source, folder: Path) -> None:
+def _write_images(dataset: str, image_size: int | None, hold_out: float, source: Source, folder: Path) -> None:
     names = source.write(folder, image_size)
+    labels, digests = (np.load(folder / name, mmap_mode="r") for name in ("labels.npy", "digests.npy"))
+    held_out = held_out_rows(labels, digests, hold_out, names)
+    if len(held_out):
+        leave_out(held_out, folder)
     images, labels = (np.load(folder / name, mmap_mode="r") for name in ("images.npy", "labels.npy"))
     meta = {
         "format": FORMAT,
@@ -176,7 +210,8 @@ def _write_images(dataset: str, image_size: int | None, source: Source, folder: 
         "class_names": list(names),
         "fingerprint": fingerprint(images, labels),
         "shape": list(images.shape),
-        "bytes": {name: (folder / name).stat().st_size for name in ("images.npy", "labels.npy")},
+        "held_out": len(held_out),
+        "bytes": {name: (folder / name).stat().st_size for name in ARRAYS},
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
 
@@ -187,16 +222,21 @@ def _load(folder: Path, level: int) -> CachedImages | None:
         return None
     try:
         meta = json.loads((folder / "meta.json").read_text())
+        if meta["format"] != FORMAT:
+            return None  # of another version: not damaged, but no use here
         for name, size in meta["bytes"].items():
             if (folder / name).stat().st_size != size:
                 raise ValueError(f"{name} has {(folder / name).stat().st_size} bytes, not {size}")
         # Mode "c": shared pages, and torch may take the array without a warning about read-only memory.
         images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
         labels = np.load(folder / "labels.npy", allow_pickle=False)
-        shapes = (list(images.shape), labels.shape, images.dtype, labels.dtype)
-        if shapes != (meta["shape"], (len(images),), np.uint8, np.int64):
+        digests = np.load(folder / "digests.npy", allow_pickle=False)
+        shapes = (list(images.shape), labels.shape, digests.shape, images.dtype, labels.dtype, digests.dtype)
+        n = len(images)
+        if shapes != (meta["shape"], (n,), (n, DIGEST_BYTES), np.uint8, np.int64, np.uint8):
             raise ValueError("the arrays are not those that meta.json tells of")
-        return CachedImages(images, labels, tuple(meta["class_names"]), meta["fingerprint"])
+        names, told = tuple(meta["class_names"]), (str(meta["fingerprint"]), int(meta["held_out"]))
+        return CachedImages(images, labels, digests, names, *told)
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.log(level, "the cached images in %s are damaged (%s); reading the data anew", folder, one_line(error))
         return None

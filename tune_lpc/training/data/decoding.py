@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from tune_lpc.training.data.arrays import new_array
-from tune_lpc.training.data.pixels import Encoded, Header, read_header, read_pixels
+from tune_lpc.training.data.contents import DIGEST_BYTES, as_array, merged
+from tune_lpc.training.data.pixels import Encoded, Header, read_header, read_with_digests
 from tune_lpc.training.data.problems import Problems, one_line
 
 SLICE = 64
@@ -34,9 +35,10 @@ class EncodedImages(Protocol):
         ...
 
 
-def decode(encoded: EncodedImages, image_size: int | None, problems: Problems, file: Path) -> None:
+def decode(encoded: EncodedImages, image_size: int | None, problems: Problems, file: Path) -> np.ndarray:
     """Write the images to `file` as .npy, uint8 (n, height, width, channels); 1 channel when all are grey, else 3.
 
+    Returns what the images show: digests, uint8 (n, 16), the same for copies of an image.
     With an image_size the shorter side is scaled to it and the middle kept. Adds a problem for each broken image
     and for images of different sizes. When there are problems, now or before, nothing is written; all images are
     decoded none the less, so that every broken one is found.
@@ -53,20 +55,25 @@ def decode(encoded: EncodedImages, image_size: int | None, problems: Problems, f
         if image_size is None:
             _check_sizes(headers, encoded, problems)
         if not headers:
-            return
+            return np.zeros((0, DIGEST_BYTES), np.uint8)
 
         grey = all(header.grey for header in headers)
         height, width = next((h.height, h.width) for h in headers) if image_size is None else (image_size, image_size)
         shape = (len(encoded), height, width, 1 if grey else 3)
         out = None if problems else new_array(file, shape, np.uint8)
-        for i, pixels in each(pool, encoded, lambda item: read_pixels(item, grey, image_size)):
-            if isinstance(pixels, str):
+        stored, shown = bytearray(), np.zeros(len(encoded), np.int64)
+        for i, read in each(pool, encoded, lambda item: read_with_digests(item, grey, image_size)):
+            if isinstance(read, str):
                 if i not in broken:
-                    problems.add(broken_image(encoded.place(i), pixels))
+                    problems.add(broken_image(encoded.place(i), read))
             elif out is not None:
-                out[i] = pixels
-        if out is not None:
-            out.flush()
+                out[i] = read[0]
+                stored += read[1]
+                shown[i] = read[2]
+        if out is None or problems:
+            return np.zeros((0, DIGEST_BYTES), np.uint8)
+        out.flush()
+        return merged(as_array(stored), shown)
 
 
 def decoding_threads() -> ThreadPoolExecutor:

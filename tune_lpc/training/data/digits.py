@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from tune_lpc.training.data.arrays import write_arrays
+from tune_lpc.training.data.hold_out import FinalTest
 
 IMAGES = 1797
+TEST_IMAGES = 360
+"""As many as a fifth; scikit-learn has no test part of its own, and searches are compared on a fixed one."""
 LARGEST = 16
 """The largest grey value in scikit-learn's arrays."""
 
@@ -18,6 +21,7 @@ class DigitsSource:
     """1,797 images of 8 x 8 grey pixels, ten classes."""
 
     place = "scikit-learn"
+    final_test: FinalTest | None = None
 
     def identity(self) -> list[object]:
         """What tells these data from others: the version of scikit-learn."""
@@ -27,8 +31,12 @@ class DigitsSource:
         """How many images there are."""
         return IMAGES
 
+    def hold_out(self, share: float) -> float:
+        """The share to keep apart for a final test: the same, whatever is asked for."""
+        return TEST_IMAGES / IMAGES
+
     def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
-        """Write images.npy and labels.npy in `folder`; returns the class names."""
+        """Write images.npy, labels.npy and digests.npy in `folder`; returns the class names."""
         from sklearn.datasets import load_digits
 
         values, labels = load_digits(return_X_y=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -53,6 +54,7 @@ class DiskReader:
     def __init__(self, files: ImageFiles, workers: int, device: torch.device) -> None:
         self.files = files
         self._tasks = _Tasks()
+        self._served: _Reading | None = None
         context = multiprocessing.get_context("forkserver") if workers else None
         if context is not None:
             context.set_forkserver_preload([__name__])  # the server imports torch once, for all workers
@@ -77,10 +79,19 @@ class DiskReader:
     def read(self, tasks: Iterable[Task]) -> Iterator[Tensor]:
         """Yield the pixels of each task, (images, height, width, channels) uint8, on the CPU, in order.
 
+        Several may be under way: one that is left in the middle, for good or for a while, harms no other. The workers
+        serve the one that was last asked; going back to another reads again what they had read ahead for it.
         Raises UserError naming the file when an image is broken.
         """
-        self._tasks.tasks = tasks
-        for pixels in self._loader:
+        reading, loaded = _Reading(tasks), iter(())
+        while True:
+            if self._served is not reading:
+                self._served, self._tasks.tasks = reading, reading.left()
+                loaded = iter(self._loader)  # with workers always the same iterator, begun anew
+            pixels = next(loaded, None)
+            if pixels is None:
+                return
+            reading.asked.popleft()
             if isinstance(pixels, str):
                 raise UserError(pixels)
             yield pixels
@@ -143,6 +154,21 @@ def _tasks(
                 pairs = zip(drawn.boxes.tolist(), drawn.mirrored.tolist(), strict=True)
                 crops = [Crop(left, upper, across, down, flip) for (left, upper, across, down), flip in pairs]
             yield Task([files.paths[row] for row in rows.tolist()], crops)
+
+
+class _Reading:
+    """The tasks of one who reads. Holds no reader, as above. asked: those asked of the workers and not yet returned."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self.asked: deque[Task] = deque()
+        self._others = iter(tasks)
+
+    def left(self) -> Iterator[Task]:
+        """The tasks whose images have not been returned, in order."""
+        yield from list(self.asked)
+        for task in self._others:
+            self.asked.append(task)
+            yield task
 
 
 class _Tasks:

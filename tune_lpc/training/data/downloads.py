@@ -20,10 +20,12 @@ from filelock import FileLock
 from tune_lpc.plan.errors import UserError
 from tune_lpc.training.data.arrays import write_arrays
 from tune_lpc.training.data.cache import writing
+from tune_lpc.training.data.hold_out import FinalTest
 from tune_lpc.training.data.labels import check_labels
 from tune_lpc.training.data.problems import Problems, one_line
 
 KNOWN_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257, "mnist": 60_000}
+KNOWN_TEST_IMAGES = {"cifar10": 10_000, "cifar100": 10_000, "svhn": 26_032, "mnist": 10_000}
 KNOWN_CLASSES = {"cifar10": 10, "cifar100": 100, "svhn": 10, "mnist": 10}
 
 _DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR}
@@ -34,6 +36,7 @@ class DownloadSource:
 
     def __init__(self, dataset: str, cache: Path) -> None:
         self.place = "torchvision"
+        self.final_test: FinalTest | None = FinalTest(KNOWN_TEST_IMAGES[dataset], kept_apart=False)
         self._dataset = dataset
         self._cache = cache
         self._folder = cache / "downloads" / dataset
@@ -51,10 +54,14 @@ class DownloadSource:
         """How many images there are."""
         return KNOWN_IMAGES[self._dataset]
 
-    def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
-        """Download what is missing, then write images.npy and labels.npy in `folder`; returns the class names.
+    def hold_out(self, share: float) -> float:
+        """The share to keep apart for a final test: none, as the data have a test part of their own."""
+        return 0.0
 
-        Raises UserError when there is no network, or a file is not what its checksum says.
+    def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
+        """Download what is missing, then write images.npy, labels.npy and digests.npy in `folder`.
+
+        Returns the class names. Raises UserError when there is no network, or a file is not what its checksum says.
         """
         with writing(self._cache):
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_lpc.training.data.arrays import write_labels
+from tune_lpc.training.data.arrays import write_digests, write_labels
 from tune_lpc.training.data.decoding import decode
+from tune_lpc.training.data.hold_out import FinalTest
 from tune_lpc.training.data.labels import check_labels
 from tune_lpc.training.data.layouts import class_folders, image_files
 from tune_lpc.training.data.pixels import Encoded
@@ -21,7 +22,8 @@ FILES = 1024
 class FolderSource:
     """Training images in `train/<class>/`; classes are numbered by name."""
 
-    def __init__(self, folder: Path, train_folder: Path) -> None:
+    def __init__(self, folder: Path, train_folder: Path, final_test: FinalTest | None = None) -> None:
+        self.final_test = final_test
         self.place = f"{folder} (image folders)"
         self._train_folder = train_folder
         with reading(train_folder):
@@ -39,18 +41,16 @@ class FolderSource:
                 identity.append([entry.path[inside:], stat.st_size, stat.st_mtime_ns])
         return identity
 
-    def names_and_bytes(self) -> list[tuple[str, int]]:
-        """Name below the training folder, and size in bytes, of each file."""
-        inside = len(str(self._train_folder))
-        with reading(self._train_folder):
-            return [(entry.path[inside:], entry.stat().st_size) for entries in self._listing for entry in entries]
-
     def count(self) -> int:
         """How many images there are. Raises UserError when there are none."""
         problems = Problems()
         self._check_some(problems)
         problems.raise_if_any()
         return sum(len(entries) for entries in self._listing)
+
+    def hold_out(self, share: float) -> float:
+        """The share to keep apart for a final test: none where the data have a test part of their own."""
+        return 0.0 if self.final_test is not None else share
 
     def listing(self, problems: Problems) -> tuple[Files, np.ndarray, tuple[str, ...]]:
         """The files, their labels, int64 (n,), and the class names; adds a problem for each class without images.
@@ -67,11 +67,12 @@ class FolderSource:
         return files, labels, names
 
     def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
-        """Decode into images.npy and labels.npy in `folder`; returns the class names. Raises UserError."""
+        """Decode into images.npy, labels.npy and digests.npy in `folder`; returns the class names. Raises UserError."""
         problems = Problems()
         files, labels, names = self.listing(problems)
-        decode(files, image_size, problems, folder / "images.npy")
+        digests = decode(files, image_size, problems, folder / "images.npy")
         problems.raise_if_any()
+        write_digests(digests, folder)
         write_labels(labels, folder)
         return names
 

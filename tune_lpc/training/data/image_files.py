@@ -12,24 +12,30 @@ import numpy as np
 
 from tune_lpc.plan.errors import UserError
 from tune_lpc.training.data.cache import cache_folder, cached_array, digest
+from tune_lpc.training.data.contents import DIGEST_BYTES
 from tune_lpc.training.data.decoding import broken_image, decoding_threads, each
 from tune_lpc.training.data.folder_images import Files, FolderSource
-from tune_lpc.training.data.pixels import read_header
+from tune_lpc.training.data.hold_out import FinalTest, held_out_rows
+from tune_lpc.training.data.pixels import read_header_and_digest
 from tune_lpc.training.data.problems import Problems
 from tune_lpc.training.data.sources import find_source
+
+HEADER = np.dtype([("sides", np.int32, 2), ("grey", np.bool_), ("digest", np.uint8, DIGEST_BYTES)])
+"""What is known of a file: width and height in pixels, greyness, the digest of its bytes."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """All training images of a data set, as files, before any is split off for validation.
+    """All images of a data set that a search may see, as files, before any is split off for validation.
 
     paths: of the n images, class by class, sorted by name. sizes: int32 (n, 2), width and height in pixels.
     grey: whether all are. image_size: side in pixels that they are scaled to when they are read.
-    labels, class_names, source: as in TrainingImages; the same folder gives the same there.
-    fingerprint: SHA-256 over relative names, bytes a file, labels and class names. It does not read the pixels, as
-    that would take as long as an epoch; an image changed to another of as many bytes goes unseen.
+    labels, class_names, source, final_test: as in TrainingImages; the same folder gives the same there.
+    digests: uint8 (n, 16), the same for files of the same bytes. Copies of an image that are stored in different ways
+    go unseen, as nothing is decoded; in memory they are seen.
+    fingerprint: SHA-256 over digests, labels and class names.
     identity: tells these files from others on this machine; also changes with a file's path or time.
     cache: folder for what is computed once a machine.
     """
@@ -39,9 +45,11 @@ class ImageFiles:
     grey: bool
     image_size: int
     labels: np.ndarray
+    digests: np.ndarray
     class_names: tuple[str, ...]
     fingerprint: str
     source: str
+    final_test: FinalTest
     identity: str
     cache: Path
 
@@ -52,12 +60,18 @@ class ImageFiles:
 
 
 def find_image_files(
-    dataset: str, data_dir: Path | None, image_size: int | None, cache_dir: Path | None = None
+    dataset: str,
+    data_dir: Path | None,
+    image_size: int | None,
+    cache_dir: Path | None = None,
+    *,
+    hold_out: float = 0.0,
 ) -> ImageFiles:
     """The image folders of `dataset`, found as by load_training_images; nothing is decoded.
 
-    The first call on a machine opens each image and reads its header, so that a file that is no image is found before
-    anything starts. Pixels that are broken behind a sound header are found when they are first read.
+    The first call on a machine reads each file, for the digest of its bytes and for its header, so that a file that is
+    no image is found before anything starts. Pixels that are broken behind a sound header are found when they are
+    first decoded.
     Raises UserError with all that is wrong, for data that are not image folders, and without an image_size.
     """
     cache = cache_folder(cache_dir)
@@ -79,34 +93,41 @@ def find_image_files(
     headers = cached_array("headers", [key], lambda: _read_headers(files, problems), cache)
     # Problems of the labels are found on each call, those of the headers only when they were not in the cache.
     problems.raise_if_any()
+    share = source.hold_out(hold_out)
+    held_out = held_out_rows(labels, headers["digest"], share, names)
+    seen = np.setdiff1d(np.arange(len(files)), held_out, assume_unique=True)
+    labels, digests = labels[seen], np.ascontiguousarray(headers["digest"][seen])
     return ImageFiles(
-        paths=list(files.paths),
-        sizes=headers[:, :2],
-        grey=bool(headers[:, 2].all()),
+        paths=[files.paths[row] for row in seen.tolist()],
+        sizes=headers["sides"][seen],
+        grey=bool(headers["grey"].all()),
         image_size=image_size,
         labels=labels,
+        digests=digests,
         class_names=names,
-        fingerprint=_fingerprint(source, labels, names),
-        source=f"{dataset}, {len(files):,} images from {source.place}, read from disk",
-        identity=key,
+        fingerprint=_fingerprint(digests, labels, names),
+        source=f"{dataset}, {len(seen):,} images from {source.place}, read from disk",
+        final_test=source.final_test or FinalTest(len(held_out), kept_apart=True),
+        identity=digest([key, share]),
         cache=cache,
     )
 
 
 def _read_headers(files: Files, problems: Problems) -> np.ndarray:
-    """Width, height and greyness of each image, int32 (n, 3). Raises UserError for problems, found now or before."""
-    log.info("checking the headers of %d images, once on this machine", len(files))
-    headers = np.zeros((len(files), 3), np.int32)
+    """What HEADER tells of each file, (n,). Raises UserError for problems, found now or before."""
+    log.info("checking the headers and digests of %d images, once on this machine", len(files))
+    headers = np.zeros(len(files), HEADER)
     with decoding_threads() as pool:
-        for i, header in each(pool, files, read_header):
-            if isinstance(header, str):
-                problems.add(broken_image(files.place(i), header))
+        for i, read in each(pool, files, read_header_and_digest):
+            if isinstance(read, str):
+                problems.add(broken_image(files.place(i), read))
             else:
-                headers[i] = header
+                header, of_bytes = read
+                headers[i] = (header[:2], header.grey, np.frombuffer(of_bytes, np.uint8))
     problems.raise_if_any()
     return headers
 
 
-def _fingerprint(source: FolderSource, labels: np.ndarray, names: tuple[str, ...]) -> str:
-    text = json.dumps([source.names_and_bytes(), list(names)])
-    return hashlib.sha256(text.encode() + labels.astype("<i8").tobytes()).hexdigest()
+def _fingerprint(digests: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> str:
+    text = json.dumps(list(names))
+    return hashlib.sha256(text.encode() + digests.tobytes() + labels.astype("<i8").tobytes()).hexdigest()

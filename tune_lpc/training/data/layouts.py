@@ -1,6 +1,6 @@
 """Finding training images below a user's folder.
 
-Only names of training files are looked for; test files have no way in.
+Of test files only the names are looked at, to know whether there are any; they have no way in.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_lpc.plan.errors import UserError, nearest
+from tune_lpc.training.data.hold_out import FinalTest
 from tune_lpc.training.data.problems import reading
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 PARQUET_PATTERN = "train-*.parquet"
 TRAIN_FOLDER = "train"
+TEST_PARQUET_PATTERN = "test-*.parquet"
+TEST_FOLDER = "test"
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class TrainFiles:
     folder: Path
     parquet: tuple[Path, ...] = ()
     """Sorted; empty when there are image folders instead."""
+    final_test: FinalTest | None = None
+    """What lies beside them to test on; None where nothing does."""
 
     @property
     def train_folder(self) -> Path:
@@ -50,20 +55,24 @@ def _find(dataset: str, data_dir: Path) -> TrainFiles:
     folder = data_dir / dataset
     if folder.is_dir():
         parquet = sorted(path for path in folder.rglob(PARQUET_PATTERN) if path.is_file())
+        to_test = any(path.is_file() for path in folder.rglob(TEST_PARQUET_PATTERN))
         looked_for = f"**/{PARQUET_PATTERN} and {TRAIN_FOLDER}/<class>/*.png (or jpg, jpeg, bmp, webp)"
     else:
         # No deeper than this: below a folder of several data sets, other data sets' files would fit too.
         folder = data_dir
         flat = [sorted(path for path in place.glob(PARQUET_PATTERN)) for place in (data_dir, data_dir / "data")]
         parquet = flat[0] or flat[1]
+        to_test = any(
+            path.is_file() for place in {file.parent for file in parquet} for path in place.glob(TEST_PARQUET_PATTERN)
+        )
         looked_for = (
             f"the folder {dataset}, and directly in {data_dir} for {PARQUET_PATTERN}, data/{PARQUET_PATTERN} "
             f"and {TRAIN_FOLDER}/<class>/*.png (or jpg, jpeg, bmp, webp)"
         )
     if parquet:
         _check_together(folder, parquet)
-        return TrainFiles(folder, tuple(parquet))
-    found = TrainFiles(folder)
+        return TrainFiles(folder, tuple(parquet), FinalTest(None, kept_apart=False) if to_test else None)
+    found = TrainFiles(folder, final_test=_test_folder(folder))
     if found.train_folder.is_dir() and class_folders(found.train_folder):
         return found
     if not any(folder.iterdir()):
@@ -72,6 +81,18 @@ def _find(dataset: str, data_dir: Path) -> TrainFiles:
         f"{folder} holds no training images of {dataset!r}: looked for {looked_for}; "
         f"{_what_is_there(folder)}{_hint(dataset, folder, data_dir)}"
     )
+
+
+def _test_folder(folder: Path) -> FinalTest | None:
+    """The images in the folder `test`, of which only the names are looked at; None where there are none."""
+    place = folder / TEST_FOLDER
+    if not place.is_dir():
+        return None
+    try:
+        images = sum(1 for _ in image_files(place))
+    except PermissionError:  # locked away, as test images may be
+        return FinalTest(None, kept_apart=False)
+    return FinalTest(images, kept_apart=False) if images else None
 
 
 def _check_together(folder: Path, parquet: list[Path]) -> None:

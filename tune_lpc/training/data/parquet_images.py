@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tune_lpc.training.data.arrays import write_labels
+from tune_lpc.training.data.arrays import write_digests, write_labels
 from tune_lpc.training.data.decoding import decode
+from tune_lpc.training.data.hold_out import FinalTest
 from tune_lpc.training.data.labels import check_labels
 from tune_lpc.training.data.pixels import Encoded
 from tune_lpc.training.data.problems import LINES, Problems, one_line, reading
@@ -31,7 +32,10 @@ LARGEST_LABEL = 2**31 - 1
 class ParquetSource:
     """Training images in Parquet: an image column (a struct with `bytes`) and a label column."""
 
-    def __init__(self, folder: Path, files: Sequence[Path], known_classes: int | None) -> None:
+    def __init__(
+        self, folder: Path, files: Sequence[Path], known_classes: int | None, final_test: FinalTest | None = None
+    ) -> None:
+        self.final_test = final_test
         self.place = f"{folder} (Parquet)"
         self._folder = folder
         self._files = files
@@ -50,8 +54,12 @@ class ParquetSource:
         problems.raise_if_any()
         return sum(file.rows for file in opened)
 
+    def hold_out(self, share: float) -> float:
+        """The share to keep apart for a final test: none where the data have a test part of their own."""
+        return 0.0 if self.final_test is not None else share
+
     def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
-        """Decode into images.npy and labels.npy in `folder`; returns the class names. Raises UserError."""
+        """Decode into images.npy, labels.npy and digests.npy in `folder`; returns the class names. Raises UserError."""
         problems = Problems()
         files = _open_all(self._files, problems)
         images = _Images(files, problems)
@@ -61,8 +69,9 @@ class ParquetSource:
         if not problems and not len(labels):
             problems.add(f"{self.place} holds no images; its files have 0 rows")
         check_labels(labels, names, classes, images.place, problems, complete=not problems)
-        decode(images, image_size, problems, folder / "images.npy")
+        digests = decode(images, image_size, problems, folder / "images.npy")
         problems.raise_if_any()
+        write_digests(digests, folder)
         write_labels(labels, folder)
         return names or tuple(str(label) for label in range(classes or int(labels.max()) + 1))
 

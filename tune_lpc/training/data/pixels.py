@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from tune_lpc.training.data.contents import digest_of_bytes, hash_of_pixels
+
 Encoded = bytes | Path | None
 """An image as it is stored: its bytes, its file, or None where the bytes are missing."""
 
@@ -45,6 +47,22 @@ def read_pixels(item: Encoded, grey: bool, image_size: int | None) -> np.ndarray
         return pixels_of(image, grey, image_size)
 
 
+def read_with_digests(item: Encoded, grey: bool, image_size: int | None) -> tuple[np.ndarray, bytes, int]:
+    """The pixels as `read_pixels` gives them, the digest of the bytes, and the hash of the pixels before scaling."""
+    stored = _stored(item)
+    with _open(stored) as opened:
+        image = _converted(opened, grey)
+        whole = _array(image)
+        pixels = whole if _fits(image, image_size) else pixels_of(image, grey, image_size)
+        return pixels, digest_of_bytes(stored), hash_of_pixels(whole)
+
+
+def read_header_and_digest(item: Encoded) -> tuple[Header, bytes]:
+    """Size and greyness, without decoding the pixels, and the digest of the bytes."""
+    stored = _stored(item)
+    return read_header(stored), digest_of_bytes(stored)
+
+
 def read_crop(item: Encoded, grey: bool, image_size: int, crop: Crop) -> np.ndarray:
     """A crop scaled to a square of side `image_size`, uint8 (image_size, image_size, 1 or 3)."""
     with _open(item) as opened:
@@ -59,12 +77,16 @@ def read_crop(item: Encoded, grey: bool, image_size: int, crop: Crop) -> np.ndar
 def pixels_of(image: Image.Image, grey: bool, image_size: int | None) -> np.ndarray:
     """The pixels of an open image, uint8 (height, width, 1 or 3); scaled to a square when an image_size is given."""
     image = _converted(image, grey)
-    if image_size is not None and image.size != (image_size, image_size):
+    if image_size is not None and not _fits(image, image_size):
         side = min(image.size)
         left, top = (image.width - side) / 2, (image.height - side) / 2
         box = (left, top, left + side, top + side)
         image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=box)
     return _array(image)
+
+
+def _fits(image: Image.Image, image_size: int | None) -> bool:
+    return image_size is None or image.size == (image_size, image_size)
 
 
 def _converted(image: Image.Image, grey: bool) -> Image.Image:
@@ -80,6 +102,11 @@ def _array(image: Image.Image) -> np.ndarray:
 
 
 def _open(item: Encoded) -> Image.Image:
+    # Pillow reads of a file only what it needs, a header say.
+    return Image.open(item if isinstance(item, Path) else io.BytesIO(_stored(item)))
+
+
+def _stored(item: Encoded) -> bytes:
     if item is None:
         raise ValueError("the image bytes are missing")
-    return Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
+    return item.read_bytes() if isinstance(item, Path) else item

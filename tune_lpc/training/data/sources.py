@@ -1,4 +1,4 @@
-"""From the name of a data set to its training images. Nothing in this room can read test images."""
+"""From the name of a data set to its training images. Nothing in this room can read test images beside them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tune_lpc.training.data.cache import Source, cache_folder, cached_images
 from tune_lpc.training.data.digits import DigitsSource
 from tune_lpc.training.data.downloads import KNOWN_CLASSES, DownloadSource
 from tune_lpc.training.data.folder_images import FolderSource
+from tune_lpc.training.data.hold_out import FinalTest, images_to_hold_out
 from tune_lpc.training.data.layouts import find_train_files
 from tune_lpc.training.data.parquet_images import ParquetSource
 
@@ -21,47 +22,67 @@ BUILT_IN = ("cifar10", "cifar100", "digits", "mnist", "svhn")
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """All training images of a data set, before any is split off for validation.
+    """All images of a data set that a search may see, before any is split off for validation.
 
     images: uint8 (n, height, width, channels), mapped from the cache; one copy a node, shared by all trials.
     labels: int64 (n,), from 0.
+    digests: uint8 (n, 16), the same for copies of an image and for no others.
     class_names: in the order of the labels.
     fingerprint: SHA-256 over shape, images and labels.
     source: where they come from, one line for people.
+    final_test: the images that no search sees.
     """
 
     images: np.ndarray
     labels: np.ndarray
+    digests: np.ndarray
     class_names: tuple[str, ...]
     fingerprint: str
     source: str
+    final_test: FinalTest
 
 
 def load_training_images(
-    dataset: str, data_dir: Path | None = None, *, image_size: int | None = None, cache_dir: Path | None = None
+    dataset: str,
+    data_dir: Path | None = None,
+    *,
+    image_size: int | None = None,
+    hold_out: float = 0.0,
+    cache_dir: Path | None = None,
 ) -> TrainingImages:
     """The training images of `dataset`, decoded and cached on the first call on a machine.
 
     data_dir: a folder that holds `<dataset>/**/train-*.parquet` or `<dataset>/train/<class>/*.png`, or one of these
     without the folder `<dataset>`; None takes the data set from scikit-learn (digits) or downloads it.
     image_size: side in pixels to scale to (shorter side, then the middle); None keeps the images as they are.
+    hold_out: share kept apart for a final test where the data have no test part of their own; see `held_out_rows`.
     cache_dir: where decoded images are kept; None takes TUNE_LPC_CACHE, or ~/.cache/tune_lpc.
 
     Raises UserError with all that is wrong with the data, an unknown name, a failed download or an unwritable cache.
     """
     cache = cache_folder(cache_dir)
     source = find_source(dataset, data_dir, cache)
-    found = cached_images(dataset, image_size, source, cache)
-    line = f"{dataset}, {len(found.images):,} images from {source.place}"
-    return TrainingImages(found.images, found.labels, found.class_names, found.fingerprint, line)
+    found = cached_images(dataset, image_size, source.hold_out(hold_out), source, cache)
+    return TrainingImages(
+        images=found.images,
+        labels=found.labels,
+        digests=found.digests,
+        class_names=found.class_names,
+        fingerprint=found.fingerprint,
+        source=f"{dataset}, {len(found.images):,} images from {source.place}",
+        final_test=source.final_test or FinalTest(found.held_out, kept_apart=True),
+    )
 
 
-def count_training_images(dataset: str, data_dir: Path | None = None) -> int | None:
-    """How many training images there are, or None when only loading can tell. Decodes, downloads and writes nothing.
+def count_training_images(dataset: str, data_dir: Path | None = None, *, hold_out: float = 0.0) -> int | None:
+    """How many images a search may see, or None when only loading can tell. Decodes, downloads and writes nothing.
 
+    hold_out: as for `load_training_images`. Copies of an image and small classes may change the number by a few.
     Raises UserError as `load_training_images` does for a folder that is missing, empty or without training files.
     """
-    return find_source(dataset, data_dir, cache_folder()).count()
+    source = find_source(dataset, data_dir, cache_folder())
+    images = source.count()
+    return images - images_to_hold_out(images, source.hold_out(hold_out))
 
 
 def find_source(dataset: str, data_dir: Path | None, cache: Path) -> Source:
@@ -77,8 +98,8 @@ def find_source(dataset: str, data_dir: Path | None, cache: Path) -> Source:
             told = [f"{problem} (without --data-dir, {dataset} needs no folder)" for problem in error.problems]
             raise UserError(told) from error
         if found.parquet:
-            return ParquetSource(found.folder, found.parquet, KNOWN_CLASSES.get(dataset))
-        return FolderSource(found.folder, found.train_folder)
+            return ParquetSource(found.folder, found.parquet, KNOWN_CLASSES.get(dataset), found.final_test)
+        return FolderSource(found.folder, found.train_folder, found.final_test)
     if dataset == "digits":
         return DigitsSource()
     if dataset in KNOWN_CLASSES:

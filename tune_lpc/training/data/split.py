@@ -10,23 +10,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from tune_lpc.plan.errors import UserError
+from tune_lpc.training.data.contents import Copies, count_copies, number_contents
+from tune_lpc.training.data.stratified import Stratum, allocate, list_classes, named_classes, strata
 
+SPLIT_VERSION = 2
+"""Raise it when the same data are split in another way. 1 did not know copies of an image."""
 SPLIT_SEED = 20_004_805
 """With the number of the split the only seed: the same data are split alike in every search."""
-NAMED = 5
-"""Classes named in a message."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows to train on and rows to validate on, each int64, rising, with none in common.
+    """Rows to train on and rows to validate on, each int64, rising, with none in common, nor copies of an image.
 
-    hash: SHA-256 of both.
+    hash: SHA-256 of the version of the split and of both.
     """
 
     train: np.ndarray
     validation: np.ndarray
     hash: str
+    copies: Copies
 
 
 def split_off_validation(
@@ -37,6 +40,7 @@ def split_off_validation(
     split: int,
     group_size: int | None = None,
     class_names: Sequence[str] = (),
+    digests: np.ndarray | None = None,
 ) -> Split:
     """The split number `split` (0 to 9) of images with these labels, int64 (n,), each class from 0 with images.
 
@@ -44,68 +48,59 @@ def split_off_validation(
     train_size N: N images train, the same number of each class as far as the classes are large enough (so 250 of
     ten classes are 25 each); as many others validate, in the proportions of the rest.
     group_size: images that each class must have to train on.
+    digests: what the images show, uint8 (n, 16); None where all differ. Copies of an image stay on one side, and
+    where that leaves no other way a side gets a few images more or fewer. An image of which a copy has another label
+    never validates; it trains when train_size is None.
 
     Raises UserError naming the classes with too few images, or a train_size that doesn't fit.
     """
-    counts = np.bincount(labels)
-    names = [str(class_names[c]) if c < len(class_names) else str(c) for c in range(len(counts))]
-    _check_counts(counts, names, train_size)
+    contents = np.arange(len(labels)) if digests is None else number_contents(digests)
+    # A random key for each image rather than a shuffle: numpy promises less about the stream behind shuffles.
+    found = strata(labels, contents, np.random.default_rng([SPLIT_SEED, split]).random(len(labels)))
+    names = named_classes(labels, class_names)
+    _check_counts(found, len(labels), names, train_size)
+    counts = np.array([len(stratum.rows) for stratum in found])
     if train_size is None:
         total = max(len(counts), math.floor(validation_share * len(labels) + 0.5))
-        to_validate = _allocate(min(total, len(labels) - len(counts)), counts, counts - 1)
-        to_train = counts - to_validate
+        to_validate = allocate(min(total, int(counts.sum()) - len(counts)), np.bincount(labels), counts - 1)
     else:
-        to_train = _allocate(train_size, np.ones_like(counts), (counts + 1) // 2)
-        to_validate = _allocate(train_size, counts - to_train, counts - to_train)
+        to_train = allocate(train_size, np.ones_like(counts), (counts + 1) // 2)
+        to_validate = allocate(train_size, counts - to_train, counts - to_train)
+
+    parts = [stratum.take(int(images), leave=1) for stratum, images in zip(found, to_validate, strict=True)]
+    validation = np.sort(np.concatenate([rows for rows, _ in parts]))
+    if train_size is None:
+        train = np.setdiff1d(np.arange(len(labels)), validation, assume_unique=True)
+    else:
+        chosen = [rest.take(int(images), leave=0)[0] for (_, rest), images in zip(parts, to_train, strict=True)]
+        train = np.sort(np.concatenate(chosen))
     if group_size is not None:
-        _check_groups(to_train, names, group_size)
-
-    # A random key for each image rather than a shuffle: numpy promises less about the stream behind shuffles.
-    keys = np.random.default_rng([SPLIT_SEED, split]).random(len(labels))
-    train, validation = [], []
-    for c in range(len(counts)):
-        members = np.flatnonzero(labels == c)
-        members = members[np.argsort(keys[members], kind="stable")]
-        validation.append(members[: to_validate[c]])
-        train.append(members[to_validate[c] : to_validate[c] + to_train[c]])
-    return _frozen(np.sort(np.concatenate(train)), np.sort(np.concatenate(validation)))
+        _check_groups(np.bincount(labels[train]), names, group_size)
+    return _frozen(train, validation, count_copies(contents, labels))
 
 
-def _allocate(total: int, weights: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Whole numbers that sum to `total`, in the proportion of `weights`, each from 1 to `most`: largest remainders.
-
-    In whole numbers throughout, so that no rounding of floats decides. Needs len(weights) <= total <= most.sum().
-    """
-    whole = int(weights.sum())
-    shares: np.ndarray = np.clip(total * weights // whole, 1, most)
-    while (missing := total - int(shares.sum())) != 0:
-        owed = total * weights - shares * whole
-        if missing > 0:
-            shares[np.argmax(np.where(shares < most, owed, np.iinfo(np.int64).min))] += 1
-        else:
-            shares[np.argmin(np.where(shares > 1, owed, np.iinfo(np.int64).max))] -= 1
-    return shares
-
-
-def _check_counts(counts: np.ndarray, names: Sequence[str], train_size: int | None) -> None:
-    found = []
-    if len(short := np.flatnonzero(counts < 2)):
-        found.append(
-            f"too few images: {_list_classes(short, counts, names)}, but each class needs 2 or more, "
-            "one to train on and one to validate; add images or leave the class out"
+def _check_counts(found: Sequence[Stratum], images: int, names: Sequence[str], train_size: int | None) -> None:
+    different = np.array([len(stratum.sizes) for stratum in found])
+    usable, problems = sum(len(stratum.rows) for stratum in found), []
+    if len(short := np.flatnonzero(different < 2)):
+        once = ", where copies of an image count once, and not at all under different labels"
+        problems.append(
+            f"too few images: {list_classes(short, different, names)}, but each class needs 2 or more, "
+            f"one to train on and one to validate{once if int(different.sum()) < images else ''}; "
+            "add images or leave the class out"
         )
-    images, classes = int(counts.sum()), len(counts)
+    classes = len(found)
     if train_size is not None and train_size < classes:
-        found.append(
+        problems.append(
             f"train_size is {train_size}, but must be {classes} or more, one image a class; --set train_size={classes}"
         )
-    if train_size is not None and 2 * train_size > images:
-        found.append(
-            f"train_size is {train_size:,}, but must be {images // 2:,} or less: as many of the {images:,} images "
-            f"again validate; --set train_size={images // 2}, or none to train on all but the validation share"
+    if train_size is not None and 2 * train_size > usable:
+        problems.append(
+            f"train_size is {train_size:,}, but must be {usable // 2:,} or less: as many of the {usable:,} images "
+            f"again validate; --set train_size={usable // 2}, or none to train on all but the validation share"
         )
-    if found:
-        raise UserError(found)
+    if problems:
+        raise UserError(problems)
 
 
 def _check_groups(to_train: np.ndarray, names: Sequence[str], group_size: int) -> None:
@@ -114,19 +109,14 @@ def _check_groups(to_train: np.ndarray, names: Sequence[str], group_size: int) -
         smallest = int(to_train.min())
         mend = f"--set group_size={smallest}, or more images" if smallest >= 2 else "more images"
         raise UserError(
-            f"too few training images for the groups: {_list_classes(short, to_train, names)}, "
+            f"too few training images for the groups: {list_classes(short, to_train, names)}, "
             f"but group_size is {group_size}, so each class needs {group_size} or more; mend with {mend}"
         )
 
 
-def _list_classes(which: np.ndarray, counts: np.ndarray, names: Sequence[str]) -> str:
-    listed = ", ".join(f"class {names[c]!r} has {counts[c]}" for c in which[:NAMED])
-    return listed + (f" and {len(which) - NAMED} more classes fall short" if len(which) > NAMED else "")
-
-
-def _frozen(train: np.ndarray, validation: np.ndarray) -> Split:
-    digest = hashlib.sha256()
+def _frozen(train: np.ndarray, validation: np.ndarray, copies: Copies) -> Split:
+    digest = hashlib.sha256(f"split version {SPLIT_VERSION}".encode())
     for rows in (train, validation):
         digest.update(len(rows).to_bytes(8, "little"))
         digest.update(rows.astype("<i8").tobytes())
-    return Split(train.astype(np.int64), validation.astype(np.int64), digest.hexdigest())
+    return Split(train.astype(np.int64), validation.astype(np.int64), digest.hexdigest(), copies)
