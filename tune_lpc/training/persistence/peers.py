@@ -1,4 +1,4 @@
-"""The same deaths by other libraries, to compare with; none of them is needed.
+"""The same deaths by other libraries, so that a result can be checked against them; none of them is needed.
 
 Pairs that are born and die at 0, of which every duplicate point has one, are part of the result: where a library drops
 them, they are put back, so that all ways agree.
@@ -6,19 +6,16 @@ them, they are put back, so that all ways agree.
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
-
 import torch
 from torch import Tensor
 
-from tune_lpc.plan.errors import UserError
+from tune_lpc.training.persistence.backends import check_backend, package
 from tune_lpc.training.persistence.plain import ORDER
 
 
 def gudhi_deaths(z: Tensor, metric: str) -> Tensor:
     """As `h0_deaths`, by gudhi in float64 on the CPU. z: (groups, points, dim). Raises UserError without gudhi."""
-    gudhi = _package("gudhi", "pip install gudhi")
+    gudhi = package("gudhi")
     if z.shape[1] < 2:
         return complete([group.new_empty(0) for group in z], z)
     deaths = []
@@ -34,12 +31,14 @@ def gudhi_deaths(z: Tensor, metric: str) -> Tensor:
 
 
 def torchph_deaths(z: Tensor, metric: str) -> Tensor:
-    """As `h0_deaths`, by torchph. z: (groups, points, dim), float32 on a GPU. Raises UserError without torchph."""
-    pershom = _package(
-        "torchph.pershom", "clone https://github.com/c-hofer/torchph and put it on PYTHONPATH; it compiles on import"
-    )
-    if z.device.type != "cuda" or z.dtype != torch.float32:
-        raise ValueError(f"z is {z.dtype} on {z.device.type}, but torchph takes torch.float32 on cuda only")
+    """As `h0_deaths`, by torchph. z: (groups, points, dim), float32 on a GPU.
+
+    Raises UserError without torchph or on another device, ValueError for float64.
+    """
+    check_backend("torchph", z.device)
+    if z.dtype != torch.float32:
+        raise ValueError(f"z is {z.dtype}, but torchph takes torch.float32 only")
+    pershom = package("torchph.pershom")
     deaths = []
     for group in z:
         if metric == "l1":
@@ -62,10 +61,3 @@ def complete(deaths: list[Tensor], z: Tensor) -> Tensor:
     if not deaths:
         return z.new_empty(0, edges)
     return torch.stack([torch.cat([found.new_zeros(edges - len(found)), found.sort().values]) for found in deaths])
-
-
-def _package(name: str, how: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise UserError(f"this backend needs the package {name.partition('.')[0]}: {how}") from error
