@@ -33,7 +33,7 @@ def check_backend(name: str, device: torch.device) -> None:
     if importlib.util.find_spec(name) is None:
         missing.append(f"needs the package {name}, which is not installed here ({INSTALLING[name]})")
     if name == "torchph" and device.type != "cuda":
-        missing.append(f"computes on GPUs alone, and the training is on the {device.type}")
+        missing.append(f"computes on GPUs alone (the training is on the {device.type})")
     if missing:
         raise UserError(f"persistence_backend is {name!r}, which {' and '.join(missing)}; {OURS}")
     package("torchph.pershom" if name == "torchph" else name)

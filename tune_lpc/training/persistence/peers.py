@@ -21,8 +21,10 @@ def gudhi_deaths(z: Tensor, metric: str) -> Tensor:
     deaths = []
     for group in z:
         exact = group.detach().cpu().double()
-        distances = _distances(exact, metric).numpy()
-        complex_of_group = gudhi.RipsComplex(distance_matrix=distances).create_simplex_tree(max_dimension=1)
+        # As in `plain_deaths`: gudhi knows no NaN, and each point is to join, so that the deaths show it.
+        largest = torch.finfo(torch.float64).max
+        distances = _distances(exact, metric).nan_to_num(nan=largest, posinf=largest)
+        complex_of_group = gudhi.RipsComplex(distance_matrix=distances.numpy()).create_simplex_tree(max_dimension=1)
         complex_of_group.compute_persistence(min_persistence=-1)  # -1 keeps pairs that are born and die at 0
         ends = torch.from_numpy(complex_of_group.flag_persistence_generators()[0][:, 1:].copy()).to(z.device)
         edges = group[ends[:, 0]] - group[ends[:, 1]]
@@ -46,7 +48,9 @@ def torchph_deaths(z: Tensor, metric: str) -> Tensor:
         else:
             barcodes = pershom.vr_persistence(_distances(group, metric), 0, 0)
         deaths.append(barcodes[0][0][:, 1])
-    return complete(deaths, z)
+    # What torchph makes of values that are not finite is nowhere said: such a group has no deaths.
+    known = z.isfinite().all(dim=2).all(dim=1)
+    return complete(deaths, z).where(known[:, None], torch.nan)
 
 
 def _distances(group: Tensor, metric: str) -> Tensor:
