@@ -215,6 +215,7 @@ class Training:
             logits_of=lambda inputs: self.network(inputs).logits,
             pixel_deviation=self._stream.deviation,
             pixel_mean=self._stream.mean,
+            training=lambda: self.represent(self._training, precise=True)[1:],
         )
 
     def _validate(self, scale: float) -> dict[str, float]:
