@@ -5,7 +5,10 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from tests.training.measures.points import clusters, rotation, shuffled
-from tune_lpc.training.measures import MeasureError, knn_accuracy
+from tune_lpc.plan import TrialSpec
+from tune_lpc.training.data.batches import select_rows
+from tune_lpc.training.loop import Training
+from tune_lpc.training.measures import MeasureError, compute_measures, knn_accuracy
 
 
 @pytest.mark.parametrize("neighbours", [1, 5, 21])
@@ -56,3 +59,21 @@ def test_too_few_training_points_or_values_that_are_not_finite_are_errors() -> N
     for broken in ((z * torch.nan, z), (z, z * torch.inf)):
         with pytest.raises(MeasureError, match="not a number"):
             knn_accuracy(broken[0], labels, broken[1], labels, 5)
+
+
+def test_a_training_gives_its_training_images_as_they_are_in_float32() -> None:
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (100, 8, 8, 1), generator=random).to(torch.uint8)
+    rows, labels = torch.randperm(100, generator=random), torch.arange(100) % 4
+    spec = TrialSpec.build({"epochs": 1, "augmentation": "flip_crop", "precision": "bfloat16", "train_size": None})
+    training = Training(spec, images, labels, rows[:70], rows[70:])
+    list(training.epochs())
+    evaluated = training.evaluated()
+    assert evaluated.training is not None
+    z, its_labels = evaluated.training()
+    _, expected, _ = training.represent(select_rows(images, labels, rows[:70], torch.device("cpu")), precise=True)
+    assert torch.equal(z, expected) and torch.equal(its_labels, labels[rows[:70]])
+    assert torch.equal(z, evaluated.training()[0])  # nothing is drawn at random
+    values, reasons = compute_measures(["knn_accuracy_20", "knn_accuracy_200"], evaluated)
+    assert values["knn_accuracy_20"] == knn_accuracy(evaluated.z, evaluated.labels, z, its_labels, 20)
+    assert "found 70" in reasons["knn_accuracy_200"]
