@@ -31,19 +31,18 @@ import numpy as np
 import torch
 from PIL import Image
 from scipy.sparse.csgraph import minimum_spanning_tree
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from tune_lpc.plan import TrialSpec
 from tune_lpc.plan.trial import Value
+from tune_lpc.training import fast_path
 from tune_lpc.training.device import use_threads
 from tune_lpc.training.loop import Training
 from tune_lpc.training.losses import densification_loss
-from tune_lpc.training.models import Network, build_network
-from tune_lpc.training.models.gathered import GatheredConvolution
-from tune_lpc.training.models.pooled import PooledBlock
+from tune_lpc.training.models import build_network
 from tune_lpc.training.prepare import prepare
 
 GROUPS, GROUP_SIZE = 8, 16
@@ -167,18 +166,6 @@ def plain_topological_loss(z: Tensor) -> Tensor:
     return total / (len(z) // GROUP_SIZE)
 
 
-def with_plain_modules(network: Network) -> Network:
-    """The same network, with torch's own modules in place of ours."""
-    for name, part in list(network.backbone.named_modules()):
-        if isinstance(part, PooledBlock):
-            network.backbone.set_submodule(name, nn.Sequential(*part))
-        elif isinstance(part, GatheredConvolution):
-            plain = nn.Conv2d(part.in_channels, part.out_channels, 3, part.stride, padding=1, bias=False)
-            plain.load_state_dict(part.state_dict())
-            network.backbone.set_submodule(name, plain)
-    return network
-
-
 def plain_loop(
     name: str, spec: TrialSpec, images: Tensor, labels: Tensor, device: torch.device, workers: int
 ) -> Iterator[float]:
@@ -199,7 +186,7 @@ def plain_loop(
             persistent_workers=workers > 0,
         )  # fmt: skip
     torch.manual_seed(0)
-    network = with_plain_modules(build_network(spec, CLASSES, images.shape[3], images.shape[1])).to(device)
+    network = build_network(spec, CLASSES, images.shape[3], images.shape[1]).to(device)
     optimizer: torch.optim.Optimizer
     if grouped:
         optimizer = torch.optim.SGD(network.parameters(), spec.learning_rate, momentum=0.9, weight_decay=5e-4)
@@ -230,6 +217,7 @@ def our_training(spec: TrialSpec, images: Tensor, labels: Tensor, device: torch.
 def serve_plain_loop(name: str, options: argparse.Namespace, asked: Connection) -> None:
     """In a process of its own: train a round and answer its seconds each time that something is asked, until None."""
     use_threads(options.threads)
+    fast_path.AVAILABLE = False  # torch's own modules in this process
     case, spec = CASES[name], spec_of(name, options)
     images, labels = images_of(case, case.steps * spec.batch_size, options.data_dir)
     steps = plain_loop(name, spec, images, labels, options.device, options.workers)

@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from tune_lpc.plan import TrialSpec
-from tune_lpc.training.device import autocast_type, best_device, gpus_here, keep_freed_memory, use_threads
+from tune_lpc.training.device import (
+    autocast_type,
+    best_device,
+    computes_in_bfloat16,
+    gpus_here,
+    keep_freed_memory,
+    resolved_precision,
+    use_threads,
+)
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -33,6 +41,7 @@ def test_a_precision_that_is_asked_for_is_taken(device: torch.device) -> None:
 @pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize("processor", ["amx", "avx512"], indirect=True)
 def test_auto_takes_bfloat16_on_a_cpu_that_computes_in_it_but_not_for_the_mlp() -> None:
+    assert computes_in_bfloat16(CPU)
     assert _type(CPU) is torch.bfloat16
     assert _type(CPU, "mlp") is None
 
@@ -40,14 +49,30 @@ def test_auto_takes_bfloat16_on_a_cpu_that_computes_in_it_but_not_for_the_mlp() 
 @pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize("processor", ["neither"], indirect=True)
 def test_auto_takes_float32_on_another_cpu() -> None:
+    assert not computes_in_bfloat16(CPU)
     assert _type(CPU) is None
 
 
 @pytest.mark.parametrize("capable", [True, False])
 def test_auto_takes_bfloat16_on_a_gpu_that_computes_in_it(capable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: capable)
+    assert computes_in_bfloat16(GPU) == capable
     assert _type(GPU) is (torch.bfloat16 if capable else None)
     assert _type(GPU, "mlp") is None
+
+
+@pytest.mark.parametrize("network", ["mlp", "small_cnn", "resnet18"])
+@pytest.mark.parametrize("capable", [True, False])
+def test_precision_is_resolved_from_what_the_hardware_computes_in_alone(
+    network: str, capable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The driver asks, which may have another processor than the workers and no GPU.
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: not capable)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: not capable)
+    expected = "bfloat16" if capable and network != "mlp" else "float32"
+    assert resolved_precision("auto", network, capable) == expected
+    for asked in ("float32", "bfloat16"):
+        assert resolved_precision(asked, network, capable) == asked
 
 
 @pytest.mark.parametrize(("available", "kind"), [(True, "cuda"), (False, "cpu")])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.training.golden import TOLERANCE, golden_arrays, golden_json
-from tune_lpc.training.persistence import cpu, h0_deaths, warm_up
+from tune_lpc.training.persistence import h0_deaths, warm_up
 
 Metric = Literal["l2", "l1"]
 METRICS: tuple[Metric, ...] = ("l2", "l1")
@@ -197,58 +196,8 @@ def test_the_kernel_agrees_with_plain_torch(shape: tuple[int, int, int], dtype: 
     torch.testing.assert_close(slope, plain_slope)
 
 
-def _large_clouds(dtype: torch.dtype) -> dict[str, Tensor]:
-    """Groups that are large enough for the matrix product which narrows down the distances, and hard for it."""
-    z = _cloud((2, 140, 40), 30, dtype)
-    doubled, outlier, apart = z.clone(), z.clone(), 1e-3 * z
-    doubled[:, 100:] = doubled[:, :40]
-    outlier[:, 7] *= 1e6
-    apart[:, ::2] += 50
-    lost = z.clone()
-    lost[0, 3, 5], lost[1, 0, 2] = torch.nan, torch.inf
-    tiny, huge = torch.finfo(dtype).tiny ** 0.5, torch.finfo(dtype).max ** 0.5
-    return {
-        "random": z, "tight": 10 + 1e-4 * z, "doubled": doubled, "one": torch.ones_like(z), "outlier": outlier,
-        "two clusters": apart, "underflow": z * tiny, "partly underflow": z * tiny * 100, "overflow": z * huge / 8,
-        "partly overflow": z * huge / 12, "not finite": lost,
-    }  # fmt: skip
-
-
-@pytest.fixture
-def half(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
-    """A CPU that computes in bfloat16, or not, as the parameter says."""
-    of_processor = (cpu._narrowed_kernel, cpu._centre_kernel)
-    for kernel in of_processor:
-        kernel.cache_clear()
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: request.param)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    yield
-    for kernel in of_processor:
-        kernel.cache_clear()
-
-
-@pytest.mark.usefixtures("half")
-@pytest.mark.parametrize(
-    ("dtype", "half"),
-    [(torch.float32, False), (torch.float32, True), (torch.float64, False)],
-    indirect=["half"],
-    ids=["float32", "float32 by bfloat16", "float64"],
-)
-@pytest.mark.parametrize("name", _large_clouds(torch.float32))
-def test_a_matrix_product_narrows_down_the_distances_of_large_groups(
-    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    z, weights = _large_clouds(dtype)[name], _cloud((2, 139, 1), 31, dtype)[..., 0]
-    narrowed = _with_gradient(z, weights, "l2", "auto")
-    monkeypatch.setattr(cpu, "MOST_PRODUCTS", 0)
-    all_distances = _with_gradient(z, weights, "l2", "auto")
-    torch.testing.assert_close(narrowed[0], all_distances[0], rtol=4 * torch.finfo(dtype).eps, atol=0, equal_nan=True)
-    if name in ("random", "tight", "two clusters"):  # the others have ties
-        torch.testing.assert_close(narrowed[1], all_distances[1])
-
-
 def test_large_groups_are_exact_whatever_the_precision_of_matrix_products() -> None:
-    z = _large_clouds(torch.float32)["tight"]
+    z = 10 + 1e-4 * _cloud((2, 140, 40), 30, torch.float32)  # large enough to be narrowed down by products
     expected = h0_deaths(z)
     np.testing.assert_allclose(expected.numpy(), _kruskal(z, "l2"), rtol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
@@ -268,20 +217,6 @@ def test_points_need_not_lie_in_a_row_in_memory() -> None:
     copied_deaths, copied_slope = _with_gradient(z.contiguous(), weights, "l2", "auto")
     assert torch.equal(deaths, copied_deaths)
     assert torch.equal(slope, copied_slope)
-
-
-def test_the_threads_of_torch_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    z, weights = _cloud((9, 80, 16), 12, torch.float32), torch.ones(9, 79)
-    alone = _with_gradient(z, weights, "l1", "auto")
-    monkeypatch.setattr(cpu, "WORTH_A_THREAD", 1000)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(4)
-    try:
-        together = _with_gradient(z, weights, "l1", "auto")
-    finally:
-        torch.set_num_threads(threads)
-    assert torch.equal(alone[0], together[0])
-    assert torch.equal(alone[1], together[1])
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from queue import Queue
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -141,6 +143,34 @@ def test_the_memory_of_a_process_is_its_own_not_the_files_that_it_maps(tmp_path:
     assert held - mapped > size * 0.9
     free = memory_free(CPU)
     assert free is None or free > size
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="no /proc here")
+def test_free_memory_is_told_with_psutil_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = memory_free(CPU)
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    without = memory_free(CPU)
+    assert free is not None and without is not None
+    assert without == pytest.approx(free, rel=0.2)
+    told = SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=1234))
+    monkeypatch.setitem(sys.modules, "psutil", told)
+    assert memory_free(CPU) == 1234
+
+
+@pytest.mark.parametrize("psutil", [None, SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=10**9))])
+def test_the_limit_of_a_container_counts_where_it_is_lower(
+    psutil: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", psutil)
+    monkeypatch.setattr("tune_lpc.training.probe.Path", lambda path: tmp_path / str(path).lstrip("/"))
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text(f"MemTotal: 99 kB\nMemAvailable: {10**9 // 1024} kB\n")
+    control = tmp_path / "sys/fs/cgroup"
+    control.mkdir(parents=True)
+    assert memory_free(CPU) == pytest.approx(10**9, abs=1024)
+    (control / "memory.max").write_text("5000\n")
+    (control / "memory.stat").write_text("anon 1000\nfile 7000\n")
+    assert memory_free(CPU) == 4000
 
 
 def _memories(path: str, size: int, answers: Queue[list[int]]) -> None:

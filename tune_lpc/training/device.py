@@ -19,19 +19,12 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def autocast_type(spec: TrialSpec, device: torch.device) -> torch.dtype | None:
-    """The low precision of the backbone, or None for float32 throughout.
-
-    "auto" takes bfloat16 where the hardware computes in it (GPUs from Ampere on, CPUs with AMX or AVX512-BF16), but not
-    for the MLP, which is too small to gain.
-    """
-    if spec.precision == "bfloat16":
-        return torch.bfloat16
-    if spec.precision == "float32" or spec.network == "mlp":
-        return None
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware has bfloat16: GPUs from Ampere on, CPUs with AMX or AVX512-BF16."""
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    return torch.bfloat16 if cpu_computes_in_bfloat16() else None
+        supported: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+        return supported
+    return cpu_computes_in_bfloat16()
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:
@@ -51,6 +44,23 @@ def resolved_precision(precision: str, network: str, computes_in_bfloat16: bool)
 def cpu_computes_in_bfloat16() -> bool:
     """Whether this CPU has instructions for products in bfloat16: AMX, or AVX512-BF16."""
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
+def resolved_precision(precision: str, network: str, in_bfloat16: bool) -> str:
+    """Either "float32" or "bfloat16": what the setting `precision` means for a network on given hardware.
+
+    in_bfloat16: what `computes_in_bfloat16` says of all devices that will train. "auto" takes bfloat16 then, but not
+    for the MLP, which is too small to gain; any other precision is taken as it is.
+    """
+    if precision != "auto":
+        return precision
+    return "bfloat16" if in_bfloat16 and network != "mlp" else "float32"
+
+
+def autocast_type(spec: TrialSpec, device: torch.device) -> torch.dtype | None:
+    """The low precision of the backbone on this device, as `resolved_precision` has it; None for float32 throughout."""
+    in_bfloat16 = spec.precision == "auto" and computes_in_bfloat16(device)
+    return torch.bfloat16 if resolved_precision(spec.precision, spec.network, in_bfloat16) == "bfloat16" else None
 
 
 def gpus_here() -> int:

@@ -70,8 +70,9 @@ class Training:
         pixels = EVALUATION_PIXELS.get(self.device.type, EVALUATION_PIXELS["cpu"])
         self._evaluation_batch = max(32, pixels // (images.shape[1] * images.shape[2]))
         if spec.topological:
-            assert spec.distance is not None
-            warm_up_deaths((spec.groups, spec.group_size, self.network.penultimate_width), spec.distance, self.device)
+            assert spec.distance is not None and spec.persistence_backend is not None
+            shape = (spec.groups, spec.group_size, self.network.penultimate_width)
+            warm_up_deaths(shape, spec.distance, self.device, backend=spec.persistence_backend)
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Train the epochs that remain, yielding the record of each; ends early when training has diverged."""
@@ -214,6 +215,7 @@ class Training:
             logits_of=lambda inputs: self.network(inputs).logits,
             pixel_deviation=self._stream.deviation,
             pixel_mean=self._stream.mean,
+            training=lambda: self.represent(self._training, precise=True)[1:],
         )
 
     def _validate(self, scale: float) -> dict[str, float]:

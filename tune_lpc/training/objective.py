@@ -38,9 +38,10 @@ def training_loss(spec: TrialSpec, strengths: Strengths, output: Output, labels:
         assert spec.penalty_convention is not None
         penalty = strengths.gamma * point_collapse_penalty(output.z, spec.penalty_convention)
     if strengths.beta is not None and strengths.topological_weight:
-        assert spec.distance is not None
+        assert spec.distance is not None and spec.persistence_backend is not None
         groups = output.z.unflatten(0, (-1, spec.group_size))
-        topological = strengths.topological_weight * densification_loss(groups, strengths.beta, spec.distance)
+        loss = densification_loss(groups, strengths.beta, spec.distance, spec.persistence_backend)
+        topological = strengths.topological_weight * loss
     if spec.contrastive != "off":
         assert spec.contrastive_weight is not None and spec.contrastive_temperature is not None
         # With a penultimate layer the backbone's features, without one z, which is the same then.

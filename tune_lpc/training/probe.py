@@ -114,7 +114,8 @@ def memory_used(device: torch.device) -> int:
     now = _sizes(Path("/proc/self/status"))
     if "VmHWM" in now:
         return max(now["VmHWM"] - now["RssFile"], now["RssAnon"])
-    # Where there is no /proc. Not on Linux, where a new process begins with the peak of the one that started it.
+    # Where there is no /proc, as psutil tells no peaks. Not on Linux, where a new process begins with the peak of the
+    # one that started it.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -122,7 +123,7 @@ def memory_free(device: torch.device) -> int | None:
     """Bytes that processes can still take: on the GPU, else of the machine or container; None where nobody tells."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    free = _sizes(Path("/proc/meminfo")).get("MemAvailable")
+    free = _free_of_the_machine()
     control = Path("/sys/fs/cgroup")
     try:
         limit = int((control / "memory.max").read_text())
@@ -131,6 +132,16 @@ def memory_free(device: torch.device) -> int | None:
         return free
     left = limit - int(used["anon"])
     return left if free is None else min(free, left)
+
+
+def _free_of_the_machine() -> int | None:
+    """By psutil, which knows more systems than Linux; without it by /proc, None where there is none."""
+    try:
+        import psutil
+    except ImportError:
+        return _sizes(Path("/proc/meminfo")).get("MemAvailable")
+    available: int = psutil.virtual_memory().available
+    return available
 
 
 def _sizes(path: Path) -> dict[str, int]:

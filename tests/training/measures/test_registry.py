@@ -25,6 +25,8 @@ NAMES = [
     "entropy",
     "entropy_raw",
     "distance_margin",
+    "knn_accuracy_20",
+    "knn_accuracy_200",
     "binarity_score",
     "binarity_deviation",
     "binarity_peak_distance",
@@ -53,7 +55,9 @@ def evaluated() -> Evaluated:
 
     images = z[::5].reshape(-1, 2, 2, 2)
     deviation = torch.tensor([0.25, 0.3])
-    return Evaluated(z, labels, logits_of(z), weight, images, labels[::5], logits_of, deviation)
+    return Evaluated(
+        z, labels, logits_of(z), weight, images, labels[::5], logits_of, deviation, training=lambda: (z, labels)
+    )
 
 
 def test_the_registry_holds_every_measure_under_its_name() -> None:
@@ -172,3 +176,22 @@ def test_a_margin_of_0_has_no_relative_gradient(evaluated: Evaluated) -> None:
     level = replace(evaluated, logits_of=lambda images: images.flatten(1)[:, :1].expand(-1, 5))
     with pytest.raises(MeasureError, match="0 at every image"):
         MEASURES["margin_gradient_norm_relative"].function(level)
+
+
+def test_the_training_representations_are_asked_for_once_and_only_by_what_needs_them(evaluated: Evaluated) -> None:
+    asked = []
+    counted = replace(evaluated, training=lambda: asked.append("") or (evaluated.z, evaluated.labels))
+    compute_measures([name for name in NAMES if not name.startswith("knn_")], counted)
+    assert not asked
+    values, _ = compute_measures(["knn_accuracy_20", "knn_accuracy_200"], counted)
+    assert len(asked) == 1
+    assert values == {"knn_accuracy_20": 1, "knn_accuracy_200": 1}  # where all 200 vote the nearest decides
+
+
+def test_few_training_points_leave_the_accuracy_of_few_neighbours(evaluated: Evaluated) -> None:
+    few = replace(evaluated, training=lambda: (evaluated.z[:100], evaluated.labels[:100]))
+    values, reasons = compute_measures(["knn_accuracy_20", "knn_accuracy_200"], few)
+    assert values["knn_accuracy_20"] is not None
+    assert "200 neighbours needs as many training points, but found 100" in reasons["knn_accuracy_200"]
+    _, reasons = compute_measures(["knn_accuracy_20"], replace(evaluated, training=None))
+    assert "not given" in reasons["knn_accuracy_20"]

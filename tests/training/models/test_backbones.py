@@ -6,7 +6,6 @@ from torch import nn
 
 from tune_lpc.plan.trial import NETWORKS
 from tune_lpc.training.models.backbones import BACKBONES, SMALLEST_SIDE, cnn13, small_cnn
-from tune_lpc.training.models.pooled import PooledBlock
 
 META = torch.device("meta")
 """Shapes and counts without numbers: quick for the largest networks too."""
@@ -30,7 +29,7 @@ def _features(
 
 def _layers(module: nn.Module) -> list[nn.Module]:
     """The layers of a network without branches, those of blocks one by one."""
-    parts = (part if isinstance(part, PooledBlock) else [part] for part in module.children())
+    parts = (part if isinstance(part, nn.Sequential) else [part] for part in module.children())
     return [layer for part in parts for layer in part]
 
 

@@ -13,6 +13,7 @@ from tune_lpc.training.measures.collapse import (
 from tune_lpc.training.measures.deepfool import Fooling, deepfool
 from tune_lpc.training.measures.entropy import entropy, entropy_raw
 from tune_lpc.training.measures.evaluated import Evaluated
+from tune_lpc.training.measures.knn import knn_accuracy
 from tune_lpc.training.measures.margin_gradient import MarginGradient, margin_gradient
 from tune_lpc.training.measures.pgd import pgd_accuracy
 from tune_lpc.training.measures.registry import MEASURES, Measure, compute_measures, measures_asked_for
@@ -40,6 +41,7 @@ __all__ = [
     "entropy",
     "entropy_raw",
     "entry_variation",
+    "knn_accuracy",
     "margin_gradient",
     "mean_norm",
     "measures_asked_for",

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from tune_lpc.training.measures.checks import MeasureError, direct_distances, in_float64
+from tune_lpc.training.measures.checks import MeasureError, in_float64
+from tune_lpc.training.measures.neighbours import nearest
 
 NEIGHBOURS = 20
-_BLOCK = 256
 
 
 def entropy(z: Tensor, neighbours: int = NEIGHBOURS) -> float:
@@ -48,18 +48,9 @@ def entropy_raw(z: Tensor, neighbours: int = NEIGHBOURS) -> float:
 
 
 def neighbour_distances(z: Tensor, neighbours: int) -> Tensor:
-    """(points,) the distance of each row of z (points, dim) to its k-th nearest other row, exact to rounding.
-
-    A direct search over differences, a block of rows at a time. Faiss is not used: it computes in float32, and
-    collapsed points don't survive the rounding of standardised values to it (an error of 6e-8 of their size, against
-    spreads of 1e-6), before any search.
-    """
-    nearest = []
-    for block in z.split(_BLOCK):
-        distances = direct_distances(block, z)
-        # The point itself is among its neighbours at distance 0, hence one more.
-        nearest.append(distances.topk(neighbours + 1, dim=1, largest=False, sorted=False).values.amax(dim=1))
-    return torch.cat(nearest)
+    """(points,) the distance of each row of z (points, dim) to its k-th nearest other row, exact to rounding."""
+    # The point itself is among its neighbours at distance 0, hence one more.
+    return nearest(z, z, neighbours + 1).distances[:, -1]
 
 
 def standardised(measure: str, z: Tensor) -> Tensor:

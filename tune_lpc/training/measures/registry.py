@@ -13,6 +13,7 @@ from tune_lpc.training.measures import collapse, scale
 from tune_lpc.training.measures.checks import MeasureError
 from tune_lpc.training.measures.entropy import entropy, entropy_raw
 from tune_lpc.training.measures.evaluated import Evaluated
+from tune_lpc.training.measures.knn import vote_accuracy
 from tune_lpc.training.measures.pgd import Ball, pgd_accuracy
 from tune_lpc.training.measures.separation import distance_margin
 
@@ -21,6 +22,7 @@ _POINT_COLLAPSE = "latent point collapse, arXiv 2310.08224"
 _KOZACHENKO = "Kozachenko and Leonenko 1987, as in arXiv 2310.08224"
 _DEEPFOOL = "Moosavi-Dezfooli et al. 2016, arXiv 1511.04599"
 _PGD = "Madry et al. 2018, arXiv 1706.06083"
+_NEAREST_NEIGHBOURS = "Cover and Hart 1967"
 _OURS = "scale-invariant variant of this project"
 
 
@@ -197,6 +199,18 @@ _LISTED = (
         "mean of (distance to the nearest other class mean) / (distance to the own one)",
         _POINT_COLLAPSE,
         _grouped(distance_margin),
+    ),
+    Measure(
+        "knn_accuracy_20",
+        "accuracy of the majority among the 20 nearest training representations",
+        _NEAREST_NEIGHBOURS,
+        lambda evaluated: vote_accuracy(evaluated.neighbour_labels, evaluated.labels, 20),
+    ),
+    Measure(
+        "knn_accuracy_200",
+        "accuracy of the majority among the 200 nearest training representations",
+        _NEAREST_NEIGHBOURS,
+        lambda evaluated: vote_accuracy(evaluated.neighbour_labels, evaluated.labels, 200),
     ),
     Measure(
         "binarity_score",

@@ -7,8 +7,8 @@ from functools import partial
 
 from torch import nn
 
+from tune_lpc.training.fast_path import pooled_block
 from tune_lpc.training.models.activations import ACTIVATIONS
-from tune_lpc.training.models.pooled import PooledBlock
 from tune_lpc.training.models.resnet import resnet_backbone
 from tune_lpc.training.models.wide_resnet import wide_resnet_backbone
 
@@ -53,7 +53,7 @@ def _pooled(channels: int, width: int, activation: str) -> list[nn.Module]:
     """
     act = ACTIVATIONS[activation]()
     if isinstance(act, nn.ReLU | nn.LeakyReLU):
-        return [PooledBlock(channels, width, act)]
+        return [pooled_block(channels, width, act)]
     return [*_convolution(channels, width, 3, 1, activation), nn.MaxPool2d(2)]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from tune_lpc.training.fast_path import quicken
 from tune_lpc.training.models.activations import ACTIVATIONS
-from tune_lpc.training.models.gathered import gather_where_it_pays
 
 SMALL_IMAGE = 64
 """From this side on, ResNet keeps ImageNet's 7 x 7 stem and max-pool; below, a 3 x 3 stem (arXiv 2310.08224)."""
@@ -29,5 +29,5 @@ def resnet_backbone(name: str, channels: int, side: int, activation: str) -> tup
     for module in list(network.modules()):
         if hasattr(module, "relu"):
             module.relu = ACTIVATIONS[activation]()
-    gather_where_it_pays(network)
+    quicken(network)
     return network, features

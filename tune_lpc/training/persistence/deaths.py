@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from tune_lpc.training.persistence import operator
+from tune_lpc.training.persistence.backends import BACKENDS
 from tune_lpc.training.persistence.peers import gudhi_deaths, torchph_deaths
 from tune_lpc.training.persistence.plain import ORDER, plain_deaths
 
-BACKENDS = ("auto", "plain", "gudhi", "torchph")
 HALF = frozenset({torch.float16, torch.bfloat16})
 
 
@@ -18,8 +18,10 @@ def h0_deaths(z: Tensor, metric: str = "l2", backend: str = "auto") -> Tensor:
 
     z: (groups, points, dim), floating point; half precision is lifted to float32.
     metric: "l2" (Euclidean) or "l1".
-    backend: "auto" takes the compiled kernel on CPUs and the Triton kernel on GPUs, "plain" batched torch operations,
-        which also serve groups of more than 4096 points on GPUs; "gudhi" and "torchph" are there for comparison.
+    backend: what a trial's setting `persistence_backend` says. "auto" takes the compiled kernel on CPUs (where
+        `training/fast/` and numba are there) and the Triton kernel on GPUs, "plain" batched torch operations, which
+        also serve where no kernel fits, such as groups of more than 4096 points on GPUs; "gudhi" (on the CPU, also for
+        points on a GPU) and "torchph" (GPUs alone) are there to check a result with.
     Returns (groups, points - 1). Duplicate points give a death of 0, whose gradient is 0.
     Distances come from differences, never from a matrix product, which is wrong on tight groups.
     On CPUs it uses the threads of torch; the deaths do not depend on how many.
@@ -27,7 +29,8 @@ def h0_deaths(z: Tensor, metric: str = "l2", backend: str = "auto") -> Tensor:
     The first call in a process loads the kernel, the first on a machine compiles it, which takes seconds: see
     `warm_up`.
 
-    Raises ValueError for another shape, type, metric or backend, UserError where a backend's package is missing.
+    Raises ValueError for another shape, type, metric or backend, UserError where a backend's package is missing or it
+    can't compute on this device; `check_backend` tells that before a search.
     """
     if z.ndim != 3 or not z.is_floating_point():
         raise ValueError(f"z is {tuple(z.shape)} of {z.dtype}, but must be (groups, points, dim), floating point")
@@ -51,9 +54,10 @@ def warm_up(
     metric: str = "l2",
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    backend: str = "auto",
 ) -> None:
     """Compile or load what `h0_deaths` and its gradient need for points of this shape, so that no step waits for it.
 
     shape: (groups, points, dim). Compiled once a machine; a second call in the same process costs nothing to speak of.
     """
-    h0_deaths(torch.zeros(shape, dtype=dtype, device=device, requires_grad=True), metric).sum().backward()
+    h0_deaths(torch.zeros(shape, dtype=dtype, device=device, requires_grad=True), metric, backend).sum().backward()

@@ -1,18 +1,18 @@
 """The kernels as operations of torch: known to autograd, autocast and torch.compile.
 
 There are two ways to the same kernels. torch.compile needs operators; outside of it a plain autograd function (on CPUs
-that of `cpu.py`) costs a third of the overhead, which for groups of 16 points is more than the work.
+that of `fast/h0.py`) costs a third of the overhead, which for groups of 16 points is more than the work.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from tune_lpc.training import fast_path
 
 MOST_POINTS_ON_A_GPU = 4096
 """Points of a group that one Triton program holds; each keeps its distance to the tree in registers."""
@@ -23,7 +23,7 @@ Trees = tuple[Tensor, Tensor]
 
 def fits(z: Tensor) -> bool:
     """Whether there is a kernel for these groups. z: (groups, points, dim), float32 or float64."""
-    return z.is_cpu or (z.is_cuda and z.shape[1] <= MOST_POINTS_ON_A_GPU)
+    return (z.is_cpu and fast_path.AVAILABLE) or (z.is_cuda and z.shape[1] <= MOST_POINTS_ON_A_GPU)
 
 
 def kernel_deaths(z: Tensor, metric: str) -> Tensor:
@@ -34,24 +34,15 @@ def kernel_deaths(z: Tensor, metric: str) -> Tensor:
     elif z.is_cuda:
         deaths = _DeathsOnCuda.apply(z, metric)
     else:
-        deaths = _deaths_on_cpu()(z, metric)
+        deaths = fast_path.fast.h0.deaths(z, metric)
     return deaths
 
 
-# The kernels are imported when first called: numba and Triton take half a second each, and no process needs both.
-@functools.cache
-def _deaths_on_cpu() -> Callable[[Tensor, str], Tensor]:
-    from tune_lpc.training.persistence import cpu
-
-    return cpu.deaths
-
-
 def _forward_on_cpu(z: Tensor, metric: str) -> Trees:
-    from tune_lpc.training.persistence import cpu
-
-    return cpu.forward(z, metric)
+    return fast_path.fast.h0.forward(z, metric)
 
 
+# Triton takes half a second to import, which a process that trains on a CPU need not spend: hence the imports inside.
 def _forward_on_cuda(z: Tensor, metric: str) -> Trees:
     from tune_lpc.training.persistence import cuda
 
@@ -59,9 +50,7 @@ def _forward_on_cuda(z: Tensor, metric: str) -> Trees:
 
 
 def _backward_on_cpu(slopes: Tensor, z: Tensor, deaths: Tensor, ends: Tensor, metric: str) -> Tensor:
-    from tune_lpc.training.persistence import cpu
-
-    return cpu.backward(slopes, z, deaths, ends, metric)
+    return fast_path.fast.h0.backward(slopes, z, deaths, ends, metric)
 
 
 def _backward_on_cuda(slopes: Tensor, z: Tensor, deaths: Tensor, ends: Tensor, metric: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""The same deaths by other libraries, to compare with; none of them is needed.
+"""The same deaths by other libraries, so that a result can be checked against them; none of them is needed.
 
 Pairs that are born and die at 0, of which every duplicate point has one, are part of the result: where a library drops
 them, they are put back, so that all ways agree.
@@ -6,26 +6,25 @@ them, they are put back, so that all ways agree.
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
-
 import torch
 from torch import Tensor
 
-from tune_lpc.plan.errors import UserError
+from tune_lpc.training.persistence.backends import check_backend, package
 from tune_lpc.training.persistence.plain import ORDER
 
 
 def gudhi_deaths(z: Tensor, metric: str) -> Tensor:
     """As `h0_deaths`, by gudhi in float64 on the CPU. z: (groups, points, dim). Raises UserError without gudhi."""
-    gudhi = _package("gudhi", "pip install gudhi")
+    gudhi = package("gudhi")
     if z.shape[1] < 2:
         return complete([group.new_empty(0) for group in z], z)
     deaths = []
     for group in z:
         exact = group.detach().cpu().double()
-        distances = _distances(exact, metric).numpy()
-        complex_of_group = gudhi.RipsComplex(distance_matrix=distances).create_simplex_tree(max_dimension=1)
+        # As in `plain_deaths`: gudhi knows no NaN, and each point is to join, so that the deaths show it.
+        largest = torch.finfo(torch.float64).max
+        distances = _distances(exact, metric).nan_to_num(nan=largest, posinf=largest)
+        complex_of_group = gudhi.RipsComplex(distance_matrix=distances.numpy()).create_simplex_tree(max_dimension=1)
         complex_of_group.compute_persistence(min_persistence=-1)  # -1 keeps pairs that are born and die at 0
         ends = torch.from_numpy(complex_of_group.flag_persistence_generators()[0][:, 1:].copy()).to(z.device)
         edges = group[ends[:, 0]] - group[ends[:, 1]]
@@ -34,12 +33,14 @@ def gudhi_deaths(z: Tensor, metric: str) -> Tensor:
 
 
 def torchph_deaths(z: Tensor, metric: str) -> Tensor:
-    """As `h0_deaths`, by torchph. z: (groups, points, dim), float32 on a GPU. Raises UserError without torchph."""
-    pershom = _package(
-        "torchph.pershom", "clone https://github.com/c-hofer/torchph and put it on PYTHONPATH; it compiles on import"
-    )
-    if z.device.type != "cuda" or z.dtype != torch.float32:
-        raise ValueError(f"z is {z.dtype} on {z.device.type}, but torchph takes torch.float32 on cuda only")
+    """As `h0_deaths`, by torchph. z: (groups, points, dim), float32 on a GPU.
+
+    Raises UserError without torchph or on another device, ValueError for float64.
+    """
+    check_backend("torchph", z.device)
+    if z.dtype != torch.float32:
+        raise ValueError(f"z is {z.dtype}, but torchph takes torch.float32 only")
+    pershom = package("torchph.pershom")
     deaths = []
     for group in z:
         if metric == "l1":
@@ -47,7 +48,9 @@ def torchph_deaths(z: Tensor, metric: str) -> Tensor:
         else:
             barcodes = pershom.vr_persistence(_distances(group, metric), 0, 0)
         deaths.append(barcodes[0][0][:, 1])
-    return complete(deaths, z)
+    # What torchph makes of values that are not finite is nowhere said: such a group has no deaths.
+    known = z.isfinite().all(dim=2).all(dim=1)
+    return complete(deaths, z).where(known[:, None], torch.nan)
 
 
 def _distances(group: Tensor, metric: str) -> Tensor:
@@ -62,10 +65,3 @@ def complete(deaths: list[Tensor], z: Tensor) -> Tensor:
     if not deaths:
         return z.new_empty(0, edges)
     return torch.stack([torch.cat([found.new_zeros(edges - len(found)), found.sort().values]) for found in deaths])
-
-
-def _package(name: str, how: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise UserError(f"this backend needs the package {name.partition('.')[0]}: {how}") from error

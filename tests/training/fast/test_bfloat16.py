@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tune_lpc.training.bfloat16 import narrow, widen
-from tune_lpc.training.compiling import compiled
+from tune_lpc.training.fast.bfloat16 import narrow, widen
+from tune_lpc.training.fast.compiling import compiled
 
 EXACT: frozenset[str] = frozenset()
 

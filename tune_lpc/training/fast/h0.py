@@ -1,4 +1,4 @@
-"""Deaths on CPUs, by the kernels of `cpu_kernels.py`: compiled when first called, spread over threads where it pays.
+"""H0 deaths on CPUs, by the kernels of `h0_kernels.py`: compiled when first called, spread over threads where it pays.
 
 Groups of 16 points take microseconds, so the way to the kernels is short: arrays, no tensors in between.
 """
@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from tune_lpc.training.compiling import Kernel, compiled
 from tune_lpc.training.device import cpu_computes_in_bfloat16
-from tune_lpc.training.persistence import cpu_kernels
+from tune_lpc.training.fast.compiling import Kernel, compiled
 
 WORTH_A_THREAD = 2_000_000
 """Coordinate differences of all groups below which handing some to another thread costs more than it saves."""
@@ -111,7 +110,7 @@ def _is_half(dtype: np.dtype) -> bool:
 
 
 def _lengths_and_products(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What bounds the distances: see `cpu_kernels.centring`."""
+    """What bounds the distances: see `h0_kernels.centring`."""
     groups, points, _ = z.shape
     dtype = np.uint16 if _is_half(z.dtype) else z.dtype
     centred, lengths = np.empty(z.shape, dtype), np.empty((groups, points), z.dtype)
@@ -150,31 +149,40 @@ def _helpers(threads: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="h0_deaths")
 
 
+# numba takes half a second to import, which a process that trains on a GPU need not spend: hence the imports inside.
 @functools.cache
 def _trees_kernel(dtype: np.dtype, metric: str) -> Kernel:
-    return _compiled(
-        cpu_kernels.spanning_trees(metric == "l2"), "void({0}[:,:,::1], {0}[:,::1], int32[:,:,::1])", dtype
-    )
+    from tune_lpc.training.fast.h0_kernels import spanning_trees
+
+    return _compiled(spanning_trees(metric == "l2"), "void({0}[:,:,::1], {0}[:,::1], int32[:,:,::1])", dtype)
 
 
 @functools.cache
 def _narrowed_kernel(dtype: np.dtype) -> Kernel:
+    from tune_lpc.training.fast.h0_kernels import narrowed_trees
+
     signature = "void({0}[:,:,::1], {0}[:,::1], {1}[:,:,::1], {0}[:,::1], int32[:,:,::1])"
-    return _compiled(cpu_kernels.narrowed_trees(_is_half(dtype)), signature, dtype)
+    return _compiled(narrowed_trees(_is_half(dtype)), signature, dtype)
 
 
 @functools.cache
 def _centre_kernel(dtype: np.dtype) -> Kernel:
-    return _compiled(cpu_kernels.centring(_is_half(dtype)), "void({0}[:,:,::1], {1}[:,:,::1], {0}[:,::1])", dtype)
+    from tune_lpc.training.fast.h0_kernels import centring
+
+    return _compiled(centring(_is_half(dtype)), "void({0}[:,:,::1], {1}[:,:,::1], {0}[:,::1])", dtype)
 
 
 @functools.cache
 def _pull_kernel(dtype: np.dtype, metric: str) -> Kernel:
+    from tune_lpc.training.fast.h0_kernels import pulled_edges
+
     signature = "void({0}[:,:,::1], {0}[:,::1], int32[:,:,::1], {0}[:,:], {0}[:,:,::1])"
-    return _compiled(cpu_kernels.pulled_edges(metric == "l2"), signature, dtype)
+    return _compiled(pulled_edges(metric == "l2"), signature, dtype)
 
 
 def _compiled(function: Kernel, signature: str, dtype: np.dtype) -> Kernel:
     """signature: with {0} for the type of the points, {1} for that of their products."""
+    from tune_lpc.training.fast.h0_kernels import FAST_MATH
+
     of_products = "uint16" if _is_half(dtype) else dtype.name
-    return compiled(function, signature.format(dtype.name, of_products), cpu_kernels.FAST_MATH)
+    return compiled(function, signature.format(dtype.name, of_products), FAST_MATH)

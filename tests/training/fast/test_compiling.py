@@ -12,18 +12,19 @@ import numba
 import numpy as np
 import pytest
 
-from tune_lpc.training import compiling
-from tune_lpc.training.compiling import compiled
+from tune_lpc.training.fast import compiling
+from tune_lpc.training.fast.compiling import compiled
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXACT: frozenset[str] = frozenset()
 WORKER = """
 import numpy
 import torch
-from tune_lpc.training.persistence import cpu, h0_deaths
+from tune_lpc.training.fast import h0
+from tune_lpc.training.persistence import h0_deaths
 torch.set_num_threads(1)
 print(h0_deaths(torch.tensor([[[0.0], [3.0], [1.0]]])).tolist())
-print("from the cache:", sum(cpu._trees_kernel(numpy.dtype("float32"), "l2").stats.cache_hits.values()))
+print("from the cache:", sum(h0._trees_kernel(numpy.dtype("float32"), "l2").stats.cache_hits.values()))
 """
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from tune_lpc.plan import TrialSpec
+from tune_lpc.training.fast.gathered import GatheredConvolution, gather_where_it_pays
 from tune_lpc.training.models import build_network
-from tune_lpc.training.models.gathered import GatheredConvolution, gather_where_it_pays
 
 SIZES = [(4, 4, 1), (8, 8, 2), (7, 7, 2), (2, 3, 1), (1, 1, 1), (5, 2, 2), (1, 16, 1)]
 """Height, width, stride: all with 16 pixels or fewer in the output."""

@@ -1,4 +1,4 @@
-"""What numba compiles for `cpu.py`: Prim's algorithm in two forms, and the pull of the edges at their points.
+"""What numba compiles for `h0.py`: Prim's algorithm in two forms, and the pull of the edges at their points.
 
 Each function here makes the one to compile for a metric or a type: with both metrics in one, the sums are not
 vectorised.
@@ -12,8 +12,8 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
-from tune_lpc.training.bfloat16 import narrow, value_of
-from tune_lpc.training.compiling import Kernel
+from tune_lpc.training.fast.bfloat16 import narrow, value_of
+from tune_lpc.training.fast.compiling import Kernel
 
 # Only the order of a sum may change, and a product be fused into it: NaN and infinity keep their meaning.
 FAST_MATH = frozenset({"reassoc", "contract", "nsz"})

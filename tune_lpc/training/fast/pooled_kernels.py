@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
-from tune_lpc.training.bfloat16 import narrow, widen
-from tune_lpc.training.compiling import Kernel
+from tune_lpc.training.fast.bfloat16 import narrow, widen
+from tune_lpc.training.fast.compiling import Kernel
 
 # Only the order of a sum may change, and a product be fused into it: NaN and infinity keep their meaning.
 FAST_MATH = frozenset({"reassoc", "contract", "nsz"})

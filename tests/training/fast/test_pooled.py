@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tune_lpc.training.models.pooled import PooledBlock, warm_up
+from tune_lpc.training.fast.pooled import PooledBlock, warm_up
 
 LEAKY = nn.LeakyReLU(0.1)
 SIZES = [(1, 8, 28, 28), (3, 8, 6, 5), (8, 32, 14, 14), (2, 5, 7, 3), (4, 48, 2, 3), (2, 3, 9, 12)]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
 
-from tune_lpc.training.compiling import Kernel, compiled
+from tune_lpc.training.fast.compiling import Kernel, compiled
 
 MOST_THREADS = 2
 """With more of them torch's own operations should take less time, as they share the work out, which ours do not."""
@@ -119,7 +119,7 @@ def _vector(values: Tensor) -> np.ndarray:
 @functools.cache
 def _kernels(half: bool) -> tuple[Kernel, Kernel]:
     """Forward and backward, for x in bfloat16 or float32."""
-    from tune_lpc.training.models import pooled_kernels  # numba takes half a second, which few processes need spend
+    from tune_lpc.training.fast import pooled_kernels  # numba takes half a second, which few processes need spend
 
     x, values, corner = ("uint16" if half else "float32") + "[:,:,:,::1]", "float32[:,:,:,::1]", "uint8[:,:,:,::1]"
     channels, moments = "float32[::1]", "float64[:,::1]"
