@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tune_lpc.plan.errors import nearest, shown
 from tune_lpc.plan.fidelity import MODES
-from tune_lpc.plan.trial import Value
+from tune_lpc.plan.settings import Value
 
 WHOLE_NUMBERS = {
     "trials": (1, 10**6),
