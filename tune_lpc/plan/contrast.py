@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tune_lpc.plan.dimensions import Dimension, Float
-from tune_lpc.plan.settings import in_effect, setting
+from tune_lpc.plan.settings import Value, in_effect, setting
 
 RANGES: dict[str, Dimension] = {
     "contrastive_weight": Float(0.1, 2.0, log=True),
     "contrastive_temperature": Float(0.02, 0.5, log=True),
 }
 """What the methods with this loss search, where a space says nothing of it."""
+START: dict[str, Value] = {"contrastive_weight": 1.0, "contrastive_temperature": 0.05}
+"""Where they begin then."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tune_lpc.plan.dimensions import Choice, Dimension, Float
-from tune_lpc.plan.settings import in_effect, setting
+from tune_lpc.plan.settings import Value, in_effect, setting
 
 KINDS = ("two_regime", "exponential", "linear", "cosine")
 FAST_FACTOR = 2.0
@@ -16,10 +16,12 @@ SLOW_SPAN = 1e3
 RANGES: dict[str, Dimension] = {
     "gamma_ramp": Choice(KINDS),
     "gamma_start": Float(1e-5, 1e-2, log=True),
-    "gamma_end": Float(1.0, 1e5, log=True),
+    "gamma_end": Float(1.0, 1e6, log=True),
     "gamma_ramp_length": Float(0.1, 0.8),
 }
 """What the methods of latent point collapse search, where a space says nothing of it."""
+START: dict[str, Value] = {"gamma_ramp": "two_regime", "gamma_end": 1e4}
+"""Where they begin then, else with the defaults: the paper's ramp, but to an end that suits fewer than 1000 epochs."""
 _ROUNDING = 1e-9
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tune_lpc.plan.dimensions import Dimension, Float
-from tune_lpc.plan.settings import in_effect, setting
+from tune_lpc.plan.settings import Value, in_effect, setting
 
 KINDS = ("arcface", "cosface")
 MARGIN_START, MARGIN_SLOPE = 0.1, 10.0
@@ -16,6 +16,11 @@ SCALE_START, SCALE_SLOPE = 16.0, 1000.0
 def ranges(highest_margin: float) -> dict[str, Dimension]:
     """What a method of this kind searches, where a space says nothing of it."""
     return {"margin": Float(0.1, highest_margin), "scale": Float(16.0, 96.0, log=True)}
+
+
+def start(margin: float) -> dict[str, Value]:
+    """Where it begins then."""
+    return {"margin": margin, "scale": 64.0}
 
 
 @dataclass(frozen=True)

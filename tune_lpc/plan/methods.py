@@ -47,10 +47,6 @@ _NO_TOPOLOGY: dict[str, Value] = {"topological_weight_schedule": "off", **_NO_OT
 _PLAIN = {**_NO_LPC, **_NO_TOPOLOGY}
 _LINEAR: dict[str, Value] = {"head": "linear", "penultimate_width": 64}
 _LPC: dict[str, Value] = {**_NO_TOPOLOGY, "output_learning_rate": "constant"}
-_LPC_START: dict[str, Value] = {"gamma_ramp": "two_regime"}
-_CONTRAST_START: dict[str, Value] = {"contrastive_weight": 1.0, "contrastive_temperature": 0.05}
-_MARGIN_START: dict[str, Value] = {"margin": 0.5, "scale": 64.0}
-_TOPOLOGY_START: dict[str, Value] = {"topological_weight": 0.1, "beta": 1.0, "distance": "l2"}
 
 
 METHODS = {
@@ -62,56 +58,56 @@ METHODS = {
             f"latent point collapse: L2 penalty on 64 linear dimensions ({_P})",
             {**_LPC, **_LINEAR},
             gamma.RANGES,
-            _LPC_START,
+            gamma.START,
         ),
         Method(
             "lpc_wide",
             f"the same on 128 dimensions ({_P})",
             {**_LPC, **_LINEAR, "penultimate_width": 128},
             gamma.RANGES,
-            _LPC_START,
+            gamma.START,
         ),
         Method(
             "lpc_narrow",
             f"the same on 32 dimensions ({_P})",
             {**_LPC, **_LINEAR, "penultimate_width": 32},
             gamma.RANGES,
-            _LPC_START,
+            gamma.START,
         ),
         Method(
             "lpc_no_penultimate",
             f"the penalty on the backbone's features ({_P})",
             {**_LPC, "head": "none"},
             gamma.RANGES,
-            _LPC_START,
+            gamma.START,
         ),
         Method(
             "lpc_supcon",
             f"latent point collapse with the supervised contrastive loss added ({_P})",
             {**_LPC, **_LINEAR, "contrastive": "supervised"},
             {**gamma.RANGES, **contrast.RANGES},
-            {**_LPC_START, **_CONTRAST_START},
+            {**gamma.START, **contrast.START},
         ),
         Method(
             "supcon",
             "supervised contrastive loss on the backbone's features, added to cross-entropy (arXiv 2004.11362)",
             {**_PLAIN, **_LINEAR, "contrastive": "supervised"},
             contrast.RANGES,
-            _CONTRAST_START,
+            contrast.START,
         ),
         Method(
             "arcface",
             "additive angular margin in place of cross-entropy (arXiv 1801.07698)",
             {**_PLAIN, **_LINEAR, "classification": "arcface"},
             margin.ranges(0.8),
-            _MARGIN_START,
+            margin.start(0.5),
         ),
         Method(
             "cosface",
             "large cosine margin in place of cross-entropy (arXiv 1801.09414)",
             {**_PLAIN, **_LINEAR, "classification": "cosface"},
             margin.ranges(0.5),
-            {**_MARGIN_START, "margin": 0.35},
+            margin.start(0.35),
         ),
         Method(
             "linear_penultimate", f"cross-entropy with a linear penultimate layer of 64 ({_P})", {**_PLAIN, **_LINEAR}
@@ -133,14 +129,14 @@ METHODS = {
             f"topological densification with constant weight and beta ({_H})",
             {**_NO_LPC, "head": "none", "topological_weight_schedule": "constant", "beta_schedule": "constant"},
             topology.RANGES,
-            _TOPOLOGY_START,
+            topology.START,
         ),
         Method(
             "sliding",
             f"the weight rises from 0 while beta falls to 0 ({_T})",
             {**_NO_LPC, "head": "none", "topological_weight_schedule": "rising", "beta_schedule": "sliding"},
             topology.RANGES,
-            _TOPOLOGY_START,
+            topology.START,
         ),
         Method(
             DEFAULT_METHOD,

@@ -281,10 +281,19 @@ class Space:
         if found:
             raise UserError(found)
         search = {name: value for name, value in changes.items() if name in self.SEARCH_SETTINGS}
-        dimensions = {name: d for name, d in self.dimensions.items() if name not in changes}
-        settings = {**self.settings, **{n: v for n, v in changes.items() if n not in self.SEARCH_SETTINGS}}
-        changed = dataclasses.replace(self, settings=settings, dimensions=dimensions, **search)  # type: ignore[arg-type]
+        changed = dataclasses.replace(self._fixed_at(changes), **search)  # type: ignore[arg-type]
         return changed._settled(METHODS.get(str(self.settings.get("method"))), keep=changes).checked()
+
+    def without_effect(self, changes: Mapping[str, Value]) -> dict[str, str]:
+        """The settings among `changes` that could have no effect in the changed space, each with the reason."""
+        effects = self._fixed_at(changes)._effects
+        reasons = {name: effects.why_none(name) for name in changes if name in setting_names()}
+        return {name: why for name, why in reasons.items() if why is not None}
+
+    def _fixed_at(self, changes: Mapping[str, Value]) -> Space:
+        dimensions = {name: d for name, d in self.dimensions.items() if name not in changes}
+        fixed = {name: value for name, value in changes.items() if name in setting_names()}
+        return dataclasses.replace(self, settings={**self.settings, **fixed}, dimensions=dimensions)
 
     def for_method(self, name: str) -> Space:
         """The space of one method: what it fixes, its own parameters, and the name in the files.

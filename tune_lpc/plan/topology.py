@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tune_lpc.plan.dimensions import Choice, Dimension, Float
-from tune_lpc.plan.settings import in_effect, setting
+from tune_lpc.plan.settings import Value, in_effect, setting
 
 WEIGHT_SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda t: 1.0,
@@ -26,6 +26,8 @@ RANGES: dict[str, Dimension] = {
     "distance": Choice(["l1", "l2"]),
 }
 """What the methods of topological densification search, where a space says nothing of it."""
+START: dict[str, Value] = {"topological_weight": 0.1, "beta": 1.0, "distance": "l2"}
+"""Where they begin then."""
 
 
 @dataclass(frozen=True)
