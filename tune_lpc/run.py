@@ -17,6 +17,7 @@ from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
+from tune_lpc.plan.searches import spaces_of_methods
 from tune_lpc.results import folder_problems, holds_run
 
 MOST_FAILURES = 100
@@ -191,7 +192,7 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
     problems += data_dir_problems(options.data_dir)
     if options.out is not None and not options.out.strip():
         problems.append("--out is empty, but must name a folder")
-    spaces = []
+    spaces: list[Space] = []
     try:
         space = load_space(options.space)
         changes = space.parse_changes(text for texts in options.set for text in texts)
@@ -204,12 +205,11 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
             changes[name] = values[option]
     except UserError as error:
         raise UserError(problems + error.problems) from error
-    for method in dict.fromkeys(options.method):
-        try:
-            spaces.append(space.for_method(method).with_values(changes))
-        except UserError as error:
-            problems += error.problems
-    if len(spaces) == len(set(options.method)) and (options.out is None or options.out.strip()):
+    try:
+        spaces = spaces_of_methods(space, dict.fromkeys(options.method), changes)
+    except UserError as error:
+        problems += error.problems
+    if spaces and (options.out is None or options.out.strip()):
         for folder in _folders(options, spaces):
             problems += folder_problems(folder, resume=options.resume)
         problems += _mixed_problems(options, spaces)

@@ -71,7 +71,7 @@ def test_ranges_of_the_space_go_before_those_of_the_method() -> None:
 
 def test_a_space_without_regularisers_gets_the_ranges_of_the_method() -> None:
     found = Space("own", "", {"learning_rate": Float(1e-3, 1e-2, log=True)}).for_method("sliding")
-    assert {"learning_rate", "weight_decay", "topological_weight", "beta", "distance"} == set(found.dimensions)
+    assert {"learning_rate", "topological_weight", "beta", "distance"} == set(found.dimensions)
 
 
 def test_the_option_off_is_taken_away_where_the_method_needs_it_on() -> None:

@@ -52,11 +52,11 @@ def test_a_ramp_is_up_from_the_epoch_at_which_it_has_reached_its_share(
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 1.0])
 def test_it_is_the_first_such_epoch_of_any_kind_of_ramp(kind: str, share: float) -> None:
     trial = spec(gamma_ramp=kind, topological_weight_schedule="rising")
-    end = Strengths.at(trial, trial.epochs).topological_weight
+    end = Strengths.at(trial, 0.999).topological_weight
     one_by_one = [
         epoch
         for epoch in range(1, 101)
-        for now in [Strengths.at(trial, epoch)]
+        for now in [Strengths.at(trial, (10 * epoch - 1) / 1000)]  # the last thousandth of the epoch
         if now.gamma >= share * 1e4 * (1 - 1e-12) and now.topological_weight >= share * end * (1 - 1e-12)
     ]
     assert epoch_with_ramps_up([trial], share) == one_by_one[0]

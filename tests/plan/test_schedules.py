@@ -1,163 +1,49 @@
+"""Progress by the step."""
+
 from __future__ import annotations
 
-import json
-import math
+from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tune_lpc.plan.schedules import BETA_SCHEDULES, WEIGHT_SCHEDULES, GammaRamp, learning_rate, progress
-
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "gamma_schedules.json").read_text())
-KINDS = ("two_regime", "exponential", "linear", "cosine")
-
-ramps = st.builds(
-    lambda kind, start, factor, begin, share: GammaRamp(kind, start, start * factor, begin, share * (1 - begin)),
-    st.sampled_from(KINDS),
-    st.floats(1e-6, 1e2),
-    st.floats(1.5, 1e12),
-    st.floats(0, 0.9),
-    st.floats(0.01, 1),
-)
-
-
-def _two_regimes(hypers: dict[str, float], epochs: int, rest: int) -> GammaRamp:
-    """The paper's stairs of `step` epochs, resting `rest` epochs between the regimes."""
-    step = hypers["gamma_scheduler_step_1"]
-    start, middle, end = hypers["gamma"], 10.0 ** hypers["gamma_max_exp_1"], 10.0 ** hypers["gamma_max_exp_2"]
-    fast = math.ceil(math.log2(middle / start))
-    slow = math.ceil(math.log(end / middle, 1.25))
-    length = (step * (fast - 1) + rest + step * (slow - 1)) / epochs
-    return GammaRamp("two_regime", start, end, 0.0, length, rest / step)
-
-
-def _single_exponential(hypers: dict[str, float], epochs: int) -> GammaRamp:
-    """The first version grew before its first epoch and went on until it had passed its end."""
-    start, factor = hypers["gamma"], hypers["gamma_scheduler_factor"]
-    steps = math.ceil(math.log(10.0 ** hypers["gamma_max_exp"] / start, factor))
-    return GammaRamp("exponential", start * factor, start * factor**steps, 0.0, (steps - 1) / epochs)
-
-
-def _later_ramp(hypers: dict[str, float], epochs: int) -> GammaRamp:
-    """The source counts epochs from 1, so epoch `init` stands at progress (init - 1) / epochs."""
-    begin, length = (hypers["gamma_scheduler_init"] - 1) / epochs, hypers["gamma_scheduler_T"] / epochs
-    kind = str(hypers["gamma_scheduler_type"])
-    return GammaRamp(kind, hypers["gamma"], 10.0 ** hypers["gamma_max_exp"], begin, length)
-
-
-@pytest.mark.parametrize("name", sorted(GOLDEN))
-def test_gamma_agrees_with_the_source_project_in_every_epoch(name: str) -> None:
-    hypers, values = GOLDEN[name]["hypers"], GOLDEN[name]["values"]
-    epochs = len(values)
-    if name.startswith("two_regime"):
-        ramp = _two_regimes(hypers, epochs, rest=1)
-    elif name.startswith("exponential"):
-        ramp = _single_exponential(hypers, epochs)
-    else:
-        ramp = _later_ramp(hypers, epochs)
-    assert [ramp(progress(epoch, epochs)) for epoch in range(1, epochs + 1)] == pytest.approx(values, rel=1e-4)
-
-
-def test_the_defaults_are_the_schedule_of_the_paper() -> None:
-    values = GOLDEN["two_regime_exponential_cifar10"]["values"]
-    ramp = GammaRamp("two_regime", 1e-4, 1e6, length=0.266)
-    assert [ramp(progress(epoch, 1000)) for epoch in range(1, 1001)] == pytest.approx(values, rel=1e-4)
+from tune_lpc.plan.schedules import SCHEDULES_VERSION, progress, progress_at_end
 
 
 def test_progress_runs_from_0_to_just_below_1() -> None:
-    assert [progress(epoch, 4) for epoch in (1, 2, 3, 4)] == [0.0, 0.25, 0.5, 0.75]
+    assert [progress(step, 4) for step in range(4)] == [0.0, 0.25, 0.5, 0.75]
+    assert (progress(0, 10**6), progress(10**6 - 1, 10**6)) == (0.0, 0.999)
 
 
-@settings(max_examples=100)
-@given(ramps)
-def test_gamma_never_falls_and_stays_between_its_ends(ramp: GammaRamp) -> None:
-    values = [ramp(i / 200) for i in range(201)]
-    assert all(earlier <= later * (1 + 1e-12) for earlier, later in pairwise(values))
-    assert ramp.start <= values[0]
-    assert values[-1] <= ramp.end * (1 + 1e-12)
+@settings(max_examples=200)
+@given(st.integers(1, 10**9), st.floats(0, 1, exclude_max=True))
+def test_it_is_the_exact_share_of_the_steps_rounded_down_to_a_thousandth(steps: int, share: float) -> None:
+    step = min(steps - 1, int(share * steps))
+    exact = Fraction(step, steps)
+    thousandths = round(1000 * progress(step, steps))
+    assert progress(step, steps) == thousandths / 1000
+    assert thousandths <= 1000 * exact < thousandths + 1
 
 
-@settings(max_examples=100)
-@given(ramps)
-def test_gamma_stands_at_its_start_before_the_ramp_and_at_its_end_after_it(ramp: GammaRamp) -> None:
-    if ramp.begin > 1e-6:
-        assert ramp(ramp.begin / 2) == ramp(0.0) == ramp.start
-    assert ramp(min(1.0, ramp.begin + ramp.length + 1e-6)) == pytest.approx(ramp.end, rel=1e-3)
-    assert ramp(1.0) == pytest.approx(ramp.end, rel=1e-3)
+@pytest.mark.parametrize("steps_per_epoch", [1, 7, 390])
+def test_in_a_run_of_1000_epochs_it_changes_with_the_epoch_alone(steps_per_epoch: int) -> None:
+    steps = 1000 * steps_per_epoch
+    for epoch in (1, 2, 271, 999, 1000):
+        first = (epoch - 1) * steps_per_epoch
+        found = {progress(step, steps) for step in range(first, first + steps_per_epoch)}
+        assert found == {(epoch - 1) / 1000} == {progress_at_end(epoch, 1000)}
 
 
-@settings(max_examples=60)
-@given(ramps, st.integers(1, 10))
-def test_a_run_of_10_epochs_sees_the_gammas_of_one_of_1000_at_the_same_progress(ramp: GammaRamp, epoch: int) -> None:
-    assert ramp(progress(epoch, 10)) == ramp(progress(100 * (epoch - 1) + 1, 1000))
+@pytest.mark.parametrize("epochs", [1, 3, 36, 310, 999, 1000, 1700])
+def test_at_the_end_of_an_epoch_it_is_that_of_its_last_step_where_there_are_many(epochs: int) -> None:
+    many = 10**6
+    ends = [progress_at_end(epoch, epochs) for epoch in range(1, epochs + 1)]
+    assert ends == [progress(epoch * many - 1, epochs * many) for epoch in range(1, epochs + 1)]
+    assert all(before <= after for before, after in pairwise(ends))
+    assert ends[-1] == 0.999
 
 
-@pytest.mark.parametrize(
-    ("kind", "half_way"),
-    [("exponential", math.sqrt(1e-2 * 1e2)), ("linear", (1e-2 + 1e2) / 2), ("cosine", (1e-2 + 1e2) / 2)],
-)
-def test_half_way_up_a_ramp(kind: str, half_way: float) -> None:
-    assert GammaRamp(kind, 1e-2, 1e2, 0.2, 0.6)(0.5) == pytest.approx(half_way)
-
-
-def test_a_cosine_ramp_starts_more_slowly_than_a_linear_one() -> None:
-    assert GammaRamp("cosine", 1.0, 2.0)(0.25) < GammaRamp("linear", 1.0, 2.0)(0.25)
-
-
-def test_two_regimes_double_and_then_grow_by_a_quarter() -> None:
-    ramp = GammaRamp("two_regime", 1.0, 64e3, hold=1)
-    values = sorted({ramp(i / 2000) for i in range(2001)})
-    growths = [later / earlier for earlier, later in pairwise(values)]
-    assert growths[:5] == [2.0] * 5  # 2 to 64, the end divided by 1000
-    assert growths[5:-1] == pytest.approx([1.25] * (len(growths) - 6))
-    assert growths[-1] <= 1.25
-    assert values[-1] == 64e3
-
-
-def test_two_regimes_less_than_a_thousandfold_apart_are_the_slow_regime_alone() -> None:
-    ramp = GammaRamp("two_regime", 1.0, 100.0)
-    values = sorted({ramp(i / 2000) for i in range(2001)})
-    assert values[0] == 1.25
-    assert values[-1] == 100.0
-    assert all(later / earlier <= 1.25 + 1e-12 for earlier, later in pairwise(values))
-
-
-def test_an_unknown_ramp_is_an_error() -> None:
-    with pytest.raises(ValueError, match="sideways"):
-        GammaRamp("sideways", 1.0, 2.0)(0.5)
-
-
-def test_a_rising_weight_grows_linearly_from_0() -> None:
-    assert [WEIGHT_SCHEDULES["rising"](t) for t in (0.0, 0.25, 1.0)] == [0.0, 0.25, 1.0]
-
-
-def test_a_sliding_beta_falls_as_a_square_root() -> None:
-    assert [BETA_SCHEDULES["sliding"](t) for t in (0.0, 0.75, 1.0)] == [1.0, 0.5, 0.0]
-
-
-def test_a_linear_beta_falls_linearly() -> None:
-    assert [BETA_SCHEDULES["linear"](t) for t in (0.0, 0.75, 1.0)] == [1.0, 0.25, 0.0]
-
-
-@pytest.mark.parametrize("schedules", [WEIGHT_SCHEDULES, BETA_SCHEDULES])
-def test_a_constant_schedule_is_constant(schedules: dict[str, object]) -> None:
-    constant = schedules["constant"]
-    assert callable(constant)
-    assert {constant(t / 10) for t in range(11)} == {1.0}
-
-
-def test_the_learning_rate_holds_and_then_falls_to_its_end() -> None:
-    rates = [learning_rate(i / 1000, 8e-4, 1e-8, 0.2) for i in range(1001)]
-    assert set(rates[:201]) == {8e-4}
-    assert all(earlier > later for earlier, later in pairwise(rates[200:]))
-    assert rates[600] == pytest.approx((8e-4 + 1e-8) / 2)
-    assert rates[1000] == pytest.approx(1e-8)
-
-
-def test_a_learning_rate_without_hold_is_half_a_cosine() -> None:
-    assert [learning_rate(t, 1.0, 0.0, 0.0) for t in (0.0, 1 / 3, 0.5, 2 / 3, 1.0)] == pytest.approx(
-        [1.0, 0.75, 0.5, 0.25, 0.0], abs=1e-12
-    )
+def test_what_the_schedules_mean_has_a_version() -> None:
+    assert SCHEDULES_VERSION == 2

@@ -129,7 +129,7 @@ def test_a_right_space_has_no_problems() -> None:
         (None, Float(0, 1), "none is not a setting"),  # type: ignore[arg-type]
         ("weight_decay", Float(0, 1, when={3: ("x",)}), "condition on 3, which does not"),  # type: ignore[dict-item]
         ("weight_decay", Float(0, 1, when={None: ("x",)}), "on none, which does not"),  # type: ignore[dict-item]
-        ("beta", Float(0.1, 1), "beta has no effect when topological_weight_schedule is 'off'; give it when="),
+        ("beta", Float(0.1, 1), "beta is searched, but has no effect when topological_weight_schedule is 'off'; take"),
     ],
 )
 def test_a_broken_rule_of_a_dimension_is_named(name: str, dimension: Dimension, told: str) -> None:

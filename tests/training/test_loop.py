@@ -12,11 +12,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tune_lpc.plan import TrialSpec
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.gamma import GammaRamp
+from tune_lpc.plan.learning_rate import LearningRate
 from tune_lpc.plan.record import EpochRecord
-from tune_lpc.plan.schedules import GammaRamp, learning_rate, progress
+from tune_lpc.plan.schedules import progress
+from tune_lpc.plan.strengths import Strengths
 from tune_lpc.plan.trial import Value
 from tune_lpc.training.data import load_training_images
 from tune_lpc.training.loop import Training
+from tune_lpc.training.models import Output
+from tune_lpc.training.objective import Loss
 
 Data = tuple[Tensor, Tensor]
 
@@ -136,14 +141,52 @@ def test_the_topological_loss_brings_distances_within_a_class_near_to_beta(digit
 
 
 @pytest.mark.parametrize("kind", ["two_regime", "exponential", "linear", "cosine"])
-def test_each_epoch_has_the_strengths_that_the_schedules_say(kind: str) -> None:
+def test_each_epoch_has_the_strengths_of_its_last_step(kind: str) -> None:
     settings = {**BOTH, "gamma_ramp": kind, "gamma_ramp_begin": 0.2, "learning_rate_hold": 0.3}
+    steps = 120 // 32  # an epoch
     for record in _training(epochs=5, learning_rate=2e-3, learning_rate_end=1e-5, **settings).epochs():
-        t = progress(record.epoch, 5)
+        t = progress(steps * record.epoch - 1, 5 * steps)
         assert record.gamma == GammaRamp(kind, 1e-4, 1e2, 0.2, 0.6)(t)
         assert record.topological_weight == pytest.approx(0.05 * t)
         assert record.beta == pytest.approx(1.5 * math.sqrt(1 - t))
-        assert record.learning_rate == learning_rate(t, 2e-3, 1e-5, 0.3)
+        assert record.learning_rate == LearningRate(2e-3, 0.3, 1e-5)(t)
+
+
+def test_a_short_run_comes_within_a_step_of_the_end_of_its_schedules() -> None:
+    settings: dict[str, Value] = {**BOTH, "gamma_ramp": "exponential", "gamma_end": 1e7, "gamma_ramp_length": 1.0}
+    steps = 120 // 8
+    *_, last = _training(epochs=3, learning_rate=1e-4, **{**settings, "groups": 1}).epochs()
+    left = 1 / (3 * steps) + 1e-3
+    assert last.gamma >= 1e7 * 1e-11**left
+    assert last.topological_weight >= 0.05 * (1 - left)
+    assert last.beta is not None and last.beta <= 1.5 * math.sqrt(left)
+    *_, last = _training(epochs=4, batch_size=2, learning_rate=1e-3).epochs()
+    assert last.learning_rate < 1e-4 * 1e-3
+
+
+def test_every_step_trains_with_its_own_strengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    training = _training(epochs=2, batch_size=30, learning_rate=1e-3, gamma_ramp="linear", gamma_end=8.0)
+    objective = training._objective
+
+    def noted(strengths: Strengths, output: Output, labels: Tensor) -> Loss:
+        rates = [group["lr"] for group in training._optimizer.param_groups]
+        assert rates == [strengths.learning_rate, strengths.output_learning_rate]
+        seen.append(strengths)
+        return objective(strengths, output, labels)
+
+    monkeypatch.setattr(training, "_objective", noted)
+    records = list(training.epochs())
+    assert seen == [Strengths.at(training.spec, step / 8) for step in range(8)]
+    assert [record.learning_rate for record in records] == [seen[3].learning_rate, seen[7].learning_rate]
+
+
+def test_strengths_are_worked_out_once_for_each_value_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    real = Strengths.at
+    monkeypatch.setattr(Strengths, "at", lambda spec, t: asked.append(t) or real(spec, t))
+    list(_training(epochs=25, batch_size=2, gamma_ramp="linear").epochs())  # 1,500 steps
+    assert len(asked) <= 1000 + 2 * 25
 
 
 def test_the_optimiser_trains_with_the_learning_rate_of_the_record() -> None:
@@ -157,7 +200,8 @@ def test_the_optimiser_trains_with_the_learning_rate_of_the_record() -> None:
         length = sum(float((a - b).square().sum()) for a, b in zip(after, before, strict=True)) ** 0.5
         moved.append((record.learning_rate, length))
         before = after
-    assert [rate for rate, _ in moved] == pytest.approx([0.1, 0.05])
+    # Three steps an epoch: the last ones stand at 2 and at 5 sixths of the training.
+    assert [rate for rate, _ in moved] == pytest.approx([0.0751, 0.0067], rel=0.01)
     assert moved[1][1] < moved[0][1]
 
 
@@ -168,8 +212,13 @@ def test_the_parts_of_the_loss_add_up() -> None:
         assert record.train_loss == pytest.approx(sum(part for part in parts if part is not None), rel=1e-5)
         assert record.train_penalty is not None
         assert record.train_penalty > 0
-        # A weight that rises from 0 leaves the first epoch without the topological part.
-        assert (record.train_topological == 0) is (record.epoch == 1)
+        assert record.train_topological is not None
+        assert record.train_topological > 0
+
+
+def test_a_weight_that_rises_from_0_leaves_the_first_step_without_its_part() -> None:
+    (record,) = _training(epochs=1, **{**BOTH, "groups": 15}).epochs()
+    assert (record.train_topological, record.topological_weight) == (0.0, 0.0)
 
 
 def test_a_regulariser_that_is_off_has_no_part() -> None:
@@ -247,8 +296,12 @@ def test_another_seed_gives_other_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "side"),
-    [(BOTH, 8), ({"optimizer": "sgd", "learning_rate": 0.05}, 8), ({**CNN13, "epochs": 3}, 12)],
-    ids=["adamw with both regularisers", "sgd", "cnn13 with dropout, crops and flips"],
+    [
+        (BOTH, 8),
+        ({"optimizer": "sgd", "learning_rate": 0.05, "input_noise": 0.1}, 8),
+        ({**CNN13, "epochs": 3}, 12),
+    ],
+    ids=["adamw with both regularisers", "sgd with noise", "cnn13 with dropout, crops and flips"],
 )
 def test_a_restored_run_goes_on_with_the_numbers_of_one_not_interrupted(
     settings: dict[str, Value], side: int, tmp_path: Path
@@ -360,6 +413,42 @@ def test_a_gamma_of_a_million_does_not_overflow(network: str, convention: str) -
         assert record.train_penalty is not None
         assert record.validation_accuracy is not None
     assert record.gamma == 1e6
+
+
+# Noise on the training images
+
+
+def _all_images(training: Training, epoch: int) -> Tensor:
+    return torch.cat([images for images, _ in training.batches(epoch)])
+
+
+def test_noise_is_gaussian_of_its_standard_deviation_on_the_normalised_training_images_alone() -> None:
+    plain, noisy = _training(), _training(input_noise=0.25)
+    noise = _all_images(noisy, 1) - _all_images(plain, 1)
+    assert float(noise.mean()) == pytest.approx(0, abs=0.02)
+    assert float(noise.std()) == pytest.approx(0.25, rel=0.05)
+    assert float((noise.abs() < 0.25).float().mean()) == pytest.approx(0.683, abs=0.03)
+    assert torch.equal(plain.evaluated().inputs, noisy.evaluated().inputs)
+    assert next(iter(noisy.batches(1)))[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_noise_is_a_function_of_seed_and_epoch() -> None:
+    training = _training(input_noise=0.1)
+    first = _all_images(training, 1)
+    list(training.validate_in_parts())
+    torch.randn(100)
+    assert torch.equal(_all_images(training, 1), first)
+    plain = _training()
+    noises = [_all_images(training, epoch) - _all_images(plain, epoch) for epoch in (1, 2)]
+    assert not torch.equal(*noises)
+    other = _all_images(_training(input_noise=0.1, seed=1), 1) - _all_images(_training(seed=1), 1)
+    assert not torch.equal(other, noises[0])
+
+
+def test_a_little_noise_changes_the_numbers_and_none_does_not() -> None:
+    plain, without, noisy = (_run(_training(BLOBS, epochs=1, input_noise=noise)) for noise in (0, 0.0, 1e-3))
+    assert plain == without == _run(_training(BLOBS, epochs=1))
+    assert noisy[0]["train_loss"] != plain[0]["train_loss"]
 
 
 def test_bfloat16_trains_the_small_cnn_with_finite_values() -> None:

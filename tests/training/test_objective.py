@@ -10,7 +10,7 @@ from tune_lpc.plan import TrialSpec
 from tune_lpc.plan.strengths import Strengths
 from tune_lpc.training.losses import arcface_loss, supervised_contrastive_loss
 from tune_lpc.training.models import Output
-from tune_lpc.training.objective import training_loss
+from tune_lpc.training.objective import Objective
 
 GROUPS, SIZE, WIDTH, CLASSES = 3, 4, 5, 3
 
@@ -25,9 +25,9 @@ def batch() -> tuple[Output, torch.Tensor]:
 
 def loss_of(**settings: str | float | int) -> tuple[TrialSpec, Strengths, tuple[float, ...]]:
     spec = TrialSpec.build({"epochs": 10, "groups": GROUPS, "group_size": SIZE, **settings})
-    strengths = Strengths.at(spec, 5)
+    strengths = Strengths.at(spec, 0.4)
     output, labels = batch()
-    return spec, strengths, tuple(float(part) for part in training_loss(spec, strengths, output, labels))
+    return spec, strengths, tuple(float(part) for part in Objective(spec)(strengths, output, labels))
 
 
 def test_cross_entropy_alone() -> None:
@@ -57,10 +57,9 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
 def test_arcface_takes_the_place_of_cross_entropy_at_the_margin_in_force() -> None:
     _, strengths, (_, classification, *_) = loss_of(classification="arcface", margin=0.5)
     output, labels = batch()
-    assert strengths.margin is not None and strengths.scale is not None
     cosines = Output(output.logits.tanh(), output.z, output.features)
     spec = TrialSpec.build({"epochs": 10, "classification": "arcface", "margin": 0.5})
-    found = training_loss(spec, strengths, cosines, labels)
+    found = Objective(spec)(strengths, cosines, labels)
     expected = arcface_loss(cosines.logits, labels, strengths.margin, strengths.scale)
     assert float(found.classification) == pytest.approx(float(expected))
     assert float(found.classification) != pytest.approx(classification)

@@ -5,6 +5,7 @@ from tune_lpc.plan.dimensions import Choice, Float, Int
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.fidelity import MODES, Fidelity
 from tune_lpc.plan.library import load_space, shipped_names
+from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import TrialSpec
 
@@ -17,6 +18,7 @@ __all__ = [
     "Space",
     "TrialSpec",
     "UserError",
+    "Value",
     "differences",
     "load_space",
     "shipped_names",

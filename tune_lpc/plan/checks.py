@@ -1,19 +1,84 @@
-"""The checks of a space beyond those of its single dimensions: conditions, conflicts, configs to begin with."""
+"""The checks of a space: its dimensions, conditions, conflicts, configs to begin with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tune_lpc.plan.choosers import Chooser, Corner, Given
-from tune_lpc.plan.dimensions import Dimension
-from tune_lpc.plan.errors import UserError, nearest, shown
-from tune_lpc.plan.trial import TrialSpec, Value, setting_field, setting_names
+from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int
+from tune_lpc.plan.effects import Effects
+from tune_lpc.plan.errors import UserError, nearest, shown, shown_limit
+from tune_lpc.plan.settings import Value
+from tune_lpc.plan.trial import TrialSpec, setting_names, setting_type, value_problems
 
 CORNERS = 256
 """Corners in which the settings of a space are checked against each other: far more than a pair of them needs."""
+NEVER_SEARCHED = (
+    "method",
+    "dataset",
+    "data_from",
+    "data_workers",
+    "train_size",
+    "split",
+    "validation_share",
+    "hold_out",
+    "image_size",
+    "epochs",
+    "epoch_unit",
+    "seed",
+    "precision",
+    "persistence_backend",
+)
+"""Settings that decide what the score means or what an epoch costs; every trial of a search shares them."""
+_KINDS = {
+    str: ("names", "Choice"),
+    bool: ("true or false", "Choice"),
+    int: ("whole numbers", "Int or Choice"),
+    float: ("numbers", "Float or Choice"),
+}
+"""What a setting of each type takes, and how it can be searched."""
 
 Draw = Callable[[Chooser], dict[str, Value]]
 Build = Callable[[Mapping[str, Value]], TrialSpec]
+
+
+def dimension_problems(name: str, dimension: Dimension) -> list[str]:
+    """What is wrong with the dimension of setting `name` by itself, one line each."""
+    if name not in setting_names():
+        return [f"{shown(name)} is not a setting{nearest(name, setting_names())}"]
+    if not isinstance(dimension, (Float, Int, Choice)):
+        return [f"{name} must be a Float, Int or Choice, but is {shown(dimension)}"]
+    if name in NEVER_SEARCHED:
+        return [f"{name} can't be searched: trials that differ in it can't be compared; make it a setting"]
+    if isinstance(dimension, Choice):
+        if not isinstance(dimension.options, (list, tuple)) or not dimension.options:
+            return [f"{name} has no options; give Choice a list of at least one"]
+        found = [problem for option in dimension.options for problem in value_problems(name, option)]
+        return found or _repeated(name, dimension.options)
+    ends = (dimension.low, dimension.high)
+    kind = type(dimension).__name__
+    wanted = (int,) if isinstance(dimension, Int) else (int, float)
+    if setting_type(name) not in (int, float) or (setting_type(name) is int) != isinstance(dimension, Int):
+        takes, searched_as = _KINDS[setting_type(name)]
+        return [f"{name} takes {takes} and can't be searched as {kind}; use {searched_as}"]
+    if any(isinstance(end, bool) or not isinstance(end, wanted) for end in ends):
+        takes = "whole numbers" if isinstance(dimension, Int) else "numbers"
+        return [f"{name} runs from {shown(dimension.low)} to {shown(dimension.high)}, but {kind} takes {takes}"]
+    found = [problem for end in ends for problem in value_problems(name, end)]
+    if dimension.low >= dimension.high:
+        low, high = shown_limit(dimension.low), shown_limit(dimension.high)
+        found.append(f"{name} has an empty range: low is {low}, but must be below high ({high})")
+    if not isinstance(dimension.log, bool):
+        found.append(f"{name} has log={shown(dimension.log)}, but log must be True or False")
+    elif dimension.log and dimension.low <= 0:
+        found.append(f"{name} is logarithmic, so low is {shown_limit(dimension.low)}, but must be above 0")
+    return found
+
+
+def _repeated(name: str, options: Sequence[Value]) -> list[str]:
+    """A problem for each option that stands more than once among `options`."""
+    again = [option for position, option in enumerate(options) if option in options[:position]]
+    return list(dict.fromkeys(f"{name} has the option {shown(option)} more than once; keep one" for option in again))
 
 
 def condition_problems(
@@ -22,7 +87,7 @@ def condition_problems(
     table: Sequence[str],
     possible: Callable[[str], Sequence[Value]],
 ) -> list[str]:
-    """What is wrong with the conditions of a dimension.
+    """What is wrong with a dimension's own conditions, beyond what its setting needs.
 
     table: the names of all dimensions in order; possible: every value that a setting can take.
     """
@@ -40,14 +105,18 @@ def condition_problems(
             found.append(f"{name} has a condition on {other} with {shown(allowed)}, but it takes a list of values")
         elif not any(value in allowed for value in possible(other)):
             found.append(f"{name} has a condition that never holds: {other} is never one of {shown(allowed)}")
-    needs = setting_field(name).metadata["needs"] if name in setting_names() else None
-    if needs and needs[0] not in dimension.when:
-        without = [value for value in possible(needs[0]) if value not in needs[1]]
-        if without:
-            found.append(
-                f"{name} has no effect when {needs[0]} is {without[0]!r}; give it when={{{needs[0]!r}: {needs[1]!r}}}"
-            )
     return found
+
+
+def effect_problems(effects: Effects, dimensions: Iterable[str], settings: Mapping[str, Value]) -> list[str]:
+    """The dimensions, and the settings that are given, that can have no effect in any trial."""
+    told = dict.fromkeys(dimensions, "is searched")
+    told |= {name: f"is {shown(value)}" for name, value in settings.items() if value is not None}
+    return [
+        f"{name} {text}, but has no effect when {why}; take it out"
+        for name, text in told.items()
+        if (why := effects.why_none(name)) is not None
+    ]
 
 
 def corner_problems(draw: Draw, build: Build) -> list[str]:
@@ -67,13 +136,38 @@ def first_problems(first: object, draw: Draw, build: Build) -> list[str]:
         return [f"first is {shown(first)}, but must be a list of configs, each a dict of values"]
     found = []
     for position, config in enumerate(first, start=1):
-        chooser = Given(config)
-        try:
-            drawn = draw(chooser)
-            chooser.problems += [f"{shown(name)} has no place in it" for name in config if name not in drawn]
-            if not chooser.problems:
-                build(drawn)
-        except UserError as error:
-            chooser.problems += error.problems
-        found += [f"config {position} of first: {problem}" for problem in chooser.problems]
+        drawn, problems = _drawn(config, draw, build)
+        problems += [f"{shown(name)} has no place in it" for name in config if name not in drawn]
+        found += [f"config {position} of first: {problem}" for problem in problems]
     return found
+
+
+def completed_first(
+    first: Sequence[Mapping[str, Value]], fallback: Mapping[str, Value], draw: Draw, build: Build
+) -> tuple[list[Mapping[str, Value]], list[str]]:
+    """The configs to begin with in a space that has changed, each once, and a line for each that has no place in it.
+
+    fallback: the value of a dimension that a config lacks. What is no dimension any more leaves the configs.
+    """
+    kept: list[Mapping[str, Value]] = []
+    left_out = []
+    for position, config in enumerate(first, start=1):
+        drawn, problems = _drawn({**fallback, **config}, draw, build)
+        if problems:
+            left_out.append(f"config {position} of first is left out: {'; '.join(problems)}")
+        elif drawn not in kept:
+            kept.append(drawn)
+    return kept, left_out
+
+
+def _drawn(config: Mapping[str, Value], draw: Draw, build: Build) -> tuple[dict[str, Value], list[str]]:
+    """What a config gives the dimensions with effect, and its problems with that."""
+    chooser = Given(config)
+    drawn = draw(chooser)
+    if chooser.problems:
+        return drawn, chooser.problems
+    try:
+        build(drawn)
+    except UserError as error:
+        return drawn, error.problems
+    return drawn, []

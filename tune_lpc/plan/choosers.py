@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tune_lpc.plan.dimensions import Dimension, Float, Int
 from tune_lpc.plan.errors import shown, shown_limit
-from tune_lpc.plan.trial import Value
+from tune_lpc.plan.settings import Value
 
 
 class Chooser(Protocol):
@@ -73,8 +73,8 @@ class Given:
 
     def _number(self, name: str, low: float, high: float, kinds: tuple[type, ...]) -> float:
         value = self._config.get(name)
-        if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:  # type: ignore[operator]
-            assert isinstance(value, (int, float))
+        number = isinstance(value, kinds) and not isinstance(value, bool)
+        if number and isinstance(value, (int, float)) and low <= value <= high:
             return value
         self.problems.append(f"{name} is {shown(value)}, but must be from {shown_limit(low)} to {shown_limit(high)}")
         return low

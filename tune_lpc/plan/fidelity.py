@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from tune_lpc.plan.errors import nearest, shown
 
@@ -36,6 +38,18 @@ class Fidelity:
     mode: str = "truncated"
     reduction_factor: int = 3
     first_rung: int | None = None
+
+    @classmethod
+    def of_run(cls, run: Mapping[str, Any]) -> Fidelity | None:
+        """The rungs that were in force in a run, from the content of its run.json; None where it does not say."""
+        try:
+            space, rungs = run["space"], run["rungs"]
+            as_asked = cls(space["settings"]["epochs"], space["fidelity_mode"], space["reduction_factor"])
+        except KeyError:
+            return None
+        # The usual rungs are no multiples of the first; any others are.
+        others = replace(as_asked, first_rung=rungs[0] if rungs else as_asked.epochs)
+        return next((found for found in (as_asked, others) if found.rungs() == rungs), None)
 
     def problems(self) -> list[str]:
         """Every rule that the values break, one line each."""

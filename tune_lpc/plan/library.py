@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
-import pkgutil
 import runpy
 import warnings
 from pathlib import Path
 
-import search_spaces
 from tune_lpc.plan.errors import UserError, nearest
 from tune_lpc.plan.space import Space
+
+SHIPPED = Path(__file__).resolve().parents[2] / "search_spaces"
+"""Beside the package, in a checkout as in an installation. Not by its import name, under which a folder of the working
+folder would be found first."""
 
 
 def shipped_names() -> list[str]:
     """The names of the spaces that come with the package."""
-    return sorted(module.name for module in pkgutil.iter_modules(search_spaces.__path__))
+    return sorted(path.stem for path in SHIPPED.glob("*.py") if not path.stem.startswith("_"))
 
 
 def load_space(name_or_file: str) -> Space:
@@ -28,7 +29,7 @@ def load_space(name_or_file: str) -> Space:
     if name_or_file.endswith(".py"):
         space = _run_file(Path(name_or_file))
     elif name_or_file in shipped_names():
-        space = importlib.import_module(f"search_spaces.{name_or_file}").SPACE
+        space = _run_file(SHIPPED / f"{name_or_file}.py")
     else:
         raise UserError(
             f"there is no search space {name_or_file!r}{nearest(name_or_file, shipped_names())} "

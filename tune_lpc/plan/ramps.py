@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tune_lpc.plan.choosers import Chooser, Corner, RandomChooser
 from tune_lpc.plan.dimensions import Choice, Dimension
-from tune_lpc.plan.strengths import Strengths
-from tune_lpc.plan.trial import TrialSpec, Value
+from tune_lpc.plan.gamma import GammaSettings
+from tune_lpc.plan.schedules import progress_at_end
+from tune_lpc.plan.settings import Value
+from tune_lpc.plan.trial import TrialSpec
 
 RAMP_SETTINGS = (
-    "gamma_ramp",
-    "gamma_start",
-    "gamma_end",
-    "gamma_ramp_begin",
-    "gamma_ramp_length",
+    *(field.name for field in dataclasses.fields(GammaSettings) if field.name.startswith("gamma_")),
     "topological_weight_schedule",
 )
 """What decides when a ramp is up. The end of the weight does not: its share does not depend on it."""
@@ -25,12 +24,16 @@ _ROUNDING = 1e-9
 
 
 def ramps_are_up(spec: TrialSpec, epoch: int, share: float) -> bool:
-    """Whether gamma has reached `share` of gamma_end at `epoch`, and the topological weight that of its last epoch."""
-    now, end = Strengths.at(spec, epoch), Strengths.at(spec, spec.epochs)
+    """Whether gamma has reached `share` of its end at the end of `epoch`, and the topological weight that of its last.
+
+    The end of an epoch is its last step, where it has many: how many is known only with the data.
+    """
+    t, end = progress_at_end(epoch, spec.epochs), progress_at_end(spec.epochs, spec.epochs)
     least = share * (1 - _ROUNDING)
-    gamma_end = 0.0 if spec.gamma_ramp == "off" else spec.gamma_end
-    assert gamma_end is not None
-    return now.gamma >= least * gamma_end and now.topological_weight >= least * end.topological_weight
+    gamma, topology = spec.gamma, spec.topology
+    return (gamma is None or gamma(t) >= least * gamma.end) and (
+        topology is None or topology.weight_at(t) >= least * topology.weight_at(end)
+    )
 
 
 def epoch_with_ramps_up(specs: Iterable[TrialSpec], share: float) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tune_lpc.plan.errors import nearest, shown
 from tune_lpc.plan.fidelity import MODES
-from tune_lpc.plan.trial import Value
+from tune_lpc.plan.settings import Value
 
 WHOLE_NUMBERS = {
     "trials": (1, 10**6),
@@ -16,6 +16,8 @@ WHOLE_NUMBERS = {
 }
 """Smallest and largest value of the settings that are whole numbers."""
 SEARCH_SETTINGS = ("trials", "fidelity_mode", "reduction_factor", "first_rung", "first_rung_after", "control_trials")
+WIDEST_STRIDE = 3
+"""Control trials stand so far apart, where there are trials enough."""
 OPTIONAL = ("first_rung", "first_rung_after")
 """Settings that may be none."""
 
@@ -71,12 +73,24 @@ def parse_search_setting(name: str, text: str) -> Value:
 
 
 def is_control(number: int, trials: int, control_trials: int) -> bool:
-    """Whether trial `number` (from 0) of `trials` is one of the `control_trials`, spread evenly over all of them."""
-    # The accumulator of Bresenham's line: it overflows control_trials times in so many steps, evenly;
-    # begun half full, so that a single control trial stands in the middle.
-    return 0 <= number < trials and (number * control_trials + trials // 2) % trials < control_trials
+    """Whether trial `number` (from 0) of `trials` is one of the `control_trials`.
+
+    Every third trial is, from the second on, until there are enough: so more trials leave the control trials what they
+    are. Where that is too far apart for all of them it is every second, and at last the first ones.
+    """
+    place, left = divmod(number - _first_control(trials, control_trials), _stride(trials, control_trials))
+    return left == 0 and 0 <= place < control_trials
 
 
 def same_controls(before_trials: int, now_trials: int, control_trials: int) -> bool:
-    """Temporary."""
-    return True
+    """Whether a search of `now_trials` trials has the same control trials as one of `before_trials`."""
+    return control_trials == 0 or _stride(before_trials, control_trials) == _stride(now_trials, control_trials)
+
+
+def _first_control(trials: int, control_trials: int) -> int:
+    return 0 if _stride(trials, control_trials) == 1 else 1
+
+
+def _stride(trials: int, control_trials: int) -> int:
+    """The widest stride, up to WIDEST_STRIDE, at which all control trials fit."""
+    return min(WIDEST_STRIDE, trials // control_trials) if control_trials else WIDEST_STRIDE

@@ -6,16 +6,25 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 
-from tune_lpc.plan.checks import condition_problems, corner_problems, first_problems
+from tune_lpc.plan.checks import (
+    completed_first,
+    condition_problems,
+    corner_problems,
+    dimension_problems,
+    effect_problems,
+    first_problems,
+)
 from tune_lpc.plan.choosers import Chooser, Given, draw_value
-from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, dimension_as_dict, dimension_problems
-from tune_lpc.plan.errors import UserError, nearest, shown, shown_limit
+from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, describe_range
+from tune_lpc.plan.effects import Effects, possible_values
+from tune_lpc.plan.errors import UserError, nearest, shown
 from tune_lpc.plan.fidelity import EARLIEST_LOOK, Fidelity
-from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, dimensions_of
+from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, Method, added_by, dimensions_of, overridden_by
 from tune_lpc.plan.ramps import epoch_with_ramps_up, slowest_choosers
 from tune_lpc.plan.search_settings import (
     SEARCH_SETTINGS,
@@ -24,16 +33,8 @@ from tune_lpc.plan.search_settings import (
     search_setting_conflicts,
     search_setting_problems,
 )
-from tune_lpc.plan.trial import (
-    TrialSpec,
-    Value,
-    as_declared,
-    parse_value,
-    setting_default,
-    setting_field,
-    setting_names,
-    value_problems,
-)
+from tune_lpc.plan.settings import Value
+from tune_lpc.plan.trial import TrialSpec, as_declared, parse_value, setting_default, setting_names, value_problems
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Space:
     """A search space: what varies (`dimensions`), what is fixed (`settings`), and the size of a search.
 
     `first` holds configs to begin with, such as a baseline and a paper's own: a value for each dimension with effect.
+    Where a method or a change gives a config more dimensions, it takes them from `start`, or else from the method's
+    own start, or the setting's default. `notes` says what a method or a change has made of the space, for people.
 
     `fidelity_mode`, `reduction_factor` and `first_rung` place the rungs of early stopping: see `Fidelity`.
     `first_rung_after` (mode "truncated" only, in place of `first_rung`) puts the first rung where, in every trial that
@@ -48,8 +51,9 @@ class Space:
     of their ends, though not before the usual first rung; there are no rungs where that is never so.
     `control_trials` is the number of trials that no rung stops: they show how well the rungs foretell the end.
 
-    Names are those of `TrialSpec`; a setting not named keeps its default there. A condition may refer to a
-    setting or to a dimension that stands above it. `checked` raises `UserError` with every problem.
+    Names are those of `TrialSpec`; a setting not named keeps its default there. A dimension is drawn where its setting
+    has an effect; a condition of its own may refer to a setting or to a dimension that stands above it. `checked`
+    raises `UserError` with every problem.
     """
 
     name: str
@@ -63,6 +67,8 @@ class Space:
     first_rung: int | None = None
     first_rung_after: float | None = None
     control_trials: int = 0
+    start: Mapping[str, Value] = field(default_factory=dict)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     SEARCH_SETTINGS = SEARCH_SETTINGS
 
@@ -76,26 +82,22 @@ class Space:
     @property
     def epochs(self) -> int:
         """The full budget of a trial."""
-        epochs = self.fixed("epochs")
-        assert isinstance(epochs, int)
-        return epochs
+        return cast(int, self.fixed("epochs"))
 
     @property
     def seed(self) -> int:
         """The seed of the sampler and of every trial: trials differ by their parameters alone."""
-        seed = self.fixed("seed")
-        assert isinstance(seed, int)
-        return seed
+        return cast(int, self.fixed("seed"))
 
     @property
     def fidelity(self) -> Fidelity:
         """The rungs of early stopping; of a space that is right, as its trials are drawn to place the first."""
-        first = self.first_rung if self.first_rung_after is None else self._first_rung_with_ramps_up
-        return Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor, first)
+        return Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor, self._first_rung)
 
     @cached_property
-    def _first_rung_with_ramps_up(self) -> int:
-        assert self.first_rung_after is not None
+    def _first_rung(self) -> int | None:
+        if self.first_rung_after is None:
+            return self.first_rung
         up = self.epoch_with_ramps_up(self.first_rung_after)
         # Where the ramps are up early, or nothing ramps, that is no reason to look earlier than without them.
         usual = Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor).rungs()
@@ -118,11 +120,12 @@ class Space:
         return self.settings.get(name, setting_default(name))
 
     def possible(self, name: str) -> tuple[Value, ...]:
-        """Every value that a fixed setting or a Choice can take."""
-        dimension = self.dimensions.get(name)
-        if isinstance(dimension, Choice):
-            return tuple(dimension.options) if isinstance(dimension.options, (list, tuple)) else ()
-        return (self.fixed(name),)
+        """Every value that a fixed setting or a Choice can take, and the ends of a range."""
+        return possible_values(self.dimensions.get(name), self.fixed(name))
+
+    @cached_property
+    def _effects(self) -> Effects:
+        return Effects(self.dimensions, self.fixed)
 
     def highest(self, name: str) -> float:
         """The largest value that a setting of numbers can take in any trial."""
@@ -163,14 +166,15 @@ class Space:
     def as_dict(self) -> dict[str, object]:
         """The space as plain data, settings completed with their defaults.
 
-        `about` and the seed are left out: the same search with another seed is one of the same space.
+        The seed is left out, as the same search with another seed is one of the same space; so are `about`, `start` and
+        `notes`.
         """
         names = [name for name in setting_names() if name not in (*self.dimensions, "seed")]
         settings = {name: as_declared(name, self.fixed(name)) for name in names}
         search = self._search_settings()
         if self.first_rung_after is not None:
             search["first_rung_after"] = float(self.first_rung_after)
-        dimensions = {name: dimension_as_dict(name, dimension) for name, dimension in self.dimensions.items()}
+        dimensions = {name: self._dimension_as_dict(name) for name in self.dimensions}
         first = [{name: self._canonical(name, value) for name, value in config.items()} for config in self.first]
         return {"name": self.name, "dimensions": dimensions, "settings": settings, "first": first, **search}
 
@@ -180,37 +184,35 @@ class Space:
     def _canonical(self, name: str, value: Value) -> Value:
         return float(value) if isinstance(self.dimensions.get(name), Float) and isinstance(value, int) else value
 
-    def describe(self, name: str) -> str:
-        """A dimension in words, such as '0.0001 to 0.01, logarithmic'."""
-        dimension = self.dimensions[name]
+    def _dimension_as_dict(self, name: str) -> dict[str, object]:
+        dimension, when = self.dimensions[name], self._effects.when(name)
         if isinstance(dimension, Choice):
-            text = "one of " + ", ".join(map(str, dimension.options))
-        else:
-            text = _range(dimension) + (", logarithmic" if dimension.log else "")
-        for other, allowed in dimension.when.items():
-            excluded = [str(value) for value in self.possible(other) if value not in allowed]
-            if excluded:
-                text += f"; unless {other} is {' or '.join(excluded)}"
-        return text
+            options = [as_declared(name, option) for option in dimension.options]
+            return {"type": "choice", "options": options, "when": when}
+        number = float if isinstance(dimension, Float) else int
+        ends = {"low": number(dimension.low), "high": number(dimension.high)}
+        return {"type": type(dimension).__name__.lower(), **ends, "log": dimension.log, "when": when}
+
+    def describe(self, name: str) -> str:
+        """A dimension in words, such as '0.0001 to 0.01, logarithmic; unless gamma_ramp is off'."""
+        return "; ".join(filter(None, [describe_range(self.dimensions[name]), self._effects.describe(name)]))
 
     # Drawing
 
     def draw(self, chooser: Chooser) -> dict[str, Value]:
-        """The values of the dimensions that have an effect, drawn in the order of the table."""
+        """The values of the dimensions that have an effect, drawn in the order of the table.
+
+        One that needs another stands behind it here, wherever it stands in the table.
+        """
         drawn: dict[str, Value] = {}
-        for name, dimension in self.dimensions.items():
-            if all(
-                drawn.get(other, self._setting_or_none(other)) in allowed for other, allowed in dimension.when.items()
-            ):
-                drawn[name] = draw_value(name, dimension, chooser)
+        for name in self._effects.order:
+            if self._effects.is_drawn(name, drawn):
+                drawn[name] = draw_value(name, self.dimensions[name], chooser)
         return drawn
 
     def trial(self, drawn: Mapping[str, Value]) -> TrialSpec:
         """The complete description of the trial with the values drawn."""
         return TrialSpec.build({**self.settings, **drawn})
-
-    def _setting_or_none(self, name: str) -> Value:
-        return None if name in self.dimensions else self.fixed(name)
 
     # Checking and changing
 
@@ -228,10 +230,12 @@ class Space:
             found.append(f"name is {shown(self.name)}, but must be a plain word of letters, digits, _ and -")
         if not isinstance(self.about, str):
             found.append(f"about is {shown(self.about)}, but must be a text that says what the space is for")
-        tables = {"dimensions": self.dimensions, "settings": self.settings}
+        tables = {"dimensions": self.dimensions, "settings": self.settings, "start": self.start}
         wrong = {name: table for name, table in tables.items() if not isinstance(table, Mapping)}
         if wrong:
             return found + [f"{name} is {shown(table)}, but must be a dict" for name, table in wrong.items()]
+        for name, value in self.start.items():
+            found += [f"start: {problem}" for problem in value_problems(name, value)]
         for name, value in self.settings.items():
             found += value_problems(name, value)
             if name in self.dimensions:
@@ -240,6 +244,8 @@ class Space:
             found += dimension_problems(name, dimension)
             if isinstance(dimension, Dimension):
                 found += condition_problems(name, dimension, list(self.dimensions), self.possible)
+        if not found:
+            found += effect_problems(self._effects, self.dimensions, self.settings)
         search = self._search_settings()
         wrong_search = [problem for name, value in search.items() for problem in search_setting_problems(name, value)]
         found += wrong_search or search_setting_conflicts(search)
@@ -252,7 +258,8 @@ class Space:
     def with_values(self, changes: Mapping[str, Value]) -> Space:
         """The space with settings changed; a dimension that is named becomes fixed.
 
-        Raises UserError naming every unknown name, wrong type, and value outside the setting's or dimension's range.
+        Raises UserError naming every unknown name, wrong type, value outside the setting's or dimension's range, and
+        change that can have no effect.
         """
         found = []
         known = [*setting_names(), *self.SEARCH_SETTINGS]
@@ -274,10 +281,19 @@ class Space:
         if found:
             raise UserError(found)
         search = {name: value for name, value in changes.items() if name in self.SEARCH_SETTINGS}
+        changed = dataclasses.replace(self._fixed_at(changes), **search)  # type: ignore[arg-type]
+        return changed._settled(METHODS.get(str(self.settings.get("method"))), keep=changes).checked()
+
+    def without_effect(self, changes: Mapping[str, Value]) -> dict[str, str]:
+        """The settings among `changes` that could have no effect in the changed space, each with the reason."""
+        effects = self._fixed_at(changes)._effects
+        reasons = {name: effects.why_none(name) for name in changes if name in setting_names()}
+        return {name: why for name, why in reasons.items() if why is not None}
+
+    def _fixed_at(self, changes: Mapping[str, Value]) -> Space:
         dimensions = {name: d for name, d in self.dimensions.items() if name not in changes}
-        settings = {**self.settings, **{n: v for n, v in changes.items() if n not in self.SEARCH_SETTINGS}}
-        changed = dataclasses.replace(self, settings=settings, dimensions=dimensions, **search)  # type: ignore[arg-type]
-        return changed._without_dead_dimensions()._without_impossible_first().checked()
+        fixed = {name: value for name, value in changes.items() if name in setting_names()}
+        return dataclasses.replace(self, settings={**self.settings, **fixed}, dimensions=dimensions)
 
     def for_method(self, name: str) -> Space:
         """The space of one method: what it fixes, its own parameters, and the name in the files.
@@ -288,29 +304,26 @@ class Space:
             raise UserError(f"there is no method {name!r}{nearest(name, METHODS)} (see --list-methods)")
         method = METHODS[name]
         dimensions = dimensions_of(method, self.dimensions, self.settings)
-        settings = {n: v for n, v in self.settings.items() if n not in dimensions} | dict(method.settings)
-        first = [{**method.start, **config} for config in self.first]
-        changed = dataclasses.replace(self, dimensions=dimensions, settings={**settings, "method": name}, first=first)
-        return changed._without_dead_dimensions()._without_impossible_first().checked()
+        settings = {n: v for n, v in self.settings.items() if n not in dimensions} | {**method.settings, "method": name}
+        changed = dataclasses.replace(self, dimensions=dimensions, settings=settings)._settled(method).checked()
+        added = [f"{n} {changed.describe(n)}" for n in added_by(method, self.dimensions, self.settings)]
+        notes = [f"method {name} adds to the search: {'; '.join(added)}"] if added else []
+        notes += overridden_by(method, self.settings)
+        return dataclasses.replace(changed, notes=(*notes, *changed.notes))
 
-    def _without_dead_dimensions(self) -> Space:
-        """Drop the dimensions whose condition can no longer hold, such as beta once the topological weight is off."""
-        dimensions: dict[str, Dimension] = {}
-        for name, dimension in self.dimensions.items():
-            space = dataclasses.replace(self, dimensions=dimensions)
-            conditions = dict(dimension.when)
-            if needs := setting_field(name).metadata["needs"]:
-                conditions.setdefault(*needs)
-            if all(any(value in allowed for value in space.possible(other)) for other, allowed in conditions.items()):
-                dimensions[name] = dimension
-        return dataclasses.replace(self, dimensions=dimensions)
-
-    def _without_impossible_first(self) -> Space:
-        """Take fixed and dead names out of the configs to begin with; drop those too short then, or the same."""
-        kept = [{name: value for name, value in config.items() if name in self.dimensions} for config in self.first]
-        differing = [config for position, config in enumerate(kept) if config not in kept[:position]]
-        possible = [config for config in differing if not first_problems([config], self.draw, self.trial)]
-        return dataclasses.replace(self, first=possible)
+    def _settled(self, method: Method | None, keep: Container[str] = ()) -> Space:
+        """Without the dimensions, and the settings but for `keep`, that can no longer have an effect, such as beta once
+        the topological weight is off; with configs to begin with that fit to that.
+        """
+        dimensions = {name: d for name, d in self.dimensions.items() if not self._effects.why_none(name)}
+        settings = {n: v for n, v in self.settings.items() if n in keep or not self._effects.why_none(n)}
+        space = dataclasses.replace(self, dimensions=dimensions, settings=settings)
+        fallback = {name: setting_default(name) for name in dimensions}
+        fallback |= {**(method.start if method else {}), **self.start}
+        on = method.dimensions if method else {}
+        first = [{n: v for n, v in config.items() if v != "off" or n not in on} for config in self.first]
+        kept, left_out = completed_first(first, fallback, space.draw, space.trial)
+        return dataclasses.replace(space, first=kept, notes=(*self.notes, *left_out))
 
     def _outside(self, name: str, value: Value) -> list[str]:
         dimension = self.dimensions[name]
@@ -318,7 +331,7 @@ class Space:
             inside, rule = value in dimension.options, "one of " + ", ".join(map(str, dimension.options))
         else:
             inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.high
-            rule = f"from {_range(dimension)}"
+            rule = f"from {describe_range(dimension).removesuffix(', logarithmic')}"
         return [] if inside else [f"{name} is {shown(value)}, but must be {rule} in space {self.name}"]
 
     def parse_changes(self, texts: Iterable[str]) -> dict[str, Value]:
@@ -338,10 +351,6 @@ class Space:
         if found:
             raise UserError(found)
         return changes
-
-
-def _range(dimension: Float | Int) -> str:
-    return f"{shown_limit(dimension.low)} to {shown_limit(dimension.high)}"
 
 
 def _is_word(name: object) -> bool:

@@ -1,55 +1,34 @@
-"""What the schedules of a trial say for one epoch."""
+"""What the schedules of a trial say at one moment of its training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tune_lpc.plan.schedules import (
-    BETA_SCHEDULES,
-    WEIGHT_SCHEDULES,
-    GammaRamp,
-    angular_margin,
-    cosine_scale,
-    learning_rate,
-    progress,
-    warm_up,
-)
 from tune_lpc.plan.trial import TrialSpec
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """The strengths in force in one epoch; 0 or None where a part of the loss is off."""
+    """The strengths in force at one step; 0 where a part of the loss is off, and the scale of the logits then 1."""
 
     learning_rate: float
     output_learning_rate: float
     gamma: float
     topological_weight: float
-    beta: float | None
-    margin: float | None
-    scale: float | None
+    beta: float
+    margin: float
+    scale: float
 
     @classmethod
-    def at(cls, spec: TrialSpec, epoch: int) -> Strengths:
-        """The strengths with which `epoch` (from 1) trains."""
-        t = progress(epoch, spec.epochs)
-        warm = warm_up(t, spec.warmup_length, spec.warmup_factor)
-        rate = warm * learning_rate(t, spec.learning_rate, spec.learning_rate_end, spec.learning_rate_hold)
-        constant = spec.output_learning_rate == "constant"
-        gamma = weight = 0.0
-        beta = margin = scale = None
-        if spec.gamma_ramp != "off":
-            assert spec.gamma_start is not None and spec.gamma_end is not None
-            assert spec.gamma_ramp_begin is not None and spec.gamma_ramp_length is not None
-            ramp = GammaRamp(
-                spec.gamma_ramp, spec.gamma_start, spec.gamma_end, spec.gamma_ramp_begin, spec.gamma_ramp_length
-            )
-            gamma = ramp(t)
-        if spec.topological:
-            assert spec.topological_weight is not None and spec.beta is not None and spec.beta_schedule is not None
-            weight = spec.topological_weight * WEIGHT_SCHEDULES[spec.topological_weight_schedule](t)
-            beta = spec.beta * BETA_SCHEDULES[spec.beta_schedule](t)
-        if spec.classification != "cross_entropy":
-            assert spec.margin is not None and spec.scale is not None
-            margin, scale = angular_margin(t, spec.margin), cosine_scale(t, spec.scale)
-        return cls(rate, spec.learning_rate if constant else rate, gamma, weight, beta, margin, scale)
+    def at(cls, spec: TrialSpec, t: float) -> Strengths:
+        """The strengths at progress t, see `tune_lpc.plan.schedules`."""
+        rates, gamma, topology, margin = spec.learning_rates, spec.gamma, spec.topology, spec.angular_margin
+        return cls(
+            learning_rate=rates(t),
+            output_learning_rate=rates.of_output(t),
+            gamma=gamma(t) if gamma else 0.0,
+            topological_weight=topology.weight_at(t) if topology else 0.0,
+            beta=topology.beta_at(t) if topology else 0.0,
+            margin=margin.margin_at(t) if margin else 0.0,
+            scale=margin.scale_at(t) if margin else 1.0,
+        )

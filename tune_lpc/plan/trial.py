@@ -5,34 +5,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast, get_args, get_type_hints
 
+from tune_lpc.plan.batching import BatchSettings
+from tune_lpc.plan.contrast import ContrastSettings
 from tune_lpc.plan.errors import UserError, nearest, shown, shown_limit
-
-Value = str | int | float | bool | None
-
-
-def _setting(
-    default: Value,
-    text: str,
-    *,
-    low: float | None = None,
-    above: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    needs: tuple[str, tuple[str, ...]] | None = None,
-) -> Any:
-    """A field with its meaning, its rule, and the other setting without which it has no effect."""
-    rule = {"text": text, "low": low, "above": above, "high": high, "choices": choices, "needs": needs}
-    return field(default=default, metadata=rule)
-
-
-_LPC = ("gamma_ramp", ("two_regime", "exponential", "linear", "cosine"))
-_MARGIN = ("classification", ("arcface", "cosface"))
-_CONTRASTIVE = ("contrastive", ("supervised",))
-_TOPOLOGICAL = ("topological_weight_schedule", ("constant", "rising"))
-
+from tune_lpc.plan.gamma import GammaSettings
+from tune_lpc.plan.learning_rate import LearningRateSettings
+from tune_lpc.plan.margin import MarginSettings
+from tune_lpc.plan.settings import Value as Value
+from tune_lpc.plan.settings import Way, in_effect, setting
+from tune_lpc.plan.topology import TopologySettings
 
 NETWORKS = (
     "mlp",
@@ -51,144 +36,119 @@ NETWORKS = (
 
 
 @dataclass(frozen=True)
-class TrialSpec:
-    """One trial. A setting without effect (beta when the topological weight is off, say) is None.
+class DataSettings:
+    """The settings of the method's name and of the data."""
 
-    Built by `TrialSpec.build`, which checks every value and raises `UserError` with all problems at once.
-    """
-
-    method: str = _setting("lpc_topological", "name of the method, for the files")
-    # Data
-    dataset: str = _setting("digits", "name of the data set")
-    train_size: int | None = _setting(
+    method: str = setting("lpc_topological", "name of the method, for the files")
+    dataset: str = setting("digits", "name of the data set")
+    train_size: int | None = setting(
         None, "images to train on, stratified; None takes all that remain", low=1, high=10**9
     )
-    split: int = _setting(0, "which of the fixed stratified splits", low=0, high=9)
-    validation_share: float = _setting(0.1, "share split off for validation", above=0.0, high=0.5)
-    hold_out: float = _setting(
+    split: int = setting(0, "which of the fixed stratified splits", low=0, high=9)
+    validation_share: float | None = setting(
+        0.1, "share split off for validation", above=0.0, high=0.5, needs=({"train_size": (None,)},)
+    )
+    hold_out: float = setting(
         0.1,
         "share of the images kept apart for a final test, which no search reads; without effect where the data have a "
         "test part of their own",
         low=0.0,
         high=0.5,
     )
-    image_size: int | None = _setting(None, "side in pixels to scale images to; None keeps them", low=8, high=512)
-    augmentation: str = _setting("none", "batched augmentation", choices=("none", "flip_crop", "crop", "resized_crop"))
-    input_noise: float = _setting(
+    image_size: int | None = setting(None, "side in pixels to scale images to; None keeps them", low=8, high=512)
+    augmentation: str = setting("none", "batched augmentation", choices=("none", "flip_crop", "crop", "resized_crop"))
+    input_noise: float = setting(
         0.0, "standard deviation of Gaussian noise added to the normalised training images", low=0.0, high=10.0
     )
-    batching: str = _setting(
-        "auto",
-        "shuffled batches, or same-class groups; auto takes groups when the topological weight is on",
-        choices=("auto", "shuffled", "grouped"),
-    )
-    batch_size: int = _setting(128, "images in a shuffled batch", low=2, high=10**9)
-    groups: int = _setting(8, "same-class groups in a grouped batch", low=1, high=65536)
-    group_size: int = _setting(16, "images in a group: an anchor, the others drawn with replacement", low=2, high=10**9)
-    epoch_unit: str = _setting(
-        "images",
-        "an epoch of groups draws as many images as there are, or takes each image once as the anchor of a group",
-        choices=("images", "anchors"),
-    )
-    data_from: str = _setting(
+    data_from: str = setting(
         "memory",
         "all decoded images in memory, or image folders read from disk again for each batch",
         choices=("memory", "disk"),
     )
-    data_workers: int | None = _setting(
-        2, "processes that read images from disk", low=0, high=256, needs=("data_from", ("disk",))
+    data_workers: int | None = setting(
+        2, "processes that read images from disk", low=0, high=256, needs=({"data_from": ("disk",)},)
     )
-    # Network
-    network: str = _setting("mlp", "the backbone", choices=NETWORKS)
-    activation: str = _setting("silu", "activation of the backbone", choices=("silu", "relu", "leaky_relu"))
-    head: str = _setting(
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The settings of the network."""
+
+    network: str = setting("mlp", "the backbone", choices=NETWORKS)
+    activation: str = setting("silu", "activation of the backbone", choices=("silu", "relu", "leaky_relu"))
+    head: str = setting(
         "linear",
         "penultimate layer: linear, nonlinear (an activation after it), or none (the backbone's features)",
         choices=("linear", "nonlinear", "none"),
     )
-    penultimate_width: int | None = _setting(
-        64, "dimensions of the penultimate layer", low=1, high=65536, needs=("head", ("linear", "nonlinear"))
+    penultimate_width: int | None = setting(
+        64, "dimensions of the penultimate layer", low=1, high=65536, needs=({"head": ("linear", "nonlinear")},)
     )
-    dropout: float = _setting(0.0, "dropout on the penultimate representation", low=0.0, high=0.95)
-    # Optimiser
-    optimizer: str = _setting("adamw", "the optimiser", choices=("adamw", "sgd"))
-    learning_rate: float = _setting(1e-3, "learning rate at the start", above=0.0)
-    learning_rate_hold: float = _setting(0.0, "share of training before the cosine sets in", low=0.0, high=0.99)
-    learning_rate_end: float = _setting(0.0, "learning rate at the end of the cosine", low=0.0)
-    warmup_length: float = _setting(0.0, "share of training in which the learning rate warms up", low=0.0, high=0.5)
-    warmup_factor: float = _setting(0.1, "share of the learning rate that the warm-up starts from", above=0.0, high=1.0)
-    output_learning_rate: str = _setting(
-        "scheduled",
-        "learning rate of the output layer: as that of all others, or constant at its start",
-        choices=("scheduled", "constant"),
-    )
-    weight_decay: float = _setting(5e-4, "weight decay", low=0.0)
-    momentum: float | None = _setting(0.9, "momentum", low=0.0, high=1.0, needs=("optimizer", ("sgd",)))
-    nesterov: bool | None = _setting(False, "Nesterov's momentum", needs=("optimizer", ("sgd",)))
-    # Classification and contrast
-    classification: str = _setting(
-        "cross_entropy",
-        "the classification loss; arcface and cosface set an angular margin and take the bias from the output layer",
-        choices=("cross_entropy", "arcface", "cosface"),
-    )
-    margin: float | None = _setting(0.5, "margin at the end of its ramp", low=0.0, high=1.5, needs=_MARGIN)
-    scale: float | None = _setting(64.0, "scale of the cosines at the end of its ramp", above=0.0, needs=_MARGIN)
-    contrastive: str = _setting("off", "contrastive loss added to the classification", choices=("off", "supervised"))
-    contrastive_weight: float | None = _setting(1.0, "weight of the contrastive loss", above=0.0, needs=_CONTRASTIVE)
-    contrastive_temperature: float | None = _setting(
-        0.05, "temperature of the contrastive loss", above=0.0, needs=_CONTRASTIVE
-    )
-    # Latent point collapse
-    gamma_ramp: str = _setting(
-        "off", "how gamma grows", choices=("off", "two_regime", "exponential", "linear", "cosine")
-    )
-    gamma_start: float | None = _setting(1e-4, "gamma at the start of the ramp", above=0.0, needs=_LPC)
-    gamma_end: float | None = _setting(1e6, "gamma at the end of the ramp", above=0.0, needs=_LPC)
-    gamma_ramp_begin: float | None = _setting(0.0, "progress at which the ramp begins", low=0.0, high=0.99, needs=_LPC)
-    gamma_ramp_length: float | None = _setting(
-        0.266, "length of the ramp as a share of training", above=0.0, high=1.0, needs=_LPC
-    )
-    penalty_convention: str | None = _setting(
-        "mean",
-        "gamma weighs the mean of z squared over the dimensions, or its sum",
-        choices=("mean", "sum"),
-        needs=_LPC,
-    )
-    # Topological densification
-    topological_weight_schedule: str = _setting(
-        "off", "constant, or rising linearly from 0", choices=("off", "constant", "rising")
-    )
-    topological_weight: float | None = _setting(0.1, "weight of the topological loss", above=0.0, needs=_TOPOLOGICAL)
-    beta_schedule: str | None = _setting(
-        "constant",
-        "constant, sliding (falling as a square root) or linear (falling)",
-        choices=("constant", "sliding", "linear"),
-        needs=_TOPOLOGICAL,
-    )
-    beta: float | None = _setting(1.0, "scale of the persistence, at the start", low=0.0, needs=_TOPOLOGICAL)
-    distance: str | None = _setting("l2", "distance between representations", choices=("l2", "l1"), needs=_TOPOLOGICAL)
-    persistence_backend: str | None = _setting(
-        "auto",
-        "what computes the persistence: our own kernels (auto), plain torch, or a reference implementation",
-        choices=("auto", "plain", "gudhi", "torchph"),
-        needs=_TOPOLOGICAL,
-    )
-    # Budget
-    epochs: int = _setting(10, "epochs of the full budget", low=1, high=10**6)
-    seed: int = _setting(0, "seed of initialisation, order and augmentation", low=0, high=2**31 - 1)
-    precision: str = _setting(
+    dropout: float = setting(0.0, "dropout on the penultimate representation", low=0.0, high=0.95)
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """What stochastic gradient descent takes besides its learning rate."""
+
+    momentum: float
+    nesterov: bool
+
+
+_SGD = ({"optimizer": ("sgd",)},)
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """The settings of the optimiser but for its learning rate."""
+
+    optimizer: str = setting("adamw", "the optimiser", choices=("adamw", "sgd"))
+    weight_decay: float = setting(5e-4, "weight decay", low=0.0)
+    momentum: float | None = setting(0.9, "momentum", low=0.0, high=1.0, needs=_SGD)
+    nesterov: bool | None = setting(False, "Nesterov's momentum", needs=_SGD)
+
+    @property
+    def sgd(self) -> Momentum | None:
+        """What stochastic gradient descent takes; None for AdamW."""
+        return Momentum(in_effect(self.momentum), in_effect(self.nesterov)) if self.optimizer == "sgd" else None
+
+
+@dataclass(frozen=True)
+class TrialSpec(
+    # Dataclasses take the fields of the last base first.
+    TopologySettings,
+    GammaSettings,
+    ContrastSettings,
+    MarginSettings,
+    LearningRateSettings,
+    OptimizerSettings,
+    NetworkSettings,
+    BatchSettings,
+    DataSettings,
+):
+    """One trial, by the public names of its settings. One without effect (beta when the topological weight is off,
+    say) is None.
+
+    What belongs together is also there in one piece, None where it is off: `gamma`, `topology`, `angular_margin`,
+    `contrast`, `learning_rates`, `batches`, `sgd`.
+    Built by `TrialSpec.build`, which checks every value and raises `UserError` with all problems at once.
+    """
+
+    epochs: int = setting(10, "epochs of the full budget", low=1, high=10**6)
+    seed: int = setting(0, "seed of initialisation, order and augmentation", low=0, high=2**31 - 1)
+    precision: str = setting(
         "auto",
         "arithmetic of the network; auto is bfloat16 on a GPU or CPU that computes in it, else float32",
         choices=("auto", "float32", "bfloat16"),
     )
-    compile: str = _setting(
+    compile: str = setting(
         "off",
         "mode of torch.compile for the training steps; it starts with half a minute or more, and gains nothing on CPUs",
         choices=("off", "default", "reduce-overhead", "max-autotune"),
     )
 
     @classmethod
-    def build(cls, values: dict[str, Value]) -> TrialSpec:
+    def build(cls, values: Mapping[str, Value]) -> TrialSpec:
         """The trial that `values` describe; settings not named keep their defaults, those without effect become None.
 
         Raises UserError naming every unknown name, wrong type, value out of range and conflict at once.
@@ -208,17 +168,8 @@ class TrialSpec:
             return found
         if self.topological and self.batching == "shuffled":
             found.append("batching is 'shuffled', but the topological loss needs 'grouped' (or 'auto')")
-        if self.gamma_ramp != "off":
-            assert self.gamma_start is not None and self.gamma_end is not None
-            assert self.gamma_ramp_begin is not None and self.gamma_ramp_length is not None
-            if self.gamma_end <= self.gamma_start:
-                found.append(f"gamma_end is {self.gamma_end:g}, but must be above gamma_start ({self.gamma_start:g})")
-            if self.gamma_ramp_begin + self.gamma_ramp_length > 1.0 + 1e-9:
-                found.append(
-                    f"gamma_ramp_begin + gamma_ramp_length is {self.gamma_ramp_begin + self.gamma_ramp_length:g}, "
-                    "but must be 1 or less: the ramp must end within training"
-                )
-        if self.nesterov and not self.momentum:
+        found += self.gamma_conflicts()
+        if self.sgd is not None and self.sgd.nesterov and not self.sgd.momentum:
             found.append("nesterov is true, but needs momentum above 0")
         if self.learning_rate_end > self.learning_rate:
             found.append(
@@ -230,16 +181,12 @@ class TrialSpec:
     def _missing(self) -> list[str]:
         values, found = self.as_dict(), []
         for name, value in values.items():
-            needs = setting_field(name).metadata["needs"]
+            needs = setting_needs(name)
             if value is None and needs and has_effect(name, values):
-                other = f"{needs[0]} is {values[needs[0]]!r}"
-                found.append(f"{name} is none, but must be {describe_rule(name)} when {other}")
+                way = next(way for way in needs if all(values[other] in allowed for other, allowed in way.items()))
+                others = " and ".join(f"{other} is {shown(values[other])}" for other in way)
+                found.append(f"{name} is none, but must be {describe_rule(name)} when {others}")
         return found
-
-    @property
-    def topological(self) -> bool:
-        """Whether the topological loss is on."""
-        return self.topological_weight_schedule != "off"
 
     @property
     def grouped(self) -> bool:
@@ -279,13 +226,18 @@ def setting_default(name: str) -> Value:
     return cast(Value, setting_field(name).default)
 
 
-def has_effect(name: str, values: dict[str, Value]) -> bool:
+def setting_needs(name: str) -> tuple[Way, ...]:
+    """The ways in which a setting has an effect, one of which must hold; empty for one that always has."""
+    return cast(tuple[Way, ...], setting_field(name).metadata["needs"])
+
+
+def has_effect(name: str, values: Mapping[str, Value]) -> bool:
     """Whether setting `name` does anything, given the others."""
-    needs = setting_field(name).metadata["needs"]
-    return needs is None or values[needs[0]] in needs[1]
+    needs = setting_needs(name)
+    return not needs or any(all(values[other] in allowed for other, allowed in way.items()) for way in needs)
 
 
-def without_effect_removed(values: dict[str, Value]) -> dict[str, Value]:
+def without_effect_removed(values: Mapping[str, Value]) -> dict[str, Value]:
     """`values` with None for each setting that does nothing."""
     return {name: value if has_effect(name, values) else None for name, value in values.items()}
 
@@ -301,8 +253,7 @@ def value_problems(name: str, value: Value) -> list[str]:
     fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
         return [f"{name} is {shown(value)}, but must be {describe_rule(name)}"]
-    if kind in (int, float):
-        assert isinstance(value, (int, float))
+    if kind in (int, float) and isinstance(value, (int, float)):
         low, above, high = rule["low"], rule["above"], rule["high"]
         # Whole numbers are compared as such: not each of them can become a float.
         inside = abs(value) <= sys.float_info.max and (low is None or value >= low)

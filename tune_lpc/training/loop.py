@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from tune_lpc.plan.batching import GroupedBatches
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.record import EpochRecord
+from tune_lpc.plan.schedules import progress
 from tune_lpc.plan.strengths import Strengths
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.data.batches import BatchStream, Images, select_rows
@@ -22,12 +25,14 @@ from tune_lpc.training.device import autocast_type, keep_freed_memory
 from tune_lpc.training.measures import Evaluated, MeasureError, mean_norm, nc1
 from tune_lpc.training.models import Network, Output, build_network
 from tune_lpc.training.models import warm_up as warm_up_network
-from tune_lpc.training.objective import Loss, training_loss
+from tune_lpc.training.objective import Loss, Objective
 from tune_lpc.training.persistence import warm_up as warm_up_deaths
 
 EVALUATION_PIXELS = {"cpu": 512 * 32 * 32, "cuda": 2048 * 32 * 32}
 """Pixels of one channel in a batch that is only evaluated: as many images as still add speed."""
 ATTACKED_IMAGES = 1000
+NOISE_SEEDS = 2**62
+"""Set in the seeds of input noise, so that it is drawn from other numbers than the order of the same epoch."""
 
 
 class Training:
@@ -56,6 +61,10 @@ class Training:
         self._training = select_rows(images, labels, train, self.device)
         self._validation = select_rows(images, labels, validation, self.device)
         self._stream = BatchStream(self._training, spec)
+        self._steps = spec.batches.steps(len(self._training))
+        self._objective = Objective(spec)
+        # Of this step and of the epoch's last one: many steps in a row have the same progress.
+        self._strengths_at = functools.lru_cache(maxsize=2)(functools.partial(Strengths.at, spec))
         classes, side, channels = int(labels.max()) + 1, images.shape[1], images.shape[3]
         with torch.random.fork_rng(devices=self._own_devices()):
             torch.manual_seed(spec.seed)
@@ -69,10 +78,10 @@ class Training:
             warm_up_network(self.network, self._autocast)
         pixels = EVALUATION_PIXELS.get(self.device.type, EVALUATION_PIXELS["cpu"])
         self._evaluation_batch = max(32, pixels // (images.shape[1] * images.shape[2]))
-        if spec.topological:
-            assert spec.distance is not None and spec.persistence_backend is not None
-            shape = (spec.groups, spec.group_size, self.network.penultimate_width)
-            warm_up_deaths(shape, spec.distance, self.device, backend=spec.persistence_backend)
+        batches = spec.batches
+        if spec.topology is not None and isinstance(batches, GroupedBatches):
+            groups = (batches.groups, batches.group_size, self.network.penultimate_width)
+            warm_up_deaths(groups, spec.topology.distance, self.device, backend=spec.topology.backend)
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Train the epochs that remain, yielding the record of each; ends early when training has diverged."""
@@ -103,13 +112,13 @@ class Training:
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
         start = time.perf_counter()
-        strengths = Strengths.at(self.spec, epoch)
+        strengths = self._strengths(epoch * self._steps - 1)
         with torch.random.fork_rng(devices=self._own_devices()):
             # Dropout draws from torch's global state; order and augmentation from a generator of their own.
             torch.manual_seed(_epoch_seed(self.spec.seed, epoch))
-            trained = self._train(strengths, self.batches(epoch))
+            trained = self._train(epoch, self.batches(epoch))
         train_seconds = time.perf_counter() - start
-        validated = self._validate(strengths.scale or 1.0)
+        validated = self._validate(strengths.scale)
         diverged = _divergence({**trained, **validated}, epoch)
         measured = {name: _finite_or_none(value) for name, value in {**trained, **validated}.items()}
         images = measured.pop("images")
@@ -118,7 +127,7 @@ class Training:
             budget=self.spec.epochs,
             epoch=epoch,
             gamma=strengths.gamma,
-            beta=strengths.beta,
+            beta=strengths.beta if self.spec.topological else None,
             topological_weight=strengths.topological_weight,
             learning_rate=strengths.learning_rate,
             images_per_second=images / train_seconds,
@@ -129,14 +138,19 @@ class Training:
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches on which an epoch, from 1, trains, each images and labels on the device."""
-        return self._stream.epoch(torch.Generator().manual_seed(_epoch_seed(self.spec.seed, epoch)))
+        seed = _epoch_seed(self.spec.seed, epoch)
+        batches = self._stream.epoch(torch.Generator().manual_seed(seed))
+        if not self.spec.input_noise:
+            return batches
+        generator = torch.Generator(self.device).manual_seed(NOISE_SEEDS + seed)
+        return _with_noise(batches, self.spec.input_noise, generator)
 
     def train_on(self, batches: Iterable[tuple[Tensor, Tensor]], epoch: int) -> int:
-        """Train on `batches` with the strengths of an epoch, and wait for the device; the number of images.
+        """Train on `batches` as in the first steps of an epoch, and wait for the device; the number of images.
 
         To measure speed: there is no record, and the epochs that remain are no longer those of the description.
         """
-        return int(self._train(Strengths.at(self.spec, epoch), batches)["images"])
+        return int(self._train(epoch, batches)["images"])
 
     @torch.inference_mode()
     def validate_in_parts(self) -> Iterator[int]:
@@ -146,16 +160,28 @@ class Training:
             self._forward(self.network, batch)
             yield len(batch)
 
-    def _train(self, strengths: Strengths, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
-        self.network.train()
+    def _strengths(self, step: int) -> Strengths:
+        """The strengths at a step, from 0, of the whole run."""
+        return self._strengths_at(progress(step, self.spec.epochs * self._steps))
+
+    def _set_learning_rates(self, strengths: Strengths) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = strengths.output_learning_rate if group["is_output"] else strengths.learning_rate
+
+    def _train(self, epoch: int, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        self.network.train()
+        first = (epoch - 1) * self._steps
+        strengths = self._strengths(first)
+        self._set_learning_rates(strengths)
         # Sums stay on the device and are read once, so that no step waits for the one before.
         sums = torch.zeros(len(Loss._fields) + 1, dtype=torch.float64, device=self.device)
         steps = images = 0
         for batch, labels in batches:
+            if (now := self._strengths(first + steps)) is not strengths:
+                strengths = now
+                self._set_learning_rates(strengths)
             output = self._forward(self._trained, batch)
-            loss = training_loss(self.spec, strengths, output, labels)
+            loss = self._objective(strengths, output, labels)
             self._optimizer.zero_grad(set_to_none=True)
             loss.whole.backward()
             self._optimizer.step()
@@ -237,14 +263,13 @@ def _build_optimizer(spec: TrialSpec, network: Network) -> torch.optim.Optimizer
     output = list(network.output.parameters())
     others = [parameter for parameter in network.parameters() if not any(parameter is own for own in output)]
     groups: list[dict[str, Any]] = [{"params": others, "is_output": False}, {"params": output, "is_output": True}]
-    if spec.optimizer == "adamw":
+    if spec.sgd is None:
         return torch.optim.AdamW(groups, lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
-    assert spec.momentum is not None and spec.nesterov is not None
     return torch.optim.SGD(
         groups,
         lr=spec.learning_rate,
-        momentum=spec.momentum,
-        nesterov=spec.nesterov,
+        momentum=spec.sgd.momentum,
+        nesterov=spec.sgd.nesterov,
         weight_decay=spec.weight_decay,
         fused=True,
     )
@@ -266,6 +291,16 @@ def _compiled(network: Network, mode: str) -> Callable[[Tensor], Output]:
         return output
 
     return forward
+
+
+def _with_noise(
+    batches: Iterable[tuple[Tensor, Tensor]], deviation: float, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Add Gaussian noise to the images of each batch, (batch, channels, height, width), drawn on their device."""
+    for images, labels in batches:
+        by_pixel = images.permute(0, 2, 3, 1)  # the order in memory
+        noise = torch.randn(by_pixel.shape, generator=generator, device=images.device)
+        yield (by_pixel + deviation * noise).permute(0, 3, 1, 2), labels
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

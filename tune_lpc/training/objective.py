@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from tune_lpc.plan.batching import GroupedBatches
 from tune_lpc.plan.strengths import Strengths
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.losses import (
@@ -18,6 +19,8 @@ from tune_lpc.training.losses import (
     supervised_contrastive_loss,
 )
 from tune_lpc.training.models import Output
+
+_ANGULAR = {"arcface": arcface_loss, "cosface": cosface_loss}
 
 
 class Loss(NamedTuple):
@@ -30,30 +33,32 @@ class Loss(NamedTuple):
     contrastive: Tensor
 
 
-def training_loss(spec: TrialSpec, strengths: Strengths, output: Output, labels: Tensor) -> Loss:
-    """The loss of a batch. output: of the network, for a batch made as `spec` asks. labels: (batch,)."""
-    classification = _classification(spec, strengths, output, labels)
-    penalty = topological = contrastive = torch.zeros_like(classification)
-    if strengths.gamma:
-        assert spec.penalty_convention is not None
-        penalty = strengths.gamma * point_collapse_penalty(output.z, spec.penalty_convention)
-    if strengths.beta is not None and strengths.topological_weight:
-        assert spec.distance is not None and spec.persistence_backend is not None
-        groups = output.z.unflatten(0, (-1, spec.group_size))
-        loss = densification_loss(groups, strengths.beta, spec.distance, spec.persistence_backend)
-        topological = strengths.topological_weight * loss
-    if spec.contrastive != "off":
-        assert spec.contrastive_weight is not None and spec.contrastive_temperature is not None
-        # With a penultimate layer the backbone's features, without one z, which is the same then.
-        loss = supervised_contrastive_loss(output.features, labels, spec.contrastive_temperature)
-        contrastive = spec.contrastive_weight * loss
-    whole = classification + penalty + topological + contrastive
-    return Loss(whole, classification, penalty, topological, contrastive)
+class Objective:
+    """The loss of a trial's batches, at the strengths in force."""
 
+    def __init__(self, spec: TrialSpec) -> None:
+        self._gamma, self._topology, self._contrast = spec.gamma, spec.topology, spec.contrast
+        self._margin, self._batches = spec.angular_margin, spec.batches
 
-def _classification(spec: TrialSpec, strengths: Strengths, output: Output, labels: Tensor) -> Tensor:
-    if spec.classification == "cross_entropy":
-        return cross_entropy(output.logits, labels)
-    assert strengths.margin is not None and strengths.scale is not None
-    loss = arcface_loss if spec.classification == "arcface" else cosface_loss
-    return loss(output.logits, labels, strengths.margin, strengths.scale)
+    def __call__(self, strengths: Strengths, output: Output, labels: Tensor) -> Loss:
+        """The loss of a batch. output: of the network, for a batch made as the trial asks. labels: (batch,)."""
+        classification = self._classification(strengths, output, labels)
+        penalty = topological = contrastive = torch.zeros_like(classification)
+        if self._gamma is not None:
+            penalty = strengths.gamma * point_collapse_penalty(output.z, self._gamma.convention)
+        # A weight that rises from 0 costs no persistence before it does.
+        if self._topology is not None and isinstance(self._batches, GroupedBatches) and strengths.topological_weight:
+            groups = output.z.unflatten(0, (-1, self._batches.group_size))
+            loss = densification_loss(groups, strengths.beta, self._topology.distance, self._topology.backend)
+            topological = strengths.topological_weight * loss
+        if self._contrast is not None:
+            # With a penultimate layer the backbone's features, without one z, which is the same then.
+            loss = supervised_contrastive_loss(output.features, labels, self._contrast.temperature)
+            contrastive = self._contrast.weight * loss
+        whole = classification + penalty + topological + contrastive
+        return Loss(whole, classification, penalty, topological, contrastive)
+
+    def _classification(self, strengths: Strengths, output: Output, labels: Tensor) -> Tensor:
+        if self._margin is None:
+            return cross_entropy(output.logits, labels)
+        return _ANGULAR[self._margin.kind](output.logits, labels, strengths.margin, strengths.scale)

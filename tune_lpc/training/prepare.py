@@ -69,7 +69,7 @@ def prepare(spec: TrialSpec, data_dir: Path | None = None, group_size: int | Non
     split = split_off_validation(
         source.labels,
         train_size=spec.train_size,
-        validation_share=spec.validation_share,
+        validation_share=spec.validation_share or 0.0,  # none beside train_size, where it decides nothing
         split=spec.split,
         group_size=group_size,
         class_names=source.class_names,

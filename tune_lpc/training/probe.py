@@ -97,11 +97,7 @@ class Probe:
 
 def images_per_epoch(spec: TrialSpec, train_images: int) -> int:
     """Images that an epoch of the trial trains on; an image drawn twice counts twice."""
-    if not spec.grouped:
-        return train_images - train_images % spec.batch_size if train_images > spec.batch_size else train_images
-    batch = spec.groups * spec.group_size
-    per_batch = spec.groups if spec.epoch_unit == "anchors" else batch
-    return max(1, train_images // per_batch) * batch
+    return spec.batches.images_per_epoch(train_images)
 
 
 def memory_used(device: torch.device) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from tune_lpc.plan.batching import GroupedBatches
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.data.augmentation import apply, draw, on_device
 from tune_lpc.training.data.disk import DiskImages, DiskReader
@@ -114,12 +115,12 @@ class BatchStream:
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images, labels) batches; everything random comes from `generator` (on the CPU)."""
-        spec, images = self._spec, self._images
-        if spec.grouped:
-            batches = grouped_batches(images.labels, spec.groups, spec.group_size, spec.epoch_unit, generator)
+        made_of, images = self._spec.batches, self._images
+        if isinstance(made_of, GroupedBatches):
+            batches = grouped_batches(images.labels, made_of.groups, made_of.group_size, made_of.epoch_unit, generator)
         else:
-            batches = shuffled_batches(len(images), spec.batch_size, generator)
-        for pixels, of_batch in images.batches(batches, spec.augmentation, generator):
+            batches = shuffled_batches(len(images), made_of.batch_size, generator)
+        for pixels, of_batch in images.batches(batches, self._spec.augmentation, generator):
             yield self.normalise(pixels), of_batch
 
     def in_order(self, images: Images | DiskImages, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
