@@ -10,17 +10,23 @@ from typing import TypedDict
 
 from rich.console import Console
 
-from tune_lpc.cli.dry_run import describe_search, ramp_warnings
+from tune_lpc.cli.dry_run import describe_search
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.cli.terminal import Terminal, print_lines, print_summary
 from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
+from tune_lpc.plan.trial import setting_default
 from tune_lpc.results import folder_problems, holds_run
 
+FAILURES = 2
+"""How often a trial goes on after its worker or node failed, where the user does not say."""
 MOST_FAILURES = 100
+STUCK_AFTER = 20
+"""In so many times the time expected a trial without an epoch is restarted, where the user does not say."""
 STUCK_LIMITS = (2, 10**6)
+UNLESS = "unless the space sets another"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,12 +50,13 @@ def _parser() -> Parser:
         "--dry-run", action="store_true", help="show the space, rungs, resources and cost; start nothing"
     )
     parser.add_argument("--out", metavar="DIR", help="folder for the results (default results/SPACE)")
-    parser.add_argument("--trials", metavar="N", help="number of trials")
-    parser.add_argument("--epochs", metavar="E", help="full budget of a trial")
+    parser.add_argument("--trials", metavar="N", help="number of trials (default: the space's)")
+    parser.add_argument("--epochs", metavar="E", help="full budget of a trial (default: the space's)")
     parser.add_argument(
         "--fidelity",
         metavar="MODE",
-        help=f"how early stopping looks at trials: {', '.join(MODES)} (default {MODES[0]}; explained by --dry-run)",
+        help=f"how early stopping looks at trials: {', '.join(MODES)} "
+        f"(default {Space.fidelity_mode}, {UNLESS}; explained by --dry-run)",
     )
     parser.add_argument(
         "--first-rung-after",
@@ -57,20 +64,23 @@ def _parser() -> Parser:
         help="with --fidelity truncated: no rung before every ramp is at this share of its end, above 0 and up to 1",
     )
     parser.add_argument(
-        "--control-trials", metavar="K", help="trials never stopped, to see how well the rungs foretell the end"
+        "--control-trials",
+        metavar="K",
+        help=f"trials never stopped, to see how well the rungs foretell the end (default {Space.control_trials})",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, or begin it")
     parser.add_argument(
         "--max-failures",
         metavar="N",
-        default=2,
-        help="how often a trial goes on after its worker or node failed (default 2)",
+        default=FAILURES,
+        help=f"how often a trial goes on after its worker or node failed (default {FAILURES})",
     )
     parser.add_argument(
         "--stuck-after",
         metavar="MULTIPLE",
-        default=20,
-        help="restart a trial without an epoch in so many times the time expected (default 20, at least 2)",
+        default=STUCK_AFTER,
+        help="restart a trial without an epoch in so many times the time expected "
+        f"(default {STUCK_AFTER}, at least {STUCK_LIMITS[0]})",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="images on disk: Parquet files or class folders (see README)")
     parser.add_argument("--concurrent", metavar="N", help="trials at once (default: as many as fit)")
@@ -80,7 +90,11 @@ def _parser() -> Parser:
         metavar="G",
         help="GPUs of a trial, 0.5 for two on one, or auto (default 1 if there are any)",
     )
-    parser.add_argument("--seed", metavar="S", help="seed of the sampler and of every trial (default 0)")
+    parser.add_argument(
+        "--seed",
+        metavar="S",
+        help=f"seed of the sampler and of every trial (default {setting_default('seed')}, {UNLESS})",
+    )
     parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
@@ -90,7 +104,11 @@ def _parser() -> Parser:
         help="fix a parameter or change a setting",
     )
     parser.add_argument(
-        "--method", metavar="NAME", nargs="+", default=[DEFAULT_METHOD], help="methods, each a search of its own"
+        "--method",
+        metavar="NAME",
+        nargs="+",
+        default=[DEFAULT_METHOD],
+        help=f"methods, each a search of its own (default {DEFAULT_METHOD})",
     )
     parser.add_argument(
         "--measure",
@@ -134,7 +152,6 @@ def _command(options: argparse.Namespace, command: str) -> int:
             measures,
             command,
             resume=options.resume,
-            warnings=tuple(ramp_warnings(space)),
             **guards,
         )
         for space, folder in zip(spaces, folders, strict=True)
