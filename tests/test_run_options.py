@@ -23,11 +23,11 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     def run(*options: str, out: Path | None = tmp_path / "run") -> list[Any]:
         requests: list[Any] = []
 
-        def run_searches(made: list[Any], console: object) -> list[Any]:
+        def run_searches(made: list[Any], *_: object) -> list[Any]:
             requests.extend(made)
             return []
 
-        monkeypatch.setattr("tune_lpc.engine.run_searches", run_searches)
+        monkeypatch.setattr("tune_lpc.engine.tuner.run_searches", run_searches)
         assert main(["digits", *([] if out is None else ["--out", str(out)]), *options]) == 0
         return requests
 

@@ -106,11 +106,11 @@ def test_images_of_other_classes_are_refused_of_every_version(
 ) -> None:
     from PIL import Image
 
-    for name in ("a", "b"):
+    for label, name in enumerate("ab"):
         folder = tmp_path / "digits" / "train" / name
         folder.mkdir(parents=True)
         for i in range(20):
-            Image.new("L", (8, 8), 10 * i).save(folder / f"{i}.png")
+            Image.new("L", (8, 8), 10 * i + label).save(folder / f"{i}.png")
     for version in ("0.1.0", __version__):
         change_run(old_run, lambda run, version=version: run["versions"].update(tune_lpc=version))
         assert "differ from those of the search" in refusal([old_run, "--data-dir", tmp_path], capsys)
