@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from tune_lpc.results.export import BEFORE
 from tune_lpc.run import main as run
 from tune_lpc.train import main
 from tune_lpc.training.models import build_network
+from tune_lpc.training.prepare import prepare
 
 OLD_RUN = Path(__file__).parent / "journals" / "version-0.1.0" / "finished"
 
@@ -132,13 +134,28 @@ def test_the_saved_network_holds_its_weights_config_classes_and_version(
     assert f"saved: {saved}" in capsys.readouterr().out
     with safe_open(saved, "pt") as file:
         metadata = file.metadata()
-    spec = TrialSpec.build(json.loads(metadata["config"]))
-    assert spec == load_ranked(old_run, 1)
-    classes, (height, _, channels) = json.loads(metadata["classes"]), json.loads(metadata["image_shape"])
-    assert classes == [str(digit) for digit in range(10)]
+    assert TrialSpec.build(json.loads(metadata["config"])) == load_ranked(old_run, 1)
+    assert json.loads(metadata["classes"]) == [str(digit) for digit in range(10)]
     assert metadata["tune_lpc"] == __version__
-    build_network(spec, len(classes), channels, height).load_state_dict(load_file(saved))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["network.safetensors", "old"]
+
+
+def test_the_saved_network_used_as_the_docs_tell_scores_what_the_training_told(
+    old_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(old_run), "--save", "network.safetensors"]) == 0
+    told = re.search(r"^validation accuracy: (\S+)$", capsys.readouterr().out, re.MULTILINE)
+    page = (Path(__file__).parents[1] / "docs" / "trained_network.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(script, names)
+    prepared = prepare(names["spec"])
+    rows = torch.from_numpy(prepared.split.validation)
+    assert isinstance(prepared.images, torch.Tensor)
+    logits = names["network"](names["normalised"](prepared.images[rows])).logits
+    accuracy = float((logits.argmax(dim=1) == prepared.labels[rows]).double().mean())
+    assert told is not None and told[1] == f"{accuracy:.4f}"
 
 
 def test_weights_of_convolutions_are_saved_as_they_are_named(old_run: Path, tmp_path: Path) -> None:
