@@ -1,6 +1,6 @@
 # make demo   search on 1,797 handwritten digits: results in results/demo-DATE-TIME
 # make test   the whole test suite
-# make lint   ruff and mypy
+# make lint   ruff, mypy, the floors (import-linter) and the dependencies (deptry)
 #
 # Each sets up .venv first, and again only when pyproject.toml has changed. Settings:
 #   PYTHON=python3.12          the Python that .venv is made from, 3.11 or newer
@@ -35,6 +35,8 @@ lint: $(INSTALLED)
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m mypy
+	$(VENV)/bin/lint-imports --no-logo --no-cache
+	$(VENV)/bin/deptry --no-ansi .
 
 # Files of our own tell that a step went through to its end: an interrupted one is done again.
 $(MADE):

@@ -13,7 +13,6 @@ def main() -> int:
     """Write a token to RAY_AUTH_TOKEN_PATH, readable by its owner alone, unless there is one."""
     path = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
     made = make_token(path)
-    path.chmod(0o600)
     print(f"token {'made' if made else 'kept'}: {path}")
     return 0
 

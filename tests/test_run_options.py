@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tune_lpc.plan import Space, UserError, load_space, shipped_names
 from tune_lpc.run import main
+from tune_lpc.train import main as train
 
 Asked = Callable[..., list[Any]]
 
@@ -17,15 +20,15 @@ Asked = Callable[..., list[Any]]
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     """The requests that a command makes of the search."""
 
-    def run(*options: str) -> list[Any]:
+    def run(*options: str, out: Path | None = tmp_path / "run") -> list[Any]:
         requests: list[Any] = []
 
-        def run_searches(made: list[Any], console: object) -> list[Any]:
+        def run_searches(made: list[Any], *_: object) -> list[Any]:
             requests.extend(made)
             return []
 
-        monkeypatch.setattr("tune_lpc.search.run_searches", run_searches)
-        assert main(["digits", "--out", str(tmp_path / "run"), *options]) == 0
+        monkeypatch.setattr("tune_lpc.engine.tuner.run_searches", run_searches)
+        assert main(["digits", *([] if out is None else ["--out", str(out)]), *options]) == 0
         return requests
 
     return run
@@ -49,8 +52,69 @@ def test_the_space_is_searched_in_the_mode_asked_for(asked: Asked) -> None:
     assert sum(space.is_control(number) for number in range(space.trials)) == 3
 
 
-def test_a_search_warns_of_rungs_before_the_ramps_unless_told_where_to_place_them(asked: Asked) -> None:
-    told = [request.warnings for request in asked("--method", "sliding", "lpc_topological")]
-    assert all(line.startswith("warning: the ramps of the regularisers may go on") for (line,) in told)
-    for options in (["--first-rung-after", "0.5"], ["--fidelity", "compressed"], ["--fidelity", "full"]):
-        assert [request.warnings for request in asked(*options)] == [()]
+# The defaults that help tells
+
+
+def defaults_told(command: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """What the help of a command calls the default of each option: "2" for "(default 2, at least 1)"."""
+    with pytest.raises(SystemExit):
+        command(["--help"])
+    text = capsys.readouterr().out
+    told = {}
+    for option, words in re.findall(r"^  (--[a-z-]+)(.*?)(?=^  -|\Z)", text, re.MULTILINE | re.DOTALL):
+        if found := re.search(r"\(default:? ([^,;()]+)", " ".join(words.split())):
+            told[option] = found[1].strip()
+        assert found or "default" not in words, f"{option} tells a default in a way that this test does not read"
+    return told
+
+
+def test_every_default_that_the_help_of_run_tells_is_the_one_in_force(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = defaults_told(main, capsys)
+    monkeypatch.chdir(tmp_path)
+    (request,) = asked(out=None)
+    plain = load_space("digits")
+    on_cpus, on_gpus = (request.resources.plan(cpus=8, gpus=gpus)[0] for gpus in (0, 2))
+    assert (on_cpus.concurrent, on_gpus.concurrent) == (8, 2)
+    assert on_cpus.gpus_per_trial == 0
+    assert (request.space.trials, request.space.epochs) == (plain.trials, plain.epochs)
+    assert told == {
+        "--out": str(request.out).replace("digits", "SPACE"),
+        "--trials": "the space's",
+        "--epochs": "the space's",
+        "--fidelity": request.space.fidelity_mode,
+        "--control-trials": f"{request.space.control_trials}",
+        "--max-failures": f"{request.max_failures}",
+        "--stuck-after": f"{request.stuck_after:g}",
+        "--concurrent": "as many as fit",
+        "--cpus-per-trial": f"{on_cpus.cpus_per_trial}",
+        "--gpus-per-trial": f"{on_gpus.gpus_per_trial:g} if there are any",
+        "--seed": f"{request.space.seed}",
+        "--method": request.space.fixed("method"),
+    }
+
+
+def test_every_default_that_the_help_of_train_tells_is_the_one_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = defaults_told(train, capsys)
+    ranks, folders = [], []
+    monkeypatch.setattr("tune_lpc.train.load_ranked", lambda folder, rank: ranks.append(rank))
+    run = {"data": {"data_dir": str(tmp_path)}, "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0}}
+    monkeypatch.setattr("tune_lpc.train.load_run", lambda *_: run)
+
+    def prepare(spec: object, folder: Path) -> None:
+        folders.append(folder)
+        raise UserError("far enough")
+
+    monkeypatch.setattr("tune_lpc.training.prepare.prepare", prepare)
+    assert train([str(tmp_path)]) == 2
+    assert folders == [tmp_path]
+    assert told == {"--rank": f"{ranks[0]}", "--data-dir": "where the search had them"}
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_no_shipped_space_sets_what_help_says_unless(name: str) -> None:
+    space = load_space(name)
+    assert (space.fidelity_mode, space.control_trials, space.seed) == (Space.fidelity_mode, Space.control_trials, 0)

@@ -1,3 +1,3 @@
 """Hyperparameter search for classifiers whose penultimate representations are made to collapse."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -18,10 +18,16 @@ from tune_lpc.plan.errors import shown
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
 from tune_lpc.plan.searches import spaces_of_methods
+from tune_lpc.plan.trial import setting_default
 from tune_lpc.results import folder_problems, holds_run
 
+FAILURES = 2
+"""How often a trial goes on after its worker or node failed, where the user does not say."""
 MOST_FAILURES = 100
+STUCK_AFTER = 20
+"""In so many times the time expected a trial without an epoch is restarted, where the user does not say."""
 STUCK_LIMITS = (2, 10**6)
+UNLESS = "unless the space sets another"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,12 +51,13 @@ def _parser() -> Parser:
         "--dry-run", action="store_true", help="show the space, rungs, resources and cost; start nothing"
     )
     parser.add_argument("--out", metavar="DIR", help="folder for the results (default results/SPACE)")
-    parser.add_argument("--trials", metavar="N", help="number of trials")
-    parser.add_argument("--epochs", metavar="E", help="full budget of a trial")
+    parser.add_argument("--trials", metavar="N", help="number of trials (default: the space's)")
+    parser.add_argument("--epochs", metavar="E", help="full budget of a trial (default: the space's)")
     parser.add_argument(
         "--fidelity",
         metavar="MODE",
-        help=f"how early stopping looks at trials: {', '.join(MODES)} (default {MODES[0]}; explained by --dry-run)",
+        help=f"how early stopping looks at trials: {', '.join(MODES)} "
+        f"(default {Space.fidelity_mode}, {UNLESS}; explained by --dry-run)",
     )
     parser.add_argument(
         "--first-rung-after",
@@ -58,20 +65,23 @@ def _parser() -> Parser:
         help="with --fidelity truncated: no rung before every ramp is at this share of its end, above 0 and up to 1",
     )
     parser.add_argument(
-        "--control-trials", metavar="K", help="trials never stopped, to see how well the rungs foretell the end"
+        "--control-trials",
+        metavar="K",
+        help=f"trials never stopped, to see how well the rungs foretell the end (default {Space.control_trials})",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, or begin it")
     parser.add_argument(
         "--max-failures",
         metavar="N",
-        default=2,
-        help="how often a trial goes on after its worker or node failed (default 2)",
+        default=FAILURES,
+        help=f"how often a trial goes on after its worker or node failed (default {FAILURES})",
     )
     parser.add_argument(
         "--stuck-after",
         metavar="MULTIPLE",
-        default=20,
-        help="restart a trial without an epoch in so many times the time expected (default 20, at least 2)",
+        default=STUCK_AFTER,
+        help="restart a trial without an epoch in so many times the time expected "
+        f"(default {STUCK_AFTER}, at least {STUCK_LIMITS[0]})",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="images on disk: Parquet files or class folders (see README)")
     parser.add_argument("--concurrent", metavar="N", help="trials at once (default: as many as fit)")
@@ -81,7 +91,11 @@ def _parser() -> Parser:
         metavar="G",
         help="GPUs of a trial, 0.5 for two on one, or auto (default 1 if there are any)",
     )
-    parser.add_argument("--seed", metavar="S", help="seed of the sampler and of every trial (default 0)")
+    parser.add_argument(
+        "--seed",
+        metavar="S",
+        help=f"seed of the sampler and of every trial (default {setting_default('seed')}, {UNLESS})",
+    )
     parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
@@ -91,7 +105,11 @@ def _parser() -> Parser:
         help="fix a parameter or change a setting",
     )
     parser.add_argument(
-        "--method", metavar="NAME", nargs="+", default=[DEFAULT_METHOD], help="methods, each a search of its own"
+        "--method",
+        metavar="NAME",
+        nargs="+",
+        default=[DEFAULT_METHOD],
+        help=f"methods, each a search of its own (default {DEFAULT_METHOD})",
     )
     parser.add_argument(
         "--measure",

@@ -3,54 +3,118 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import re
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from tune_lpc import __version__
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.plan import TrialSpec, UserError
+from tune_lpc.plan.errors import shown
 from tune_lpc.results import load_ranked, load_run
+
+if TYPE_CHECKING:
+    from tune_lpc.training.loop import Training
+    from tune_lpc.training.prepare import Prepared
+
+BEST_RANK = 1
+NEEDED: Mapping[str, tuple[type, ...]] = {
+    "versions.tune_lpc": (str,),
+    "data.data_dir": (str, type(None)),
+    "data.fingerprint": (str,),
+    "data.classes": (list,),
+    "resources.cpus_per_trial": (int,),
+    "resources.gpus_per_trial": (int, float),
+}
+"""What is read of run.json, with the types that it has."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 1 (diverged), 2 (bad input) or 130 (interrupted)."""
+    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    return exit_status(lambda: _command(options))
+
+
+def _parser() -> Parser:
     parser = Parser(prog="python -m tune_lpc.train", description="Train one config of a search again, alone.")
     parser.add_argument("directory", metavar="DIR", help="folder of a search")
-    parser.add_argument("--rank", metavar="R", default="1", help="rank of the config in best.parquet (default 1)")
+    parser.add_argument(
+        "--rank",
+        metavar="R",
+        default=BEST_RANK,
+        help=f"rank of the config in best.parquet (default {BEST_RANK})",
+    )
     parser.add_argument("--data-dir", metavar="DIR", help="images on disk (default: where the search had them)")
-    parser.add_argument("--save", metavar="FILE", help="write the trained network's state to this new file")
-    options = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
-    return exit_status(lambda: _command(options))
+    parser.add_argument(
+        "--save", metavar="FILE", help="write the trained network's weights to this new file, as safetensors"
+    )
+    return parser
 
 
 def _command(options: argparse.Namespace) -> int:
     values, problems = numbers(options, {"rank": int})
     problems += data_dir_problems(options.data_dir)
-    if options.save is not None and Path(options.save).exists():
-        problems.append(f"--save {options.save} is there already; choose another file")
-    if options.save is not None and not Path(options.save).absolute().parent.is_dir():
-        problems.append(f"--save {options.save} lies in a folder that does not exist; make it first")
+    save = None if options.save is None else Path(options.save)
+    if save is not None:
+        problems += new_file_problems(save)
     if problems:
         raise UserError(problems)
     directory = Path(options.directory)
-    spec = load_ranked(directory, values["rank"])
-    return _train(spec, load_run(directory), options.data_dir, options.save)
+    spec, run = load_ranked(directory, values["rank"]), load_run(directory, NEEDED)
+    return _train(spec, run, session_of(run), options.data_dir, save)
 
 
-def _train(spec: TrialSpec, run: dict[str, object], data_dir: str | None, save: str | None) -> int:
+def new_file_problems(path: Path) -> list[str]:
+    """Why --save can't write a new file at `path`; found by making one, which does not stay."""
+    told = f"--save {str(path)!r}"
+    try:
+        path.open("xb").close()
+        path.unlink()
+    except FileExistsError:
+        return [f"{told} is there already; choose another file"]
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+            return [f"{told} lies in a folder that does not exist; make it first"]
+        reason = error.strerror if isinstance(error, OSError) else error
+        return [f"{told} can't be written ({reason}); choose another file"]
+    return []
+
+
+@dataclass(frozen=True)
+class Session:
+    """On what the search trained the trial. The same number of threads adds in the same order, to the same numbers."""
+
+    threads: int
+    on_gpu: bool
+
+
+def session_of(run: Mapping[str, Any]) -> Session:
+    """The session in which to train again, from the content of run.json."""
+    resources = run["resources"]
+    threads = resources["cpus_per_trial"]
+    if threads < 1:
+        raise UserError(f"run.json is damaged: resources.cpus_per_trial is {shown(threads)}, but must be 1 or more")
+    return Session(threads, on_gpu=bool(resources["gpus_per_trial"]))
+
+
+def _train(spec: TrialSpec, run: Mapping[str, Any], session: Session, data_dir: str | None, save: Path | None) -> int:
     # torch takes seconds to import: only now, when the options are known to be right.
     from tune_lpc.training.device import best_device, use_threads
-    from tune_lpc.training.prepare import prepare, start_training
+    from tune_lpc.training.prepare import check_image_size, prepare, start_training
 
-    data, resources = run["data"], run["resources"]
-    assert isinstance(data, dict) and isinstance(resources, dict)
-    folder = data_dir or data["data_dir"]
+    folder = data_dir or run["data"]["data_dir"]
     prepared = prepare(spec, Path(folder) if folder else None)
-    if prepared.source.fingerprint != data["fingerprint"]:
-        raise UserError(f"the images of {spec.dataset} differ from those of the search; give its data with --data-dir")
-    # The same number of threads adds in the same order, so that the numbers are those of the search.
-    use_threads(resources["cpus_per_trial"])
+    check_image_size(spec.network, prepared)
+    for line in _told_of(spec, run, prepared):
+        print(line)
+    use_threads(session.threads)
     print(f"data: {prepared.describe()}")
-    training = start_training(spec, prepared, best_device() if resources["gpus_per_trial"] else "cpu")
+    training = start_training(spec, prepared, best_device() if session.on_gpu else "cpu")
     for record in training.epochs():
         accuracy = "none" if record.validation_accuracy is None else f"{record.validation_accuracy:.4f}"
         print(
@@ -63,9 +127,61 @@ def _train(spec: TrialSpec, run: dict[str, object], data_dir: str | None, save: 
             return 1
     print(f"validation accuracy: {accuracy}")
     if save is not None:
-        training.save(Path(save))
+        _save(save, training, prepared)
         print(f"saved: {save}")
     return 0
+
+
+def _told_of(spec: TrialSpec, run: Mapping[str, Any], prepared: Prepared) -> list[str]:
+    """What of the search is no longer as it was: only an older version's may differ, for that is what newer ones do.
+
+    Raises UserError when the images are not those of the search.
+    """
+    begun_by = run["versions"]["tune_lpc"]
+    older = _release(begun_by) < _release(__version__)
+    lines = [f"begun by tune_lpc {begun_by}; trained under today's schedules ({__version__})"] if older else []
+    if prepared.source.fingerprint != run["data"]["fingerprint"]:
+        if not older or list(prepared.source.class_names) != run["data"]["classes"]:
+            raise UserError(
+                f"the images of {spec.dataset} differ from those of the search; give its data with --data-dir"
+            )
+        lines.append(
+            f"the images of {spec.dataset} differ from those of the search: {__version__} may keep some of them apart "
+            f"that {begun_by} trained on; trained on those of today"
+        )
+    return lines
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """A version's numbers, to compare it with another."""
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    if found is None:
+        raise UserError(f"run.json is damaged: versions.tune_lpc is {shown(version)}, but must be like {__version__}")
+    return tuple(map(int, found.groups()))
+
+
+def _save(path: Path, training: Training, prepared: Prepared) -> None:
+    """Write the network's weights, and what it takes to use them, whole or not at all: see docs/trained_network.md."""
+    from safetensors.torch import save
+
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in training.network.state_dict().items()}
+    mean, deviation = training.normalisation
+    metadata = {
+        "config": json.dumps(training.spec.as_dict()),
+        "classes": json.dumps(list(prepared.source.class_names)),
+        "image_shape": json.dumps(list(prepared.images.shape[1:])),
+        "pixel_mean": json.dumps(mean),
+        "pixel_deviation": json.dumps(deviation),
+        "tune_lpc": __version__,
+    }
+    part = path.with_name(f".{os.getpid()}.part")  # not longer than the name, which may be as long as names can be
+    try:
+        part.write_bytes(save(weights, metadata))
+        part.rename(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        reason = error.strerror or error
+        raise UserError(f"--save {str(path)!r} can't be written ({reason}); the trained network is lost") from error
 
 
 if __name__ == "__main__":

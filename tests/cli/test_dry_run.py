@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from tune_lpc.cli.dry_run import early_stopping_lines, ramp_warnings
-from tune_lpc.plan import Choice, Float, Space
+from tune_lpc.cli.dry_run import describe_search, early_stopping_lines, ramp_notes
+from tune_lpc.plan import Choice, Float, Space, shipped_names
+from tune_lpc.plan.resources import ResourcesAsked
 from tune_lpc.plan.trial import Value
 from tune_lpc.run import main
+
+ROOT = Path(__file__).parents[2]
 
 SPACE = Space(
     name="small",
@@ -72,14 +77,27 @@ def test_control_trials_are_told_with_their_cost() -> None:
     assert "control trials: 3, which tell nothing" in told(control_trials=3, fidelity_mode="full")
 
 
-# The warning
+# The note on rungs before the ramps' ends
 
 
-def test_rungs_before_the_ramps_are_up_are_warned_of_with_the_mend() -> None:
-    (warning,) = ramp_warnings(dataclasses.replace(SPACE, fidelity_mode="truncated"))
-    assert warning.startswith("warning: the ramps of the regularisers may go on until epoch 46, but the rungs at 10")
-    assert "--first-rung-after 0.9" in warning
-    assert "--fidelity compressed" in warning
+def test_rungs_before_the_ramps_are_up_are_told_with_what_is_known_of_them() -> None:
+    (note,) = ramp_notes(dataclasses.replace(SPACE, fidelity_mode="truncated"))
+    assert note.startswith(
+        "note: the ramps of the regularisers may go on until epoch 46, and the rungs at 10 and 30 come before that"
+    )
+    assert "ranked as well" in note
+    assert "--control-trials" in note
+    assert (ROOT / "docs" / "fidelity.md").is_file()
+
+
+def test_no_default_warns_of_itself_or_advises_what_was_found_no_better(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for space in shipped_names():
+        assert main([space, "--dry-run", "--out", str(tmp_path / "run")]) == 0
+        told = capsys.readouterr()
+        for word in ("warning", "--first-rung-after", "--fidelity"):
+            assert word not in told.out + told.err
 
 
 @pytest.mark.parametrize(
@@ -93,24 +111,24 @@ def test_rungs_before_the_ramps_are_up_are_warned_of_with_the_mend() -> None:
         {"fidelity_mode": "truncated", "settings": {**SPACE.settings, "gamma_ramp_length": 0.1}},
     ],
 )
-def test_there_is_no_warning_where_no_rung_comes_too_early(changes: dict[str, Any]) -> None:
-    assert ramp_warnings(dataclasses.replace(SPACE, **changes).checked()) == []
+def test_there_is_no_note_where_no_rung_comes_before(changes: dict[str, Any]) -> None:
+    assert ramp_notes(dataclasses.replace(SPACE, **changes).checked()) == []
 
 
-def test_only_the_rungs_that_come_too_early_are_named() -> None:
-    (warning,) = ramp_warnings(dataclasses.replace(SPACE, fidelity_mode="truncated", first_rung=15))
-    assert "but the rungs at 15 and 45 would" in warning
-    (warning,) = ramp_warnings(dataclasses.replace(SPACE, fidelity_mode="truncated", first_rung=16))
-    assert "but the rung at 16 would" in warning
+def test_only_the_rungs_that_come_before_are_named() -> None:
+    (note,) = ramp_notes(dataclasses.replace(SPACE, fidelity_mode="truncated", first_rung=15))
+    assert "and the rungs at 15 and 45 come before that" in note
+    (note,) = ramp_notes(dataclasses.replace(SPACE, fidelity_mode="truncated", first_rung=16))
+    assert "and the rung at 16 comes before that" in note
 
 
-def test_a_rising_weight_is_warned_of_too_and_a_ramp_to_the_very_end() -> None:
+def test_a_rising_weight_is_told_of_too_and_a_ramp_to_the_very_end() -> None:
     weight = {"topological_weight_schedule": Choice(["off", "rising"])}
     to_the_end: dict[str, Value] = {"gamma_ramp": "linear", "gamma_ramp_length": 1.0}
     for settings, when in (({}, "go on until epoch 90"), (to_the_end, "end only with the training")):
         space = Space("x", "", weight, {"epochs": 90, **settings}, fidelity_mode="truncated")
-        (warning,) = ramp_warnings(space.checked())
-        assert f"may {when}" in warning
+        (note,) = ramp_notes(space.checked())
+        assert f"may {when}" in note
 
 
 # The command
@@ -123,7 +141,7 @@ def test_the_options_change_the_space(tmp_path: Path, capsys: pytest.CaptureFixt
     text = printed([*out, "--fidelity", "truncated", "--first-rung-after", "0.5", "--control-trials", "4"], capsys)
     assert "fidelity truncated" in text
     assert "control trials: 4" in text
-    assert "warning" not in text
+    assert "note:" not in text
     assert "rungs: 4 and 12 epochs" in printed([*out, "--fidelity", "truncated", "--set", "first_rung=4"], capsys)
     assert not (tmp_path / "run").exists()
 
@@ -138,9 +156,9 @@ def test_the_cost_is_that_of_climbs(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "cost: about 1,300 epochs, 1,300 if" in all_of_them
 
 
-def test_the_warning_stands_in_the_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_note_stands_in_the_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = ["--out", str(tmp_path / "run")]
-    assert "warning: the ramps" in printed([*out, "--fidelity", "truncated"], capsys)
+    assert "note: the ramps" in printed([*out, "--fidelity", "truncated"], capsys)
 
 
 def test_a_folder_with_a_run_is_no_problem_when_it_is_to_be_resumed(
@@ -150,3 +168,35 @@ def test_a_folder_with_a_run_is_no_problem_when_it_is_to_be_resumed(
     assert main(["digits", "--dry-run", "--out", str(tmp_path)]) == 2
     assert "already holds a run" in capsys.readouterr().err
     assert "results:" in printed(["--resume", "--out", str(tmp_path)], capsys)
+
+
+HOSTILE = "see [/x] [bold]and[/bold] [link=y]"
+
+
+def test_what_the_user_has_written_is_not_read_as_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "[_x].py"
+    path.write_text(
+        "from tune_lpc.plan import Float, Space\n"
+        "ON = {'topological_weight_schedule': 'constant'}\n"
+        f"SPACE = Space('small', {HOSTILE!r}, {{'beta': Float(1, 2)}}, {{'epochs': 2, **ON}})\n"
+    )
+    out = tmp_path / "[/x]"
+    assert main([str(path), "--dry-run", "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"small: {HOSTILE}"
+    assert f"results: {out}" in lines
+
+
+def test_values_of_a_dimension_are_not_read_as_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = Space("small", "", {"dataset": Choice([HOSTILE, "digits"])}, {"epochs": 2})
+    text = io.StringIO()
+    describe_search(Console(file=text, width=200), space, ResourcesAsked(), None, tmp_path, "HOST:[/x]")
+    assert f"one of {HOSTILE}, digits" in text.getvalue()
+    assert "the Ray cluster at HOST:[/x]" in text.getvalue()
+
+
+def test_the_list_is_not_read_as_markup(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    space = dataclasses.replace(SPACE, about=HOSTILE)
+    monkeypatch.setattr("tune_lpc.run.load_space", lambda name: space)
+    assert main(["--list"]) == 0
+    assert HOSTILE in capsys.readouterr().out

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import signal
 
 import pytest
@@ -61,3 +63,11 @@ def test_a_number_of_thousands_of_digits_is_told_in_a_short_line() -> None:
     values, (problem,) = numbers(argparse.Namespace(trials="1" * 5000), {"trials": int})
     assert values == {"trials": None}
     assert problem.startswith("--trials is '1111") and len(problem) < 300
+
+
+def test_a_name_that_the_terminal_cannot_spell_is_escaped() -> None:
+    raw = io.BytesIO()
+    terminal = io.TextIOWrapper(raw, encoding="ascii")
+    with contextlib.redirect_stdout(terminal):
+        assert exit_status(lambda: print("saved: \udcff \u2026", flush=True) or 0) == 0  # type: ignore[func-returns-value]
+    assert raw.getvalue() == b"saved: \\udcff \\u2026\n"

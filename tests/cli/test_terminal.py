@@ -79,3 +79,11 @@ def test_a_figure_that_does_not_exist_is_none(tmp_path: Path) -> None:
 def test_without_control_trials_there_is_no_such_line(tmp_path: Path) -> None:
     Search(tmp_path).trial([0.5] * BUDGET)
     assert "control trials" not in summary(tmp_path)
+
+
+def test_names_of_trials_and_files_are_not_read_as_markup(tmp_path: Path) -> None:
+    directory = tmp_path / "[/x]"
+    directory.mkdir(parents=True)
+    Search(directory).trial([0.5] * BUDGET)
+    printed = summary(directory)
+    assert f"files in {directory}:" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -59,3 +60,43 @@ def test_who_sets_the_authentication_otherwise_gets_no_token(
     monkeypatch.setenv(name, "disabled")
     ensure_users_token()
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o666, 0o604, 0o600, 0o400])
+def test_a_token_that_others_may_read_is_closed_to_them_and_kept(home: Path, mode: int) -> None:
+    path = home / ".ray" / "auth_token"
+    path.parent.mkdir()
+    path.write_text("of before")
+    path.chmod(mode)
+    ensure_users_token()
+    assert path.read_text() == "of before"
+    assert stat.S_IMODE(path.stat().st_mode) == mode & 0o600
+
+
+@pytest.mark.parametrize("mode", [None, 0o755, 0o770, 0o777, 0o700])
+def test_nobody_else_may_enter_the_folder_of_the_users_token(home: Path, mode: int | None) -> None:
+    if mode is not None:
+        (home / ".ray").mkdir()
+        (home / ".ray").chmod(mode)
+    ensure_users_token()
+    assert stat.S_IMODE((home / ".ray").stat().st_mode) == 0o700
+
+
+def test_a_token_elsewhere_is_closed_but_its_folder_is_left_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    path = tmp_path / "auth_token"
+    path.write_text("of before")
+    path.chmod(0o644)
+    assert not make_token(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_a_token_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "auth_token"
+    path.write_text("of the administrator")
+    os.chown(path, 12345, -1)
+    path.chmod(0o644)
+    assert not make_token(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644

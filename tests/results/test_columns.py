@@ -5,20 +5,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tune_lpc.results import schema
 from tune_lpc.results.columns import columns_markdown
 from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema, rungs_schema, trials_schema
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
 
 
 def test_every_column_is_listed_itself_or_by_its_family() -> None:
     named = set(re.findall(r"^\| `([^`]+)` \|", columns_markdown(), re.MULTILINE))
-    for schema in (trials_schema(), epochs_schema(), best_schema(), rungs_schema(), fidelity_schema()):
-        for name in schema.names:
+    for table in (trials_schema(), epochs_schema(), best_schema(), rungs_schema(), fidelity_schema()):
+        for name in table.names:
             family = name.split(".")[0] + ".<name>"
             bare = name.removeprefix("best.").removeprefix("last.")
             assert name in named or (family in named and bare in named), name
+
+
+def test_every_table_has_its_part_of_the_page() -> None:
+    files = {name.removesuffix("_schema") for name in vars(schema) if re.fullmatch(r"[a-z]+_schema", name)}
+    assert len(files) >= 5
+    assert files == set(re.findall(r"^## (\w+)\.parquet$", columns_markdown(), re.MULTILINE))
 
 
 def test_a_row_holds_type_unit_and_meaning() -> None:
@@ -46,8 +52,6 @@ def test_the_command_prints_it_and_nothing_else() -> None:
     assert done.stderr == ""
 
 
-def test_the_readme_agrees() -> None:
-    text = README.read_text(encoding="utf-8")
-    section = re.search(r"<!-- columns -->(.*?)<!-- /?columns -->", text, re.DOTALL)
-    assert section is not None, "README.md must have a section between <!-- columns --> and <!-- /columns -->"
-    assert section.group(1).strip() == columns_markdown(), "run python -m tune_lpc.results.columns and paste it there"
+def test_the_page_in_docs_is_that_of_today() -> None:
+    page = (ROOT / "docs" / "columns.md").read_text(encoding="utf-8")
+    assert page == columns_markdown() + "\n", "run python -m tune_lpc.results.columns > docs/columns.md"

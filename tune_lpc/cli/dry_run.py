@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tune_lpc.cli.terminal import print_lines
 from tune_lpc.plan import Space, UserError
@@ -24,17 +25,17 @@ def describe_search(
     """
     from tune_lpc.training.device import gpus_here
 
-    table = Table(
-        "searched", "range", box=None, pad_edge=False, title=f"{space.name}: {space.about}", title_justify="left"
-    )
+    # As Text: what the user has written is not to be read as markup.
+    console.print(Text(f"{space.name}: {space.about}", style="italic"), soft_wrap=True)
+    table = Table("searched", "range", box=None, pad_edge=False)
     for name in space.dimensions:
-        table.add_row(name, space.describe(name))
+        table.add_row(name, Text(space.describe(name)))
     console.print(table)
     fixed = ", ".join(f"{name}={value}" for name, value in space.settings.items())
     lines = [f"begins with: {describe_values(config)}" for config in space.first]
     lines += [f"fixed: {fixed}", f"space hash: {space.hash()}"]
     lines.append(f"trials: {space.trials} of up to {space.epochs} epochs")
-    lines += [*early_stopping_lines(space), *ramp_warnings(space)]
+    lines += [*early_stopping_lines(space), *ramp_notes(space), *space_notes(space)]
     if address is None:
         resources, problems = asked.plan(cpus_here(), gpus_here())
         if resources is None:
@@ -75,10 +76,10 @@ def early_stopping_lines(space: Space) -> list[str]:
     return lines
 
 
-def ramp_warnings(space: Space) -> list[str]:
-    """A warning when a rung judges networks whose ramps may not be up: in truncated runs, unless the user said when.
+def ramp_notes(space: Space) -> list[str]:
+    """What is known of rungs that judge networks whose ramps may not be up.
 
-    With --first-rung-after the user has.
+    That is so in truncated runs only, and there where the user has not said, with --first-rung-after, when to look.
     """
     fidelity = space.fidelity
     if fidelity.mode != "truncated" or space.first_rung_after is not None:
@@ -88,11 +89,16 @@ def ramp_warnings(space: Space) -> list[str]:
     if not before:
         return []
     when = "may end only with the training" if up is None else f"may go on until epoch {up}"
-    where = f"the rung{'s' if len(before) > 1 else ''} at {_listed(before)}"
+    where = f"the rung{'s' if len(before) > 1 else ''} at {_listed(before)} come{'' if len(before) > 1 else 's'}"
     return [
-        f"warning: the ramps of the regularisers {when}, but {where} "
-        f"would rank networks before that; give --first-rung-after 0.9, say, or --fidelity compressed"
+        f"note: the ramps of the regularisers {when}, and {where} before that; in the project's benchmark "
+        "such rungs ranked as well as others (docs/fidelity.md); --control-trials measures it in your search"
     ]
+
+
+def space_notes(space: Space) -> list[str]:
+    """What a method has added to the space or dropped from it, a line each."""
+    return []
 
 
 def _why_no_rungs(space: Space) -> str:

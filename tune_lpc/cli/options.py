@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -52,6 +53,9 @@ def data_dir_problems(text: str | None) -> list[str]:
 def exit_status(command: Callable[[], int]) -> int:
     """Run a command; what a user can cause becomes lines on standard error and status 2,
     an interruption 128 and the signal's number."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The name of a file may hold what the terminal's encoding does not; standard error escapes that by itself.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return command()
     except UserError as error:

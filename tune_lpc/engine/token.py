@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import tempfile
 from pathlib import Path
 
@@ -14,28 +15,35 @@ def ensure_users_token() -> None:
     """Make the token of this user's local clusters, `~/.ray/auth_token`, unless there is one, or none is wanted there.
 
     Ray would make it too, but when two clusters first start at once, it writes over the other's: one of them then turns
-    its own processes away. And it lets other users of the machine read it.
+    its own processes away. And it lets other users of the machine read it: such a file is closed to them, and so is the
+    folder, in which they could put another in its place.
 
     Raises:
         OSError: the file can't be written.
     """
     elsewhere = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
     if not elsewhere and os.environ.get("RAY_AUTH_MODE", "token").lower() == "token":
-        make_token(Path.home() / ".ray" / "auth_token")
+        path = Path.home() / ".ray" / "auth_token"
+        make_token(path)
+        _close_to_others(path.parent, 0o700)
 
 
 def make_token(path: Path) -> bool:
-    """Write a token of 256 bits to `path`, readable by its owner alone, unless there is one; whether it was made.
+    """Write a token of 256 bits to `path`, unless there is one; whether it was made. Only its owner may read it.
 
     It comes into being whole, and once, however many processes ask for it at the same time.
 
     Raises:
         OSError: the file can't be written.
     """
-    if _is_there(path):
-        return False
+    made = not _is_there(path) and _write_once(path)
+    _close_to_others(path, 0o600)
+    return made
+
+
+def _write_once(path: Path) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f"{path.name}.lock")):
+    with FileLock(path.with_name(f"{path.name}.lock"), mode=0o600):
         if _is_there(path):
             return False
         descriptor, draft = tempfile.mkstemp(dir=path.parent)  # of mode 0600
@@ -47,3 +55,10 @@ def make_token(path: Path) -> bool:
 
 def _is_there(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
+
+
+def _close_to_others(path: Path, mode: int) -> None:
+    """Take all rights beyond `mode` away; what belongs to somebody else is theirs to keep or to close."""
+    status = path.stat()
+    if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & ~mode:
+        path.chmod(stat.S_IMODE(status.st_mode) & mode)

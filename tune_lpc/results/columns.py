@@ -1,4 +1,4 @@
-"""The README's tables of columns, made from the schemas: `python -m tune_lpc.results.columns` prints them."""
+"""The page of all columns, made from the schemas: `python -m tune_lpc.results.columns > docs/columns.md`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import pyarrow as pa
 from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema, rungs_schema, trials_schema
 from tune_lpc.results.tables import fidelity_table, ranked
 
+_HEADING = """# Columns of the files
+
+Made from the schemas by `python -m tune_lpc.results.columns > docs/columns.md`; a test compares. In Python the same
+stands in the metadata of each file: `pyarrow.parquet.read_schema("best.parquet").field("score").metadata`."""
 _TYPES = {"int64": "integer", "double": "number", "bool": "true or false", "string": "text"}
 _RECORD = "each column of `epochs.parquet` from `train_loss` on, at the {} epoch"
 _CONFIG = "each setting of the trial, see below"
@@ -20,7 +24,7 @@ _MEASURES = [
 
 
 def columns_markdown() -> str:
-    """The columns of the files in Markdown, with types, units and meaning, and the rule of the ranking.
+    """The page in Markdown: the columns of the files with types, units and meaning, and the rule of the ranking.
 
     The columns of an epoch and the settings are listed once; `best.<name>`, `last.<name>` and `config.<name>` refer
     to them.
@@ -33,19 +37,27 @@ def columns_markdown() -> str:
     settings = [column for column in trials if column.name.startswith("config.")]
     return "\n\n".join(
         [
-            "`trials.parquet`: a row a trial, in order of number.",
+            _HEADING,
+            "## trials.parquet",
+            "A row a trial, in order of number.",
             _table(own, [*record, *_MEASURES, config]),
-            "`epochs.parquet`: a row an epoch of a run of a trial, in order of number, then budget, then epoch.",
+            "## epochs.parquet",
+            "A row an epoch of a run of a trial, in order of number, then budget, then epoch.",
             _table(epochs, []),
-            "`best.parquet`: a row a ranked config.",
+            "## best.parquet",
+            "A row a ranked config.",
             _table(ranking, [config]),
             inspect.cleandoc(ranked.__doc__ or ""),
-            "`rungs.parquet`: a row a trial and rung, in the order in which they were decided.",
+            "## rungs.parquet",
+            "A row a trial and rung, in the order in which they were decided.",
             _table(rungs_schema(), []),
-            "`fidelity.parquet`: a row a rung.",
+            "## fidelity.parquet",
+            "A row a rung.",
             _table(fidelity_schema(), []),
             inspect.cleandoc(fidelity_table.__doc__ or ""),
-            "`config.<name>`: the settings, in `trials.parquet` and `best.parquet`.",
+            "## Settings",
+            "`config.<name>`, in `trials.parquet` and `best.parquet`. The names without `config.` are those that a "
+            "search space and `--set` take.",
             _table(settings, []),
         ]
     )

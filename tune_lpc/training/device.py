@@ -27,20 +27,6 @@ def computes_in_bfloat16(device: torch.device) -> bool:
     return cpu_computes_in_bfloat16()
 
 
-def computes_in_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware computes in bfloat16: GPUs from Ampere on, CPUs with AMX or AVX512-BF16."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return cpu_computes_in_bfloat16()
-
-
-def resolved_precision(precision: str, network: str, computes_in_bfloat16: bool) -> str:
-    """The precision in which a network trains: float32 or bfloat16; auto is float32 for the MLP, too small to gain."""
-    if precision != "auto":
-        return precision
-    return "bfloat16" if computes_in_bfloat16 and network != "mlp" else "float32"
-
-
 def cpu_computes_in_bfloat16() -> bool:
     """Whether this CPU has instructions for products in bfloat16: AMX, or AVX512-BF16."""
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()

@@ -100,6 +100,11 @@ class Training:
             "optimizer": self._optimizer.state_dict(),
         }
 
+    @property
+    def normalisation(self) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of each channel of the training images, pixels scaled to 0 … 1."""
+        return self._stream.mean.tolist(), self._stream.deviation.tolist()
+
     def save(self, path: Path) -> None:
         """Write the state to `path`, for torch.load with weights_only."""
         torch.save(self.state(), path)

@@ -1,0 +1,76 @@
+"""The files of docker/, as far as they can be tried without Docker."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REGISTRIES = ("pypi.org", "pythonhosted.org", "anaconda.org", "npmjs.org", "crates.io", "proxy.golang.org")
+
+
+def test_no_file_names_the_host_of_a_package_registry() -> None:
+    # Those of the project: what lies in results, environments and caches is not ours.
+    folders = ("tune_lpc", "search_spaces", "benchmarks", "docker", "docs", ".ci")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files += [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]
+    text = {path: path.read_bytes() for path in files if "__pycache__" not in path.parts}
+    assert len(text) > 100
+    assert [path for path, content in text.items() if any(host.encode() in content for host in REGISTRIES)] == []
+
+
+def install_commands(variant: str, folder: Path) -> tuple[int, list[str]]:
+    """Run the Dockerfile's step that installs torch with a pip that only tells; its status, and what pip was told."""
+    text = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    (step,) = re.findall(r"^RUN (case .*?[^\\])$", text, re.MULTILINE | re.DOTALL)
+    pip = folder / "pip"
+    pip.write_text('#!/bin/sh\necho "$@"\n')
+    pip.chmod(0o755)
+    path = {"PATH": f"{folder}:{os.environ['PATH']}", "VARIANT": variant}
+    done = subprocess.run(["sh", "-c", step], env=path, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_the_index_of_packages_is_left_to_pips_own_settings(tmp_path: Path) -> None:
+    assert install_commands("cuda", tmp_path) == (0, ["install --requirement /tmp/torch.txt"])
+    status, (told,) = install_commands("cpu", tmp_path)
+    assert status == 0
+    assert re.fullmatch(
+        r"install --extra-index-url https://download\.pytorch\.org/\S+ --requirement /tmp/torch.txt", told
+    )
+    assert install_commands("tpu", tmp_path) == (1, [])
+
+
+@pytest.fixture
+def without_ray_and_torch(tmp_path: Path) -> dict[str, str]:
+    """An environment in which importing Ray, Optuna or torch fails."""
+    folder = tmp_path / "hidden"
+    folder.mkdir()
+    for name in ("ray", "optuna", "torch"):
+        (folder / f"{name}.py").write_text("raise ImportError('not here')")
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": f"{folder}:{ROOT}"}
+
+
+def test_the_token_is_made_once_without_loading_ray_and_torch(
+    tmp_path: Path, without_ray_and_torch: dict[str, str]
+) -> None:
+    path = tmp_path / "token" / "auth_token"
+    script = shutil.copy(ROOT / "docker" / "make_token.py", tmp_path)
+    for done in ("made", "kept"):
+        told = subprocess.run(
+            [sys.executable, script],
+            env={**without_ray_and_torch, "RAY_AUTH_TOKEN_PATH": str(path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (told.returncode, told.stdout) == (0, f"token {done}: {path}\n"), told.stderr
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        path.chmod(0o644)
