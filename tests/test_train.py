@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from tune_lpc import __version__
 from tune_lpc.plan.trial import TrialSpec, setting_names
 from tune_lpc.results import load_ranked
-from tune_lpc.results.export import BEFORE
+from tune_lpc.results.loading import BEFORE
 from tune_lpc.run import main as run
 from tune_lpc.train import main
 from tune_lpc.training.models import build_network

@@ -141,6 +141,8 @@ def _command(options: argparse.Namespace, command: str) -> int:
         for space, folder in zip(spaces, folders, strict=True):
             describe_search(console, space, asked, data_dir, folder, options.address)
         return 0
+    for space in spaces:
+        print_lines(console, space.notes)
     from tune_lpc.cli.live import Progress
     from tune_lpc.engine.request import Request
     from tune_lpc.engine.tuner import run_searches

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from tune_lpc import __version__
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.plan.errors import shown
-from tune_lpc.results import load_ranked, load_run
+from tune_lpc.results import load_ranked, load_run, sessions_of
 
 if TYPE_CHECKING:
     from tune_lpc.training.loop import Training
@@ -66,7 +66,11 @@ def _command(options: argparse.Namespace) -> int:
         raise UserError(problems)
     directory = Path(options.directory)
     spec, run = load_ranked(directory, values["rank"]), load_run(directory, NEEDED)
-    return _train(spec, run, session_of(run), options.data_dir, save)
+    trained_in = sessions_of(directory, values["rank"])
+    session = session_of(run, trained_in)
+    for line in changes_of_machine(trained_in):
+        print(line)
+    return _train(spec, run, session, options.data_dir, save)
 
 
 def new_file_problems(path: Path) -> list[str]:
@@ -93,13 +97,28 @@ class Session:
     on_gpu: bool
 
 
-def session_of(run: Mapping[str, Any]) -> Session:
-    """The session in which to train again, from the content of run.json."""
-    resources = run["resources"]
+def session_of(run: Mapping[str, Any], trained_in: Sequence[Mapping[str, Any]]) -> Session:
+    """The session in which to train again: that of the trial's last epoch, else the one that began the run.
+
+    run: the content of run.json. trained_in: what `sessions_of` tells of the trial.
+    """
+    resources = next((facts["resources"] for facts in reversed(trained_in) if facts.get("resources")), run["resources"])
     threads = resources["cpus_per_trial"]
     if threads < 1:
         raise UserError(f"run.json is damaged: resources.cpus_per_trial is {shown(threads)}, but must be 1 or more")
     return Session(threads, on_gpu=bool(resources["gpus_per_trial"]))
+
+
+def changes_of_machine(trained_in: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line where the trial was trained under several versions, on other hardware or with other resources."""
+    told = ("versions", "hardware", "resources")
+    differing = [name for name in told if any(one.get(name) != trained_in[0].get(name) for one in trained_in[1:])]
+    if not differing:
+        return []
+    return [
+        f"the search trained this config in {len(trained_in)} sessions with other {' and '.join(differing)}; "
+        "trained here as in the last one, so the numbers may differ from its own"
+    ]
 
 
 def _train(spec: TrialSpec, run: Mapping[str, Any], session: Session, data_dir: str | None, save: Path | None) -> int:

@@ -35,7 +35,7 @@ def describe_search(
     lines = [f"begins with: {describe_values(config)}" for config in space.first]
     lines += [f"fixed: {fixed}", f"space hash: {space.hash()}"]
     lines.append(f"trials: {space.trials} of up to {space.epochs} epochs")
-    lines += [*early_stopping_lines(space), *ramp_notes(space), *space_notes(space)]
+    lines += [*early_stopping_lines(space), *ramp_notes(space), *space.notes]
     if address is None:
         resources, problems = asked.plan(cpus_here(), gpus_here())
         if resources is None:
@@ -94,11 +94,6 @@ def ramp_notes(space: Space) -> list[str]:
         f"note: the ramps of the regularisers {when}, and {where} before that; in the project's benchmark "
         "such rungs ranked as well as others (docs/fidelity.md); --control-trials measures it in your search"
     ]
-
-
-def space_notes(space: Space) -> list[str]:
-    """What a method has added to the space or dropped from it, a line each."""
-    return []
 
 
 def _why_no_rungs(space: Space) -> str:

@@ -20,6 +20,7 @@ from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.climb import Climb
 from tune_lpc.training.device import best_device, computes_in_bfloat16, exact_arithmetic, use_threads
 from tune_lpc.training.measures import compute_measures
+from tune_lpc.training.persistence import check_backend
 from tune_lpc.training.prepare import prepare
 
 CHECKPOINT_FOLDER = "checkpoints"
@@ -31,7 +32,7 @@ class Job:
 
     runs: lengths in epochs of the runs of a trial, in order. fingerprint: of the images. group_size: the largest
     same-class group that a trial may ask for. threads: of the CPU. needs_bfloat16: whether the search chose bfloat16
-    for what the hardware of its nodes computes in.
+    for what the hardware of its nodes computes in. persistence_backend: None where no trial has a topological loss.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Job:
     group_size: int | None
     threads: int
     needs_bfloat16: bool
+    persistence_backend: str | None = None
     measures: tuple[str, ...] = ()
 
 
@@ -65,6 +67,8 @@ class TrialTrainable(tune.Trainable):
                 f"the search trains in bfloat16, but {socket.gethostname()} does not compute in it; "
                 "leave that node out, or search with --set precision=float32"
             )
+        if job.persistence_backend is not None:
+            check_backend(job.persistence_backend, self._device)
         use_threads(job.threads)
         self._prepared = prepare(config[SPEC], job.data_dir, job.group_size)
         if self._prepared.source.fingerprint != job.fingerprint:

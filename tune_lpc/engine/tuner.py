@@ -43,7 +43,8 @@ from tune_lpc.search.provenance import describe_run, describe_session
 from tune_lpc.search.sampler import SAMPLERS
 from tune_lpc.search.watch import PREPARING, Watch
 from tune_lpc.training.checkpoints import Checkpoints
-from tune_lpc.training.device import gpus_here, resolved_precision
+from tune_lpc.training.device import best_device, gpus_here, resolved_precision
+from tune_lpc.training.persistence import check_backend
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
 ViewOf = Callable[[Space, Ledger], AbstractContextManager[View]]
@@ -120,9 +121,28 @@ def _check(requests: Sequence[Request]) -> _Checked:
             check_image_size(network, prepared)
     except UserError as error:
         problems += error.problems
+    problems += _backend_problems(requests)
     if problems or prepared is None:
         raise UserError(problems)
     return _Checked(prepared, None if one.resources.is_auto else resources, time.monotonic() - start)
+
+
+def _backend_problems(requests: Sequence[Request]) -> list[str]:
+    """Why the persistence can't be computed here as asked for; on another machine's cluster the workers must tell."""
+    found = []
+    for request in requests:
+        name = _backend(request.space)
+        if request.address in (None, "local") and name is not None:
+            try:
+                check_backend(name, best_device())
+            except UserError as error:
+                found += error.problems
+    return list(dict.fromkeys(found))
+
+
+def _backend(space: Space) -> str | None:
+    """What computes the persistence; None where no trial needs it."""
+    return str(space.fixed("persistence_backend")) if space.topological_is_possible else None
 
 
 def _identity(request: Request, prepared: Prepared) -> Identity:
@@ -293,6 +313,7 @@ def _fit(
         space.largest_group,
         resources.cpus_per_trial,
         needs_bfloat16=space.fixed("precision") == "auto" and director.ledger.run.get("precision") == "bfloat16",
+        persistence_backend=_backend(space),
         measures=request.measures,
     )
     trainable = tune.with_resources(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,8 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tune_lpc.plan.errors import UserError, shown
-from tune_lpc.plan.trial import TrialSpec, Value, setting_names
+from tune_lpc.plan.errors import UserError
 from tune_lpc.results.journal import JOURNAL_FILE, finite
 from tune_lpc.results.ledger import Ledger, read_ledger
 from tune_lpc.results.schema import epochs_schema
@@ -104,87 +102,6 @@ def write_run(directory: Path, run: Mapping[str, Any]) -> None:
     """Write run.json, whole or not at all. Raises OSError; TypeError for a value that JSON doesn't have."""
     text = json.dumps(finite(dict(run)), indent=2, allow_nan=False) + "\n"
     _replace_files({directory / RUN_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
-
-
-def load_run(directory: Path, needed: Mapping[str, tuple[type, ...]] | None = None) -> dict[str, Any]:
-    """The content of run.json.
-
-    needed: what the caller reads of it, such as "data.fingerprint", with the types that it may have.
-    Raises UserError when there is none, when it is damaged, or when it lacks what is needed: all of that in one line.
-    """
-    path = directory / RUN_FILE
-    try:
-        run = json.loads(_content(path))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged, it must be JSON: {error}") from error
-    if not isinstance(run, dict):
-        raise UserError(f"{path} is damaged, it must be a JSON object")
-    missing, wrong = [], []
-    for name, types in (needed or {}).items():
-        try:
-            value = functools.reduce(lambda part, key: part[key], name.split("."), run)
-        except (KeyError, TypeError):
-            missing.append(name)
-            continue
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            wrong.append(f"{name} is {shown(value)}")
-    if missing or wrong:
-        told = [*([f"it lacks {', '.join(missing)}"] if missing else []), *wrong]
-        raise UserError(f"{path} is damaged: {'; '.join(told)}; take the file as the search wrote it")
-    return run
-
-
-BEFORE: Mapping[str, Value] = {"hold_out": 0.0, "input_noise": 0.0, "persistence_backend": "auto"}
-"""Settings that tables of version 0.1.0 don't have, each with the value that does what that version did."""
-
-
-def load_ranked(directory: Path, rank: int) -> TrialSpec:
-    """The trial that stands at `rank` (from 1) in best.parquet.
-
-    Raises UserError when the folder holds no run, when its file is damaged or of something else, or when there is no
-    such rank.
-    """
-    path = directory / BEST_FILE
-    content = _content(path)
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is damaged, it must be a Parquet file: {reason}") from error
-    settings = {name.removeprefix("config.") for name in table.schema.names if name.startswith("config.")}
-    lacking = [f"config.{name}" for name in setting_names() if name not in settings | set(BEFORE)]
-    lacking += ["rank"] if "rank" not in table.schema.names else []
-    unknown = [f"config.{name}" for name in sorted(settings - set(setting_names()))]
-    for names, problem in ((lacking, "lacks the columns"), (unknown, "has columns that this version does not know:")):
-        if names:
-            raise UserError(f"{path} {problem} {_some(names)}; it must be the file that a search wrote")
-    if table.num_rows == 0:
-        raise UserError(f"rank is {rank}, but {directory} ranks no config: no trial ended an epoch with a score")
-    if not 1 <= rank <= table.num_rows:
-        raise UserError(f"rank is {rank}, but must be from 1 to {table.num_rows}, the configs that {directory} ranks")
-    (row,) = table.slice(rank - 1, 1).to_pylist()
-    if row["rank"] != rank:
-        raise UserError(f"{path} is damaged: its row {rank} has rank {shown(row['rank'])}")
-    try:
-        return TrialSpec.build({**BEFORE, **{name: row[f"config.{name}"] for name in settings}})
-    except UserError as error:
-        raise UserError([f"{path} is damaged: {problem}" for problem in error.problems]) from error
-
-
-def _content(path: Path) -> bytes:
-    """The bytes of a file of a run. Raises UserError when it is not there or can't be read."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{path.parent} holds no run: it has no {path.name}") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{str(path)!r} can't be read ({reason}); check the path") from error
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _as_pandas(table: pa.Table) -> pd.DataFrame:
