@@ -251,10 +251,14 @@ def test_a_folder_without_a_run_is_refused(
     assert told in refusal([tmp_path / folder], capsys)
 
 
+def test_a_search_that_was_killed_is_to_go_on_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "has no best.parquet, which its search writes; go on" in refusal([OLD_RUN.with_name("killed")], capsys)
+
+
 @pytest.mark.parametrize("name", ["best.parquet", "run.json"])
 def test_a_folder_in_place_of_a_file_is_refused(name: str, old_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (old_run / name).unlink()
-    assert f"it has no {name}" in refusal([old_run], capsys)
+    assert f"has no {name}, which its search writes" in refusal([old_run], capsys)
     (old_run / name).mkdir()
     line = refusal([old_run], capsys)
     assert name in line

@@ -102,11 +102,11 @@ def session_of(run: Mapping[str, Any], trained_in: Sequence[Mapping[str, Any]]) 
 
     run: the content of run.json. trained_in: what `sessions_of` tells of the trial.
     """
-    resources = next((facts["resources"] for facts in reversed(trained_in) if facts.get("resources")), run["resources"])
-    threads = resources["cpus_per_trial"]
+    threads = run["resources"]["cpus_per_trial"]
     if threads < 1:
         raise UserError(f"run.json is damaged: resources.cpus_per_trial is {shown(threads)}, but must be 1 or more")
-    return Session(threads, on_gpu=bool(resources["gpus_per_trial"]))
+    resources = next((facts["resources"] for facts in reversed(trained_in) if facts.get("resources")), run["resources"])
+    return Session(resources["cpus_per_trial"], on_gpu=bool(resources["gpus_per_trial"]))
 
 
 def changes_of_machine(trained_in: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,7 +7,14 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema, rungs_schema, trials_schema
+from tune_lpc.results.schema import (
+    best_schema,
+    epochs_schema,
+    fidelity_schema,
+    placements_schema,
+    rungs_schema,
+    trials_schema,
+)
 from tune_lpc.results.tables import fidelity_table, ranked
 
 _HEADING = """# Columns of the files
@@ -51,6 +58,9 @@ def columns_markdown() -> str:
             "## rungs.parquet",
             "A row a trial and rung, in the order in which they were decided.",
             _table(rungs_schema(), []),
+            "## placements.parquet",
+            "A row a stay of a trial on a worker, in order of number.",
+            _table(placements_schema(), []),
             "## fidelity.parquet",
             "A row a rung.",
             _table(fidelity_schema(), []),

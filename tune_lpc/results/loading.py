@@ -110,6 +110,9 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
+        if (path.parent / JOURNAL_FILE).exists():
+            problem = f"{path.parent} has no {path.name}, which its search writes; go on with it, by its --resume"
+            raise UserError(problem) from error
         raise UserError(f"{path.parent} holds no run: it has no {path.name}") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         reason = error.strerror if isinstance(error, OSError) else error
