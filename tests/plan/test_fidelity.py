@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -180,3 +181,22 @@ def test_a_broken_rule_is_named(fidelity: Fidelity, problem: str) -> None:
 
 def test_all_broken_rules_are_named_at_once() -> None:
     assert len(Fidelity(10, "half", 0, 20).problems()) == 3
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("factor", [2, 3, 4])
+@pytest.mark.parametrize("first", [None, 1, 5, 30])
+@pytest.mark.parametrize("epochs", [30, 36, 310])
+def test_the_rungs_of_a_run_are_read_again_from_what_it_wrote(
+    mode: str, factor: int, first: int | None, epochs: int
+) -> None:
+    fidelity = Fidelity(epochs, mode, factor, first)
+    space = {"settings": {"epochs": epochs}, "fidelity_mode": mode, "reduction_factor": factor}
+    found = Fidelity.of_run({"space": space, "rungs": fidelity.rungs()})
+    assert found is not None
+    assert (found.rungs(), found.runs()) == (fidelity.rungs(), fidelity.runs())
+
+
+@pytest.mark.parametrize("run", [{}, {"rungs": [3]}, {"space": {"settings": {}}, "rungs": []}])
+def test_a_run_that_says_nothing_of_its_rungs_has_none_to_read(run: dict[str, Any]) -> None:
+    assert Fidelity.of_run(run) is None

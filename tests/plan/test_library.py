@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import tune_lpc
 from tune_lpc.plan import UserError, load_space, shipped_names
+from tune_lpc.plan.library import SHIPPED
 
 GOOD = """
 from tune_lpc.plan import Choice, Float, Space
@@ -153,3 +159,48 @@ def test_a_wrong_part_of_a_space_is_a_line(space_file: Path, old: str, new: str,
     assert old in GOOD
     (problem,) = _problems(space_file, GOOD.replace(old, new))
     assert told in problem
+
+
+HOSTILE = """
+from pathlib import Path
+
+Path(__file__).with_name("run_by_accident").touch()
+raise SystemExit("the folder of the working folder was imported")
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "tune_lpc.run", "--list"],
+        ["-c", "from tune_lpc.plan import load_space; print(load_space('digits').name)"],
+    ],
+    ids=["--list", "load_space"],
+)
+def test_a_folder_of_the_same_name_in_the_working_folder_is_neither_found_nor_run(
+    command: list[str], tmp_path: Path
+) -> None:
+    hostile = tmp_path / "search_spaces"
+    hostile.mkdir()
+    for name in ("__init__", "digits", "evil"):
+        (hostile / f"{name}.py").write_text(HOSTILE)
+    package = Path(tune_lpc.__file__).parents[1]
+    found = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{package}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "digits" in found.stdout
+    assert "evil" not in found.stdout
+    assert not (hostile / "run_by_accident").exists()
+
+
+def test_the_shipped_spaces_lie_beside_the_package_as_an_installation_has_them() -> None:
+    declared = tomllib.loads((Path(tune_lpc.__file__).parents[1] / "pyproject.toml").read_text())
+    found = declared["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {"tune_lpc", "search_spaces"} <= set(found)
+    assert SHIPPED.parent == Path(tune_lpc.__file__).parents[1]
+    assert SHIPPED.name == "search_spaces"

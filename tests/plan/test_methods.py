@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from tune_lpc.plan import Choice, Float, Space, TrialSpec, UserError, load_space, shipped_names
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.methods import METHODS
+from tune_lpc.plan.trial import setting_default
 
 
 def trials_of(space: Space, count: int = 20) -> list[TrialSpec]:
@@ -23,7 +26,6 @@ def test_each_method_draws_valid_trials_from_each_shipped_space(space: str, name
             assert getattr(trial, setting) == value
         for parameter in METHODS[name].dimensions:
             assert getattr(trial, parameter) not in (None, "off")
-    assert "weight_decay" in found.dimensions
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name.startswith("lpc") and name != "lpc_topological"])
@@ -83,8 +85,11 @@ def test_the_option_off_is_taken_away_where_the_method_needs_it_on() -> None:
 def test_searches_of_different_methods_have_different_hashes_and_begin_with_the_papers_values() -> None:
     space = load_space("cifar10")
     assert len({space.for_method(name).hash() for name in METHODS}) == len(METHODS)
-    (first,) = space.for_method("arcface").first
-    assert (first["margin"], first["scale"], first["learning_rate"]) == (0.5, 64.0, 4e-4)
+    first = space.for_method("arcface").first
+    assert [(config["margin"], config["scale"], config["learning_rate"]) for config in first] == [
+        (0.5, 64.0, 8e-4),
+        (0.5, 64.0, 4e-4),
+    ]
 
 
 def test_an_unknown_method_is_named_with_the_nearest() -> None:
@@ -97,3 +102,97 @@ def test_a_method_switches_off_what_a_space_has_besides() -> None:
     for name in ("vanilla", "lpc", "linear_penultimate", "topological", "sliding"):
         (trial,) = trials_of(Space("own", "", {"learning_rate": Float(1e-3, 1e-2)}, settings).for_method(name), 1)
         assert (trial.dropout, trial.contrastive, trial.classification) == (0.0, "off", "cross_entropy")
+
+
+# What a method makes of a space is told
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_adds_its_own_parameters_alone_and_says_which(name: str) -> None:
+    space = Space("own", "", {"learning_rate": Float(1e-3, 1e-2)})
+    found = space.for_method(name)
+    added = set(found.dimensions) - set(space.dimensions)
+    assert added == set(METHODS[name].dimensions)
+    told = "\n".join(found.notes)
+    for parameter in added:
+        assert f"{parameter} {found.describe(parameter)}" in told
+    assert bool(told) is bool(added)
+
+
+def test_a_note_names_the_ranges_that_are_added() -> None:
+    space = Space("own", "", {"learning_rate": Float(1e-3, 1e-2)}, {"scale": 32.0, "classification": "arcface"})
+    assert space.for_method("arcface").notes == ("method arcface adds to the search: margin 0.1 to 0.8",)
+    fixed = Space("own", "", {"learning_rate": Float(1e-3, 1e-2)}, {"head": "linear"})
+    assert fixed.for_method("vanilla").notes == ("method vanilla sets head=none in place of 'linear'",)
+
+
+def test_notes_are_no_part_of_what_is_searched() -> None:
+    found = load_space("digits").for_method("arcface")
+    silent = dataclasses.replace(found, notes=())
+    assert found.notes
+    assert found == silent
+    assert found.hash() == silent.hash()
+
+
+def test_the_output_layer_keeps_its_rate_under_latent_point_collapse_and_in_its_papers_spaces() -> None:
+    for name in ("lpc", "lpc_wide", "lpc_narrow", "lpc_no_penultimate", "lpc_supcon"):
+        for space in shipped_names():
+            (trial,) = trials_of(load_space(space).for_method(name), 1)
+            assert trial.output_learning_rate == "constant"
+    for space in ("cifar10", "cifar100"):
+        assert load_space(space).fixed("output_learning_rate") == "constant"
+
+
+# Configs to begin with
+
+
+@pytest.mark.parametrize("space", shipped_names())
+def test_every_method_begins_with_as_many_configs_in_each_shipped_space(space: str) -> None:
+    begun = {name: load_space(space).for_method(name) for name in METHODS}
+    assert {name: len(found.first) for name, found in begun.items()} == dict.fromkeys(METHODS, 2)
+    assert not [note for found in begun.values() for note in found.notes if "left out" in note]
+
+
+ONE = {"learning_rate": 5e-3}
+OWN = Space("own", "", {"learning_rate": Float(1e-3, 1e-2)}, first=[ONE])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_config_takes_what_a_method_adds_from_the_methods_start_or_the_defaults(name: str) -> None:
+    method, found = METHODS[name], OWN.for_method(name)
+    own = {parameter: method.start.get(parameter, setting_default(parameter)) for parameter in method.dimensions}
+    assert found.first == [{**own, **ONE}]
+    assert not [note for note in found.notes if "left out" in note]
+
+
+def test_the_start_of_a_space_goes_before_that_of_the_method() -> None:
+    space = dataclasses.replace(OWN, start={"gamma_end": 3e2, "margin": 0.2})
+    (first,) = space.for_method("lpc").first
+    assert (first["gamma_end"], first["gamma_ramp"], first["gamma_start"]) == (3e2, "two_regime", 1e-4)
+    (first,) = space.for_method("cosface").first
+    assert (first["margin"], first["scale"]) == (0.2, 64.0)
+    assert space.for_method("vanilla").first == [ONE]
+
+
+def test_a_config_that_cannot_hold_under_a_method_is_left_out_with_the_reason() -> None:
+    ranges = {
+        "gamma_ramp": Choice(["off", "linear"]),
+        "gamma_end": Float(1.0, 10.0),
+        "learning_rate": Float(1e-3, 1e-2),
+    }
+    space = Space("own", "", ranges, first=[{**ONE, "gamma_ramp": "off"}]).checked()
+    found = space.for_method("lpc")
+    assert found.first == []
+    (note,) = [note for note in found.notes if "left out" in note]
+    assert note.startswith("config 1 of first is left out: ")
+    assert "gamma_ramp is 'two_regime', but must be one of linear" in note
+    assert "gamma_end is 10000.0, but must be from 1 to 10" in note
+    mended = dataclasses.replace(space, start={"gamma_ramp": "linear", "gamma_end": 5.0})
+    assert len(mended.for_method("lpc").first) == 1
+
+
+def test_a_wrong_start_is_named() -> None:
+    (problem,) = dataclasses.replace(OWN, start={"margin": 9.0}).problems()
+    assert problem == "start: margin is 9.0, but must be a number from 0 to 1.5"
+    (problem,) = dataclasses.replace(OWN, start=[1]).problems()  # type: ignore[arg-type]
+    assert problem == "start is [1], but must be a dict"

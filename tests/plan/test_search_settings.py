@@ -10,6 +10,7 @@ import pytest
 
 from tests.plan.test_space import SPACE
 from tune_lpc.plan import Fidelity, UserError
+from tune_lpc.plan.search_settings import same_controls
 
 TRUNCATED = dataclasses.replace(SPACE, fidelity_mode="truncated")
 
@@ -104,18 +105,36 @@ def test_the_hash_does_not_depend_on_the_spelling_of_a_number() -> None:
 # Control trials
 
 
+def controls(trials: int, control_trials: int) -> list[int]:
+    space = dataclasses.replace(SPACE, trials=trials, control_trials=control_trials)
+    return [number for number in range(-3, trials + 20) if space.is_control(number)]
+
+
 @pytest.mark.parametrize("trials", [1, 2, 7, 32, 100])
-def test_there_are_as_many_control_trials_as_asked_for_and_they_are_spread_evenly(trials: int) -> None:
+def test_there_are_as_many_control_trials_as_asked_for_evenly_apart(trials: int) -> None:
     for count in range(trials + 1):
-        space = dataclasses.replace(SPACE, trials=trials, control_trials=count)
-        control = [number for number in range(trials) if space.is_control(number)]
-        assert len(control) == count
-        gaps = {after - before for before, after in itertools.pairwise(control)}
-        assert gaps <= ({trials // count, -(-trials // count)} if count else set())
-        if count:
-            assert control[0] < -(-trials // count) and trials - control[-1] <= -(-trials // count)
+        found = controls(trials, count)
+        assert len(found) == count
+        assert set(found) <= set(range(trials))
+        assert len({after - before for before, after in itertools.pairwise(found)}) <= 1
 
 
-def test_a_single_control_trial_stands_in_the_middle() -> None:
-    space = dataclasses.replace(SPACE, trials=9, control_trials=1)
-    assert [number for number in range(-3, 20) if space.is_control(number)] == [5]
+def test_every_third_trial_is_one_from_the_second_on_or_more_of_them_where_there_are_few() -> None:
+    assert controls(9, 3) == controls(32, 3) == [1, 4, 7]
+    assert controls(8, 3) == controls(6, 3) == [1, 3, 5]
+    assert controls(5, 3) == controls(3, 3) == [0, 1, 2]
+    assert controls(32, 0) == []
+
+
+@pytest.mark.parametrize("before", [9, 10, 16, 32])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_more_trials_leave_the_control_trials_what_they_are(before: int, count: int) -> None:
+    for now in range(before, 120):
+        assert controls(now, count) == controls(before, count)
+        assert same_controls(before, now, count)
+
+
+def test_whether_more_trials_would_change_them_can_be_asked() -> None:
+    for before, now, count in itertools.product(range(1, 20), range(1, 20), range(20)):
+        if count <= min(before, now):
+            assert same_controls(before, now, count) is (controls(before, count) == controls(now, count))

@@ -7,6 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_lpc.plan import TrialSpec, UserError
+from tune_lpc.plan.contrast import Contrast
+from tune_lpc.plan.gamma import GammaRamp
+from tune_lpc.plan.learning_rate import LearningRate
+from tune_lpc.plan.margin import AngularMargin
+from tune_lpc.plan.topology import Topology
 from tune_lpc.plan.trial import (
     Value,
     describe_rule,
@@ -50,6 +55,13 @@ def test_a_trial_cannot_be_changed() -> None:
         ),
         ({"optimizer": "adamw"}, ["momentum", "nesterov"]),
         ({"head": "none"}, ["penultimate_width"]),
+        ({"train_size": 100}, ["validation_share"]),
+        ({"batching": "grouped"}, ["batch_size"]),
+        ({"topological_weight_schedule": "rising"}, ["batch_size"]),
+        ({"batching": "shuffled"}, ["groups", "group_size", "epoch_unit"]),
+        ({"topological_weight_schedule": "off"}, ["groups", "group_size", "epoch_unit"]),
+        ({"warmup_length": 0.0}, ["warmup_factor"]),
+        ({"data_from": "memory"}, ["data_workers"]),
     ],
 )
 def test_a_setting_without_effect_is_none_whatever_was_given(
@@ -220,3 +232,24 @@ def test_every_setting_has_a_default_that_keeps_its_own_rule_and_a_type() -> Non
     for name in setting_names():
         assert value_problems(name, setting_default(name)) == []
         assert setting_type(name) in (str, int, float, bool)
+
+
+def test_what_belongs_together_is_there_in_one_piece_or_none() -> None:
+    off = TrialSpec.build({})
+    assert (off.gamma, off.topology, off.angular_margin, off.contrast, off.sgd) == (None,) * 5
+    on = TrialSpec.build(
+        {
+            "gamma_ramp": "linear",
+            "penalty_convention": "sum",
+            "topological_weight_schedule": "rising",
+            "classification": "cosface",
+            "contrastive": "supervised",
+            "optimizer": "sgd",
+            "warmup_length": 0.1,
+        }
+    )
+    assert on.gamma == GammaRamp("linear", 1e-4, 1e6, 0.0, 0.266, convention="sum")
+    assert on.topology == Topology("rising", 0.1, "constant", 1.0, "l2")
+    assert on.angular_margin == AngularMargin("cosface", 0.5, 64.0)
+    assert on.contrast == Contrast(1.0, 0.05)
+    assert on.learning_rates == LearningRate(1e-3, 0.0, 0.0, 0.1, 0.1, False)

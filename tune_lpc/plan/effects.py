@@ -64,16 +64,22 @@ class Effects:
         unmet = [
             [other for other, allowed in way.items() if not self._can_be(other, allowed)] for way in self._all(name)
         ]
-        other = min(unmet, key=len)[0]
-        if other in self._dimensions and not self.ways(other):
-            return self.why_none(other)
-        return f"{other} is {' or '.join(shown(value) for value in self._possible(other))}"
+        nearest = [others for others in unmet if len(others) == min(map(len, unmet))]
+        return " and ".join(self._reason(other) for other in dict.fromkeys(itertools.chain(*nearest)))
+
+    def _reason(self, other: str) -> str:
+        values = " or ".join(shown(value) for value in self._possible(other))
+        return f"{other} is {values}" if values else str(self.why_none(other))
 
     def when(self, name: str) -> dict[str, list[Value]]:
         """The condition of a dimension as plain data: the one way in which it has an effect, else its own `when`."""
         ways = self.ways(name)
         one = ways[0] if len(ways) == 1 else self._dimensions[name].when
-        return {other: list(allowed) for other, allowed in one.items() if isinstance(allowed, Sequence)}
+        return {
+            other: [value for value in self._possible(other) if value in allowed]
+            for other, allowed in one.items()
+            if not isinstance(allowed, Above)
+        }
 
     def describe(self, name: str) -> str:
         """When a dimension has an effect, such as 'unless gamma_ramp is off'; empty where it always has."""
@@ -89,7 +95,9 @@ class Effects:
 
     def _unmet(self, other: str, allowed: Container[Value]) -> str:
         excluded = [str(value) for value in self._possible(other) if value not in allowed]
-        return f"unless {other} is {' or '.join(excluded)}" if excluded else self._met(other, allowed)
+        if isinstance(allowed, Above) or not excluded:
+            return self._met(other, allowed)
+        return f"unless {other} is {' or '.join(excluded)}"
 
     def _possible(self, name: str) -> tuple[Value, ...]:
         if self._ways.get(name) == []:

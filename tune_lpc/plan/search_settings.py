@@ -78,19 +78,15 @@ def is_control(number: int, trials: int, control_trials: int) -> bool:
     Every third trial is, from the second on, until there are enough: so more trials leave the control trials what they
     are. Where that is too far apart for all of them it is every second, and at last the first ones.
     """
-    place, left = divmod(number - _first_control(trials, control_trials), _stride(trials, control_trials))
-    return left == 0 and 0 <= place < control_trials
+    return number in _controls(trials, control_trials)
 
 
 def same_controls(before_trials: int, now_trials: int, control_trials: int) -> bool:
     """Whether a search of `now_trials` trials has the same control trials as one of `before_trials`."""
-    return control_trials == 0 or _stride(before_trials, control_trials) == _stride(now_trials, control_trials)
+    return _controls(before_trials, control_trials) == _controls(now_trials, control_trials)
 
 
-def _first_control(trials: int, control_trials: int) -> int:
-    return 0 if _stride(trials, control_trials) == 1 else 1
-
-
-def _stride(trials: int, control_trials: int) -> int:
-    """The widest stride, up to WIDEST_STRIDE, at which all control trials fit."""
-    return min(WIDEST_STRIDE, trials // control_trials) if control_trials else WIDEST_STRIDE
+def _controls(trials: int, control_trials: int) -> range:
+    stride = min(WIDEST_STRIDE, trials // max(1, control_trials))
+    first = 0 if stride < 2 else 1
+    return range(first, first + stride * control_trials, max(1, stride))
