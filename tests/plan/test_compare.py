@@ -55,8 +55,8 @@ def test_spelling_and_order_are_no_difference() -> None:
         (
             "gamma_end",
             Float(1e0, 1e3, log=True, when={"gamma_ramp": ("cosine",)}),
-            "gamma_end: 1 to 1000, logarithmic; when gamma_ramp is linear or cosine before, "
-            "1 to 1000, logarithmic; when gamma_ramp is cosine now",
+            "gamma_end: 1 to 1000, logarithmic; when gamma_ramp is two_regime or exponential or linear or cosine "
+            "before, 1 to 1000, logarithmic; when gamma_ramp is cosine now",
         ),
     ],
 )

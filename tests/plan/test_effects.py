@@ -12,6 +12,8 @@ from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.dimensions import Dimension
 from tune_lpc.plan.settings import Value
 
+KINDS = ("two_regime", "exponential", "linear", "cosine")
+TOPOLOGICAL = ("topological_weight_schedule", ("constant", "rising"))
 TOPOLOGY = Choice(["off", "constant"])
 AUTO = "batching is 'auto' and topological_weight_schedule is"
 WITHOUT: list[tuple[str, Value, dict[str, Value], str]] = [
@@ -152,6 +154,26 @@ def test_shipped_spaces_say_no_condition_and_their_settings_know_all(name: str) 
     assert isinstance(conditions, dict)
     assert conditions["gamma_end"]["when"] == {"gamma_ramp": ["two_regime", "exponential", "linear", "cosine"]}
     assert conditions["learning_rate"]["when"] == {}
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_they_draw_what_they_would_with_every_condition_spelt_out(name: str) -> None:
+    space = load_space(name)
+    on = {
+        "gamma": ("gamma_ramp", KINDS),
+        "beta": TOPOLOGICAL,
+        "topological_weight": TOPOLOGICAL,
+        "distance": TOPOLOGICAL,
+    }
+    spelt_out = {}
+    for parameter, dimension in space.dimensions.items():
+        needs = on.get(parameter, on.get(parameter.partition("_")[0]))
+        switch = parameter in ("gamma_ramp", "topological_weight_schedule") or needs is None
+        spelt_out[parameter] = dimension if switch else dataclasses.replace(dimension, when=dict([needs]))
+    same = dataclasses.replace(space, dimensions=spelt_out).checked()
+    assert same.hash() == space.hash()
+    for seed in range(50):
+        assert list(same.draw(RandomChooser(seed)).items()) == list(space.draw(RandomChooser(seed)).items())
 
 
 def test_a_setting_of_the_space_that_a_change_leaves_without_effect_goes_without_a_word() -> None:

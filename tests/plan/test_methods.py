@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import pytest
 
@@ -12,6 +13,12 @@ from tune_lpc.plan.methods import METHODS
 from tune_lpc.plan.trial import setting_default
 
 
+@functools.cache
+def of(space: str, method: str) -> Space:
+    """A shipped space under a method."""
+    return load_space(space).for_method(method)
+
+
 def trials_of(space: Space, count: int = 20) -> list[TrialSpec]:
     return [space.trial(space.draw(RandomChooser(seed))) for seed in range(count)]
 
@@ -19,7 +26,7 @@ def trials_of(space: Space, count: int = 20) -> list[TrialSpec]:
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("space", shipped_names())
 def test_each_method_draws_valid_trials_from_each_shipped_space(space: str, name: str) -> None:
-    found = load_space(space).for_method(name)
+    found = of(space, name)
     for trial in trials_of(found):
         assert trial.method == name
         for setting, value in METHODS[name].settings.items():
@@ -30,16 +37,13 @@ def test_each_method_draws_valid_trials_from_each_shipped_space(space: str, name
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name.startswith("lpc") and name != "lpc_topological"])
 def test_latent_point_collapse_is_on_in_every_trial_of_its_methods(name: str) -> None:
-    assert all(
-        trial.gamma_ramp != "off" and not trial.topological
-        for trial in trials_of(load_space("digits").for_method(name))
-    )
+    assert all(trial.gamma_ramp != "off" and not trial.topological for trial in trials_of(of("digits", name)))
 
 
 def test_the_paper_widths() -> None:
     widths = {}
     for name in ("lpc", "lpc_wide", "lpc_narrow", "lpc_no_penultimate"):
-        (trial,) = trials_of(load_space("cifar10").for_method(name), 1)
+        (trial,) = trials_of(of("cifar10", name), 1)
         widths[name] = (trial.head, trial.penultimate_width)
     assert widths == {
         "lpc": ("linear", 64),
@@ -51,7 +55,7 @@ def test_the_paper_widths() -> None:
 
 def test_sliding_slides_both_and_topological_neither() -> None:
     for name, expected in (("sliding", ("rising", "sliding")), ("topological", ("constant", "constant"))):
-        for trial in trials_of(load_space("mnist250").for_method(name)):
+        for trial in trials_of(of("mnist250", name)):
             assert (trial.topological_weight_schedule, trial.beta_schedule) == expected
             assert trial.gamma_ramp == "off"
 
@@ -83,9 +87,8 @@ def test_the_option_off_is_taken_away_where_the_method_needs_it_on() -> None:
 
 
 def test_searches_of_different_methods_have_different_hashes_and_begin_with_the_papers_values() -> None:
-    space = load_space("cifar10")
-    assert len({space.for_method(name).hash() for name in METHODS}) == len(METHODS)
-    first = space.for_method("arcface").first
+    assert len({of("cifar10", name).hash() for name in METHODS}) == len(METHODS)
+    first = of("cifar10", "arcface").first
     assert [(config["margin"], config["scale"], config["learning_rate"]) for config in first] == [
         (0.5, 64.0, 8e-4),
         (0.5, 64.0, 4e-4),
@@ -137,7 +140,7 @@ def test_notes_are_no_part_of_what_is_searched() -> None:
 def test_the_output_layer_keeps_its_rate_under_latent_point_collapse_and_in_its_papers_spaces() -> None:
     for name in ("lpc", "lpc_wide", "lpc_narrow", "lpc_no_penultimate", "lpc_supcon"):
         for space in shipped_names():
-            (trial,) = trials_of(load_space(space).for_method(name), 1)
+            (trial,) = trials_of(of(space, name), 1)
             assert trial.output_learning_rate == "constant"
     for space in ("cifar10", "cifar100"):
         assert load_space(space).fixed("output_learning_rate") == "constant"
@@ -148,7 +151,7 @@ def test_the_output_layer_keeps_its_rate_under_latent_point_collapse_and_in_its_
 
 @pytest.mark.parametrize("space", shipped_names())
 def test_every_method_begins_with_as_many_configs_in_each_shipped_space(space: str) -> None:
-    begun = {name: load_space(space).for_method(name) for name in METHODS}
+    begun = {name: of(space, name) for name in METHODS}
     assert {name: len(found.first) for name, found in begun.items()} == dict.fromkeys(METHODS, 2)
     assert not [note for found in begun.values() for note in found.notes if "left out" in note]
 

@@ -75,11 +75,7 @@ class Effects:
         """The condition of a dimension as plain data: the one way in which it has an effect, else its own `when`."""
         ways = self.ways(name)
         one = ways[0] if len(ways) == 1 else self._dimensions[name].when
-        return {
-            other: [value for value in self._possible(other) if value in allowed]
-            for other, allowed in one.items()
-            if not isinstance(allowed, Above)
-        }
+        return {other: list(allowed) for other, allowed in one.items() if isinstance(allowed, Sequence)}
 
     def describe(self, name: str) -> str:
         """When a dimension has an effect, such as 'unless gamma_ramp is off'; empty where it always has."""
@@ -115,7 +111,16 @@ class Effects:
 
     def _all(self, name: str) -> list[Way]:
         own = self._dimensions[name].when if name in self._dimensions else {}
-        return [_both(way, own) for way in setting_needs(name) or ({},)]
+        return [self._both(way, own) for way in setting_needs(name) or ({},)]
+
+    def _both(self, way: Way, own: Mapping[str, Sequence[Value]]) -> Way:
+        """The conditions of both; what a space says over again is as if it had not said it."""
+        both = dict(way)
+        for other, allowed in own.items():
+            needed = way.get(other, allowed)
+            if other not in way or any(value in needed and value not in allowed for value in self._possible(other)):
+                both[other] = [value for value in allowed if value in needed]
+        return both
 
     def _can_be(self, name: str, allowed: Container[Value]) -> bool:
         return any(value in allowed for value in self._possible(name))
@@ -130,11 +135,3 @@ class Effects:
 
     def _fixed_or_none(self, name: str) -> Value:
         return None if name in self._dimensions else self._fixed(name)
-
-
-def _both(way: Way, own: Mapping[str, Sequence[Value]]) -> Way:
-    """The conditions of both."""
-    narrowed = {
-        other: [value for value in allowed if value in way.get(other, allowed)] for other, allowed in own.items()
-    }
-    return {**way, **narrowed}

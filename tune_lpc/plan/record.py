@@ -34,10 +34,12 @@ class EpochRecord:
         "cross-entropy on the validation images after the epoch, of scaled cosines for ArcFace and CosFace", "nats"
     )
     validation_accuracy: float | None = _column("share of validation images right after the epoch", "0 to 1")
-    gamma: float = _column("strength of the L2 penalty in force, 0 when off")
-    beta: float | None = _column("scale of the persistence in force; null without topological loss", "distance")
-    topological_weight: float = _column("weight of the topological loss in force, 0 when off")
-    learning_rate: float = _column("learning rate in force")
+    gamma: float = _column("strength of the L2 penalty in force at its last step, 0 when off")
+    beta: float | None = _column(
+        "scale of the persistence in force at its last step; null without topological loss", "distance"
+    )
+    topological_weight: float = _column("weight of the topological loss in force at its last step, 0 when off")
+    learning_rate: float = _column("learning rate in force at its last step")
     mean_norm: float | None = _column("mean Euclidean norm of z on the validation images")
     nc1: float | None = _column("neural collapse NC1 on the validation images, true labels: tr(S_W pinv(S_B)) / C")
     images_per_second: float = _column("training images per second", "1/s")

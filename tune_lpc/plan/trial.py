@@ -195,7 +195,7 @@ class TrialSpec(
 
     def as_dict(self) -> dict[str, Value]:
         """All settings by name, in the order of declaration."""
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name) for name in setting_names()}
 
 
 def setting_names() -> list[str]:
@@ -203,6 +203,7 @@ def setting_names() -> list[str]:
     return [f.name for f in dataclasses.fields(TrialSpec)]
 
 
+@functools.cache
 def setting_type(name: str) -> type:
     """The type of a setting's values (str, int, float or bool), whether or not it may be None."""
     hint = _type_hints()[name]

@@ -122,12 +122,10 @@ class Training:
             # Dropout draws from torch's global state; order and augmentation from a generator of their own.
             torch.manual_seed(_epoch_seed(self.spec.seed, epoch))
             trained = self._train(epoch, self.batches(epoch))
-        train_seconds = time.perf_counter() - start
+        train_seconds, images = time.perf_counter() - start, trained.pop("images")
         validated = self._validate(strengths.scale)
         diverged = _divergence({**trained, **validated}, epoch)
         measured = {name: _finite_or_none(value) for name, value in {**trained, **validated}.items()}
-        images = measured.pop("images")
-        assert images is not None
         return EpochRecord(
             budget=self.spec.epochs,
             epoch=epoch,
