@@ -109,7 +109,7 @@ def test_digits_are_learned(digits: Data) -> None:
 
 def test_digits_are_learned_with_both_regularisers_on_same_class_groups(digits: Data) -> None:
     settings = {**BOTH, "gamma_end": 1.0, "topological_weight": 0.01, "groups": 8}
-    *_, last = _training(digits, epochs=8, learning_rate=3e-3, **settings).epochs()
+    *_, last = _training(digits, epochs=10, learning_rate=3e-3, **settings).epochs()
     assert last.validation_accuracy is not None
     assert last.validation_accuracy > 0.9
 
