@@ -140,8 +140,9 @@ class TrainingRun:
 
 
 def _numbers(record: Mapping[str, Any]) -> array[float]:
-    get = record.get
-    return array("d", [math.nan if (value := get(name)) is None else value for name in NUMBERS])
+    """The values; NaN also for infinity, which a journal does not hold: so the record is the same when read again."""
+    get, isfinite, nan = record.get, math.isfinite, math.nan
+    return array("d", [value if (value := get(name)) is not None and isfinite(value) else nan for name in NUMBERS])
 
 
 @dataclass(frozen=True)
@@ -255,8 +256,8 @@ class Ledger:
     """The state of a search.
 
     run: the content of run.json, empty as long as no event told it. fidelity: its rungs, None without `run`.
-    trials: by name. looks: what the rungs decided, in order. arrivals: by rung, the scores of the trials that have come
-    to it, by number of the trial, in the order of arrival. ended: how the search itself ended, None while it goes on.
+    sessions: the processes that drove the search, in order. trials: by name. looks: what the rungs decided, in order.
+    arrivals: by rung, the scores of the trials that have come to it, by number of the trial, in the order of arrival.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:

@@ -55,11 +55,6 @@ def epoch_batches(ledger: Ledger) -> Iterator[pa.RecordBatch]:
         yield _epoch_batch(parts, schema)
 
 
-def epochs_table(ledger: Ledger) -> pa.Table:
-    """All of `epoch_batches`."""
-    return pa.Table.from_batches(epoch_batches(ledger), schema=epochs_schema(ledger.run)).combine_chunks()
-
-
 def _epoch_batch(parts: list[tuple[Trial, dict[str, np.ndarray]]], schema: pa.Schema) -> pa.RecordBatch:
     lengths = [len(columns["epoch"]) for _, columns in parts]
     own = {
@@ -95,7 +90,19 @@ def best_table(ledger: Ledger) -> pa.Table:
 
 def rungs_table(ledger: Ledger) -> pa.Table:
     """A row a trial and rung, in the order in which they were decided."""
-    rows = ({**vars(look), "number": ledger.trials[look.trial_id].number} for look in ledger.looks)
+    rows = (
+        {
+            "trial_id": look.trial_id,
+            "number": ledger.trials[look.trial_id].number,
+            "rung": look.rung,
+            "score": look.score,
+            "rank": look.rank,
+            "of": look.of,
+            "goes_on": look.goes_on,
+            "control": look.control,
+        }
+        for look in ledger.looks
+    )
     return _table(rows, rungs_schema(ledger.run))
 
 

@@ -13,6 +13,8 @@ REMEMBERED = 100
 """Of each kind of step, the last so many lengths."""
 SHORTEST_WAIT = 30.0
 """Seconds; nothing is called stuck before, however short the steps are."""
+SHORTEST_FIRST_WAIT = 300.0
+"""Seconds; nor in a first epoch: a trial may be the first that needs a kernel, and compiling takes up to 86 s alone."""
 
 Step = tuple[str, int]
 """What a worker is at, and the budget of the run that it belongs to (0 where that does not matter)."""
@@ -113,7 +115,7 @@ class Watch:
         found = {}
         for number, trial in self._running.items():
             silent, expected = now - trial.since, self._expected(trial)
-            if expected is not None and silent > max(SHORTEST_WAIT, self._multiple * expected):
+            if expected is not None and silent > max(_shortest_wait(trial.step), self._multiple * expected):
                 found[number] = f"no {_named(trial.step)} in {silent:.0f} s, where one takes {expected:.2g} s"
         return found
 
@@ -132,6 +134,11 @@ class Watch:
             return max(same)
         others = [max(seen) for other, seen in self._seen.items() if other[0] == step[0]]
         return max(others, default=None)
+
+
+def _shortest_wait(step: Step) -> float:
+    # In a process that was there before, a trial that is given to it is in its first epoch at once.
+    return SHORTEST_FIRST_WAIT if step[0] in ("prepare", "first epoch") else SHORTEST_WAIT
 
 
 def _named(step: Step) -> str:
