@@ -283,7 +283,12 @@ def test_what_a_rung_decided_stands_although_an_epoch_before_it_was_lost() -> No
 
 @pytest.mark.parametrize(
     ("mode", "first", "after", "rungs"),
-    [("compressed", 3, None, [3]), ("truncated", None, None, [3]), ("truncated", None, 0.9, [5]), ("full", None, None, [])],
+    [
+        ("compressed", 3, None, [3]),
+        ("truncated", None, None, [3]),
+        ("truncated", None, 0.9, [5]),
+        ("full", None, None, []),
+    ],
 )
 def test_the_rungs_of_a_run_are_those_that_it_tells(
     mode: str, first: int | None, after: float | None, rungs: list[int]

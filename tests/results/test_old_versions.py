@@ -12,6 +12,7 @@ from tune_lpc.results import export
 OLD = Path(__file__).parents[1] / "journals" / "version-0.1.0"
 TABLES = ("trials.parquet", "epochs.parquet", "best.parquet", "rungs.parquet", "fidelity.parquet")
 
+
 def test_a_run_of_version_0_1_0_gives_the_tables_that_it_gave_then(tmp_path: Path) -> None:
     shutil.copyfile(OLD / "finished" / "journal.jsonl", tmp_path / "journal.jsonl")
     assert export(tmp_path).damaged == []

@@ -67,8 +67,8 @@ class Watch:
 
     multiple: how many times the time expected. That of an epoch is the median of the trial's own in the same run, else
     the longest seen of that kind and budget; the first epoch of a run, preparing the data and the measures are kinds of
-    their own. Where none was seen, the longest of the same kind in a run of another budget serves; where there is none
-    either, nobody knows, and the trial is not called stuck.
+    their own. Where none was seen, the longest of the same kind in a run of another budget serves, and for an epoch the
+    longest first one; where there is none either, nobody knows, and the trial is not called stuck.
     """
 
     def __init__(self, multiple: float) -> None:
@@ -120,8 +120,9 @@ class Watch:
         return found
 
     def _expected(self, trial: _Watched) -> float | None:
-        if trial.step[0] == "epoch" and trial.own:
-            return statistics.median(trial.own)
+        if trial.step[0] == "epoch":
+            own = statistics.median(trial.own) if trial.own else self._longest(trial.step)
+            return self._longest(first_epoch(trial.step[1])) if own is None else own
         if trial.step != PREPARING:
             return self._longest(trial.step)
         # Whether the process is a new one is not known yet: it may be in its first epoch already.
