@@ -287,6 +287,7 @@ def test_what_a_rung_decided_stands_although_an_epoch_before_it_was_lost() -> No
         ("compressed", 3, None, [3]),
         ("truncated", None, None, [3]),
         ("truncated", None, 0.9, [5]),
+        ("truncated", None, 0.9, []),
         ("full", None, None, []),
     ],
 )
