@@ -30,7 +30,7 @@ from tune_lpc.results.ledger import Placement, Session, TrainingRun, Trial, fide
 from tune_lpc.results.tables import ranked
 
 RUNS = (3, 9)
-CLIMB = {
+CLIMB: dict[str, Any] = {
     **RUN,
     "started": "2026-11-25",
     "rungs": [3],

@@ -139,9 +139,9 @@ def test_measures_come_before_their_epoch_and_the_look_after_it(search: Search) 
 
 def test_who_watches_is_told_of_everything_once_the_ledger_has_it() -> None:
     known: list[bool] = []
-    search = Search(watched=lambda event: known.append(getattr(event, "trial_id", "") in search.ledger.trials))
-    search.start()
-    train(search, 0, SHORT)
+    watching = Search(watched=lambda event: known.append(getattr(event, "trial_id", "") in watching.ledger.trials))
+    watching.start()
+    train(watching, 0, SHORT)
     assert known == [True] * 5
 
 

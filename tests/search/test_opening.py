@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,88 +12,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.results.runs import record
-from tests.search.searches import CLIMB, SPACE, run_of
-from tune_lpc.plan import Float, Space, UserError
-from tune_lpc.plan.schedules import SCHEDULES_VERSION
-from tune_lpc.results import JOURNAL_FILE, Journal, Ledger, export, load_run, read_journal, read_ledger, write_run
-from tune_lpc.results.events import (
-    EpochDone,
-    RunEnded,
-    RunStarted,
-    Status,
-    TrialEnded,
-    TrialPlaced,
-    TrialStarted,
-    trial_id_of,
-)
-from tune_lpc.search.opening import Identity, OpenRun, open_run
-
-IDENTITY = Identity(SPACE, "of the images", "of the split", ("entropy",))
-RUN = run_of(
-    SPACE,
-    schedules=SCHEDULES_VERSION,
-    seeds={"sampler": SPACE.seed},
-    measures={"entropy": "text"},
-    data={"fingerprint": "of the images"},
-    split_hash="of the split",
-    space_hash=SPACE.hash(),
-    versions={"tune_lpc": "0.2.0"},
-)
-SESSION = {"versions": {"torch": "3"}, "hardware": {"cpus": 8}, "resources": {"concurrent": 4}, "git": None}
-OLD = Path(__file__).parents[1] / "journals" / "version-0.1.0"
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Any]:
-    """Opens the run in a folder to go on with it; closes it in the end."""
-    runs = []
-
-    def open_one(resume: bool = True, **changes: Any) -> OpenRun:
-        runs.append(open_run(tmp_path / "run", replace(IDENTITY, **changes), resume=resume))
-        return runs[-1]
-
-    yield open_one
-    for one in runs:
-        one.close()
-
-
-class Made:
-    """A run in a folder, written as an earlier search would have."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        with Journal(self.path, new=True) as journal:
-            journal.write(RunStarted(RUN))
-        write_run(folder, RUN)
-
-    @property
-    def path(self) -> Path:
-        return self.folder / JOURNAL_FILE
-
-    def trial(self, number: int, epochs: int, status: Status | None = None) -> None:
-        """A trial with so many epochs of its climb, and its end if it has one."""
-        name = trial_id_of(number)
-        with Journal(self.path) as journal:
-            journal.write(TrialStarted(name, number, SPACE.trial({"learning_rate": 0.01}).as_dict()))
-            for budget, epoch in CLIMB[:epochs]:
-                journal.write(EpochDone(name, record(epoch, 0.5, budget)))
-            if status is not None:
-                journal.write(TrialEnded(name, status, status))
-
-    def kinds(self) -> list[str]:
-        return [entry["kind"] for entry in read_journal(self.path)[0]]
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Made:
-    return Made(tmp_path / "run")
-
-
-def everything_in(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
+from tests.search.folders import RUN, SESSION, Made, everything_in
+from tests.search.searches import SPACE
+from tune_lpc.plan import UserError
+from tune_lpc.results import JOURNAL_FILE, Journal, export, load_run, read_journal, read_ledger
+from tune_lpc.results.events import RunEnded, Status, TrialPlaced, trial_id_of
 
 # A run that begins
 
@@ -286,7 +207,7 @@ def test_a_search_that_is_made_longer_says_so_and_keeps_its_sessions(opened: Any
     assert made.kinds().count("run_started") == 2
 
 
-# Refusals
+# Another process that writes
 
 HOLD = """
 import sys
@@ -310,111 +231,3 @@ def test_a_run_that_another_process_writes_is_refused_until_that_ends(opened: An
         holder.kill()
         holder.communicate()
     assert opened().to_come == 6
-
-
-def changed(**settings: Any) -> dict[str, Space]:
-    """The space with something else in it."""
-    parts = {name: settings.pop(name) for name in list(settings) if name in Space.SEARCH_SETTINGS}
-    return {"space": replace(SPACE, settings={**SPACE.settings, **settings}, **parts)}
-
-
-OTHER_RANGE = {**SPACE.dimensions, "learning_rate": Float(1e-4, 1.0, log=True)}
-CHANGES: list[tuple[dict[str, Any], str]] = [
-    (
-        {"space": replace(SPACE, dimensions=OTHER_RANGE)},
-        "learning_rate: 0.0001 to 0.1, logarithmic before, 0.0001 to 1, logarithmic now",
-    ),
-    (changed(momentum=0.5), "momentum: 0.9 before, 0.5 now"),
-    (changed(trials=3), "trials: 6 before, 3 now: it may rise, but not fall"),
-    (changed(seed=2), "seed: 3 before, 2 now"),
-    (changed(control_trials=2), "control_trials: 0 before, 2 now"),
-    ({"measures": ()}, "measures: entropy before, none now"),
-    ({"fingerprint": "of others"}, "the training images are others than before"),
-    ({"split_hash": "of another"}, "the split into training and validation images is another than before"),
-]
-MOVES_A_RUNG: list[tuple[dict[str, Any], str]] = [
-    (changed(epochs=27), "epochs: 9 before, 27 now"),
-    (changed(epochs=4), "epochs: 9 before, 4 now"),
-    (changed(fidelity_mode="truncated"), "fidelity_mode: compressed before, truncated now"),
-    (changed(reduction_factor=2), "reduction_factor: 3 before, 2 now"),
-    (changed(first_rung=5), "first_rung: 3 before, 5 now"),
-    (changed(first_rung=9), "first_rung: 3 before, 9 now"),
-]
-
-
-@pytest.mark.parametrize(("change", "difference"), [*CHANGES, *MOVES_A_RUNG], ids=lambda value: str(value)[:30])
-def test_a_change_is_refused_with_the_difference(
-    opened: Any, made: Made, change: dict[str, Any], difference: str
-) -> None:
-    made.trial(0, 12, Status.COMPLETED)
-    made.trial(1, 3)
-    before = everything_in(made.folder)
-    with pytest.raises(UserError) as caught:
-        opened(**change)
-    assert caught.value.problems == [
-        f"{made.folder} can't be resumed with a change: {difference}",
-        "give what was given before, or choose another folder with --out",
-    ]
-    assert everything_in(made.folder) == before
-    Journal(made.path).close()  # it is left for others
-
-
-@pytest.mark.parametrize(
-    "space",
-    [
-        changed(fidelity_mode="full", first_rung=None)["space"],
-        changed(fidelity_mode="truncated", first_rung=None, first_rung_after=0.9)["space"],
-    ],
-    ids=["full", "first_rung_after"],
-)
-def test_a_change_of_how_rungs_are_placed_is_refused_whole(opened: Any, made: Made, space: Space) -> None:
-    made.trial(0, 3)
-    with pytest.raises(UserError) as caught:
-        opened(space=space)
-    told = [problem.partition(": ")[2] for problem in caught.value.problems[:-1]]
-    assert f"fidelity_mode: compressed before, {space.fidelity_mode} now" in told
-    assert "first_rung: 3 before, none now" in told
-
-
-def test_every_difference_is_told_at_once(opened: Any, made: Made) -> None:
-    other = replace(SPACE, trials=2, dimensions=OTHER_RANGE, settings={**SPACE.settings, "seed": 2})
-    with pytest.raises(UserError) as caught:
-        opened(space=other, measures=("entropy", "pgd_l2"))
-    told = [problem.partition(": ")[2].partition(":")[0] for problem in caught.value.problems]
-    assert sorted(told[:-1]) == ["learning_rate", "measures", "seed", "trials"]
-
-
-def test_more_trials_are_no_change(opened: Any, made: Made) -> None:
-    made.trial(0, 12, Status.COMPLETED)
-    assert opened(space=replace(SPACE, trials=10)).to_come == 9
-
-
-# Runs of older versions
-
-
-def test_a_run_of_version_0_1_0_is_refused_in_one_line_that_says_why(opened: Any, tmp_path: Path) -> None:
-    shutil.copytree(OLD / "killed", tmp_path / "run")
-    before = everything_in(tmp_path / "run")
-    with pytest.raises(UserError) as caught:
-        opened()
-    (problem,) = caught.value.problems
-    assert problem.startswith(f"{tmp_path / 'run'} can't be resumed: it was begun by tune_lpc 0.1.0, whose schedules")
-    assert problem.endswith("finish it with that version, or begin again in another folder with --out")
-    assert "\n" not in problem
-    assert everything_in(tmp_path / "run") == before
-    Journal(tmp_path / "run" / JOURNAL_FILE).close()
-
-
-def test_a_run_of_other_schedules_whose_version_nobody_knows_is_refused_too(opened: Any, made: Made) -> None:
-    with Journal(made.path) as journal:
-        journal.write(RunStarted({name: value for name, value in RUN.items() if name not in ("schedules", "versions")}))
-    with pytest.raises(UserError, match="it was begun by tune_lpc an unknown version, whose schedules"):
-        opened()
-
-
-def test_a_ledger_of_version_0_1_0_is_read_whole() -> None:
-    for name, epochs in (("finished", 48), ("killed", 60)):
-        ledger, damaged = read_ledger(OLD / name / JOURNAL_FILE)
-        assert isinstance(ledger, Ledger) and damaged == []
-        assert sum(trial.epochs_trained for trial in ledger.trials.values()) == epochs
-        assert ledger.fidelity is not None and ledger.fidelity.rungs() == ledger.run["rungs"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from tests.results.runs import record
 from tests.search.searches import SPACE, Search, scored
 from tune_lpc.plan import Float, Space
+from tune_lpc.plan.trial import Value
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, RungDecided, RunStarted, Status, TrialEnded, TrialStarted, trial_id_of
 from tune_lpc.results.ledger import Trial
@@ -33,7 +34,7 @@ class Lives:
         self.space, self.sampler, self.ledger = space, sampler, Ledger([RunStarted({})])
         self.configs: list[Drawn] = []
 
-    def draw(self, number: int, given: Drawn | None = None) -> Drawn:
+    def draw(self, number: int, given: Mapping[str, Value] | None = None) -> Drawn:
         self.configs.append(self.sampler.draw(number, given))
         return self.configs[-1]
 
