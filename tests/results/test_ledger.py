@@ -331,6 +331,14 @@ def test_a_placement_tells_which_process_drove_the_search() -> None:
     assert ledger.trials["a"].placements == places
 
 
+def test_a_lost_beginning_that_is_written_again_shifts_no_session() -> None:
+    stays = [TrialPlaced("a", "here", pid, None) for pid in (0, 1, 2)]
+    resumed = [RunResumed(f"resume {number}", "") for number in (1, 2)]
+    ledger = Ledger([started(), stays[0], resumed[0], stays[1], RunStarted(CLIMB), resumed[1], stays[2]])
+    assert [place.session for place in ledger.trials["a"].placements] == [0, 1, 2]
+    assert [session.command for session in ledger.sessions] == [CLIMB["command"], "resume 1", "resume 2"]
+
+
 # The records of a run
 
 

@@ -36,7 +36,7 @@ from tune_lpc.results.events import (
 )
 from tune_lpc.search.director import Assignment, Verdict
 from tune_lpc.search.simulated import simulate
-from tune_lpc.search.watch import PREPARING, Watch
+from tune_lpc.search.watch import PREPARING, Watch, first_epoch
 
 
 @pytest.fixture
@@ -326,6 +326,17 @@ def test_after_the_epoch_of_a_checkpoint_comes_a_first_one() -> None:
     assert stuck_at(watch) == "no sign of the data"
     train(search, 0, LONG[1:2])
     assert stuck_at(watch) == "no first epoch"
+
+
+def test_after_the_checkpoint_of_a_whole_short_run_comes_the_first_epoch_of_the_next() -> None:
+    search, watch = watched()
+    for budget, seconds in ((3, 40.0), (9, 70.0)):
+        watch.expect(first_epoch(budget), seconds)
+    search.start()
+    train(search, 0, SHORT)
+    search.director.starts(0, 0.0)
+    train(search, 0, SHORT[2:])
+    assert (watch.stuck(700.0), list(watch.stuck(701.0))) == ({}, [0])
 
 
 @pytest.mark.parametrize("end", [failed(0, "x"), epoch(0, SHORT[0], None, diverged=NAN)], ids=["failed", "diverged"])

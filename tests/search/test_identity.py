@@ -30,7 +30,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
         {"space": replace(SPACE, dimensions=OTHER_RANGE)},
         "learning_rate: 0.0001 to 0.1, logarithmic before, 0.0001 to 1, logarithmic now",
     ),
-    (changed(momentum=0.5), "momentum: 0.9 before, 0.5 now"),
+    (changed(batch_size=32), "batch_size: 128 before, 32 now"),
     (changed(trials=3), "trials: 6 before, 3 now: it may rise, but not fall"),
     (changed(seed=2), "seed: 3 before, 2 now"),
     (changed(control_trials=2), "control_trials: 0 before, 2 now"),

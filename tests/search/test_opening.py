@@ -191,6 +191,18 @@ def test_every_session_is_told_with_its_versions_hardware_and_resources(opened: 
     assert ledger.sessions[0].facts["versions"] == {"tune_lpc": "0.2.0"}
 
 
+def test_the_sessions_in_run_json_are_no_part_of_what_was_run(opened: Any, made: Made) -> None:
+    made.trial(0, 2)
+    one = opened()
+    one.go_on("resume 1", SESSION)
+    one.close()
+    damage_the_first_line(made.path)
+    opened().go_on("resume 2", SESSION)
+    *_, started, _ = read_journal(made.path)[0]
+    assert started["run"] == json.loads(json.dumps(RUN))
+    assert [session["command"] for session in load_run(made.folder)["sessions"]] == ["resume 1", "resume 2"]
+
+
 def test_a_search_that_is_made_longer_says_so_and_keeps_its_sessions(opened: Any, made: Made) -> None:
     made.trial(0, 12, Status.COMPLETED)
     longer = replace(SPACE, trials=10)

@@ -256,14 +256,15 @@ class Ledger:
     """The state of a search.
 
     run: the content of run.json, empty as long as no event told it. fidelity: its rungs, None without `run`.
-    sessions: the processes that drove the search, in order. trials: by name. looks: what the rungs decided, in order.
-    arrivals: by rung, the scores of the trials that have come to it, by number of the trial, in the order of arrival.
+    sessions: the processes that drove the search, in order, the first of them empty without `run`. trials: by name.
+    looks: what the rungs decided, in order. arrivals: by rung, the scores of the trials that have come to it, by number
+    of the trial, in the order of arrival.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.run: Mapping[str, Any] = {}
         self.fidelity: Fidelity | None = None
-        self.sessions: list[Session] = []
+        self.sessions = [Session("", "", {})]
         self.trials: dict[str, Trial] = {}
         self.looks: list[RungDecided] = []
         self.arrivals: dict[int, dict[int, float | None]] = {}
@@ -291,8 +292,8 @@ class Ledger:
             elif isinstance(event, RungDecided):
                 self._look(trial, event)
             elif isinstance(event, TrialPlaced):
-                session = max(0, len(self.sessions) - 1)
-                trial.placements.append(Placement(session, event.host, event.pid, event.continued_from))
+                place = Placement(len(self.sessions) - 1, event.host, event.pid, event.continued_from)
+                trial.placements.append(place)
             elif isinstance(event, Measured):
                 trial.measures, trial.measure_reasons = event.values, event.reasons
             elif isinstance(event, TrialRestarted):
@@ -314,7 +315,7 @@ class Ledger:
 
     def _start_run(self, run: Mapping[str, Any]) -> None:
         if not self.run:
-            self.sessions.append(Session(run.get("command", ""), run.get("started", ""), run))
+            self.sessions[0] = Session(run.get("command", ""), run.get("started", ""), run)
         self.run = run
         self.fidelity = fidelity_of(run)
 

@@ -217,7 +217,7 @@ def _trial_row(trial: Trial, measures: Iterable[str]) -> Row:
 
 def _measure(trial: Trial, name: str) -> tuple[float | None, str | None]:
     """A measure's value, or why there is none."""
-    if not trial.is_trained and trial.status is not Status.COMPLETED:
+    if not trial.is_trained:
         # Measures come before the last epoch: alone they are those of a network that the row does not tell of.
         untold = "its last epoch is not recorded" if trial.measures else "the trial did not train its full budget"
         return None, untold

@@ -184,4 +184,5 @@ def _run_file(folder: Path) -> dict[str, Any] | None:
         run = load_run(folder)
     except UserError:
         return None
+    run.pop("sessions", None)  # the journal tells them
     return run if "space" in run else None
