@@ -200,3 +200,12 @@ def test_the_rungs_of_a_run_are_read_again_from_what_it_wrote(
 @pytest.mark.parametrize("run", [{}, {"rungs": [3]}, {"space": {"settings": {}}, "rungs": []}])
 def test_a_run_that_says_nothing_of_its_rungs_has_none_to_read(run: dict[str, Any]) -> None:
     assert Fidelity.of_run(run) is None
+
+
+def test_after_each_epoch_comes_the_next_of_its_run_or_the_first_of_the_next_run() -> None:
+    climb = [(budget, epoch) for budget in (3, 9) for epoch in range(1, budget + 1)]
+    compressed = Fidelity(epochs=9, mode="compressed", first_rung=3)
+    assert [compressed.after(place) for place in [None, *climb[:-1]]] == climb
+    assert compressed.after((9, 9)) == (9, 9), "there is no other"
+    truncated = Fidelity(epochs=9, mode="truncated", first_rung=3)
+    assert (truncated.after(None), truncated.after((9, 3)), truncated.after((9, 9))) == ((9, 1), (9, 4), (9, 9))

@@ -20,6 +20,10 @@ RUN = {
     "space": {"reduction_factor": 3},
 }
 
+LPC: dict[str, Any] = {"gamma_ramp": "linear", "gamma_end": 10.0}
+TOPOLOGICAL: dict[str, Any] = {"topological_weight_schedule": "rising", "beta": 0.5}
+SGD: dict[str, Any] = {"optimizer": "sgd", "nesterov": True}
+
 
 def record(epoch: int, accuracy: float | None = 0.5, budget: int = BUDGET, **values: Any) -> dict[str, Any]:
     """An epoch as the loop would report it; `values` replace the made-up ones."""
@@ -79,6 +83,10 @@ class Search:
     def rung(self, trial_id: str, rung: int, score: float | None, **values: Any) -> None:
         entry = {"rank": 1, "of": 1, "goes_on": True, "control": False, **values}
         self.journal.append("rung", trial_id=trial_id, rung=rung, score=score, **entry)
+
+    def placed(self, trial_id: str, continued_from: tuple[int, int] | None = None) -> None:
+        stay = {"host": "here", "pid": 7, "continued_from": continued_from, "left_out": []}
+        self.journal.append("trial_placed", trial_id=trial_id, **stay)
 
     def trial(self, accuracies: list[float | None], status: str | None = "completed", **settings: Value) -> str:
         """A whole trial: its score at each epoch, and how it ended (None: it has no end entry)."""

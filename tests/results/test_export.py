@@ -13,16 +13,14 @@ import polars
 import pyarrow.parquet as pq
 import pytest
 
-from tests.results.runs import RUN, Search, largest_file, record
+from tests.results.runs import LPC, RUN, SGD, TOPOLOGICAL, Search, largest_file, record
 from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.plan.record import EpochRecord, record_fields
 from tune_lpc.plan.trial import setting_names, setting_type
-from tune_lpc.results import Tables, export, load_ranked, load_run, read_journal, write_run
+from tune_lpc.results import Tables, export, read_journal
+from tune_lpc.results import tables as tables_module
 
-FILES = ("trials.parquet", "epochs.parquet", "best.parquet", "rungs.parquet", "fidelity.parquet")
-LPC: dict[str, Any] = {"gamma_ramp": "linear", "gamma_end": 10.0}
-TOPOLOGICAL: dict[str, Any] = {"topological_weight_schedule": "rising", "beta": 0.5}
-SGD: dict[str, Any] = {"optimizer": "sgd", "nesterov": True}
+FILES = ("trials.parquet", "epochs.parquet", "best.parquet", "rungs.parquet", "fidelity.parquet", "placements.parquet")
 
 
 @pytest.fixture
@@ -30,8 +28,11 @@ def search(tmp_path: Path) -> Search:
     return Search(tmp_path)
 
 
-def frames(tables: Tables) -> list[pd.DataFrame]:
-    return [tables.trials, tables.epochs, tables.best, tables.rungs, tables.fidelity]
+def frames(tables: Tables) -> dict[str, pd.DataFrame]:
+    """What `export` gives back, by file; placements are in their file alone."""
+    of = {"trials": tables.trials, "epochs": tables.epochs, "best": tables.best}
+    of |= {"rungs": tables.rungs, "fidelity": tables.fidelity}
+    return {f"{name}.parquet": frame for name, frame in of.items()}
 
 
 def row(frame: pd.DataFrame, trial_id: str) -> dict[Any, Any]:
@@ -170,7 +171,7 @@ def test_values_keep_their_types_and_every_digit(search: Search) -> None:
 def test_frames_equal_the_files(search: Search) -> None:
     small_search(search)
     tables = export(search.directory)
-    for name, frame in zip(FILES, frames(tables), strict=True):
+    for name, frame in frames(tables).items():
         file = pd.read_parquet(search.directory / name, dtype_backend="numpy_nullable")
         pd.testing.assert_frame_equal(frame, file)
 
@@ -183,10 +184,11 @@ def test_a_run_without_trials_gives_readable_files_with_all_columns(tmp_path: Pa
     search = Search(full)
     small_search(search)
     search.rung("t001", 1, 0.2)
+    search.placed("t001")
     Search(empty)
     export(full)
     tables = export(empty)
-    assert [len(frame) for frame in frames(tables)] == [0, 0, 0, 0, 0]
+    assert [len(frame) for frame in frames(tables).values()] == [0, 0, 0, 0, 0]
     for name in FILES:
         assert pq.read_table(empty / name).num_rows == 0
         assert pq.read_schema(empty / name).equals(pq.read_schema(full / name), check_metadata=True)
@@ -199,24 +201,26 @@ def test_a_run_without_trials_gives_readable_files_with_all_columns(tmp_path: Pa
 def test_polars_and_duckdb_read_every_file_with_its_types(search: Search, trials: int) -> None:
     if trials:
         small_search(search)
+        search.placed("t001")
     tables = export(search.directory)
+    lengths = {name: len(frame) for name, frame in frames(tables).items()} | {"placements.parquet": min(trials, 1)}
     kinds = {
         "int64": (polars.Int64, "BIGINT"),
         "double": (polars.Float64, "DOUBLE"),
         "bool": (polars.Boolean, "BOOLEAN"),
         "string": (polars.String, "VARCHAR"),
     }
-    for name, frame in zip(FILES, frames(tables), strict=True):
+    for name in FILES:
         path = search.directory / name
         expected = {field.name: kinds[str(field.type)] for field in pq.read_schema(path)}
         in_polars = polars.read_parquet(path)
         assert dict(in_polars.schema) == {column: kind for column, (kind, _) in expected.items()}
-        assert in_polars.height == len(frame)
+        assert in_polars.height == lengths[name]
         in_duckdb = duckdb.sql(f"select * from '{path}'")
         assert dict(zip(in_duckdb.columns, map(str, in_duckdb.types), strict=True)) == {
             column: kind for column, (_, kind) in expected.items()
         }
-        assert len(in_duckdb.fetchall()) == len(frame)
+        assert len(in_duckdb.fetchall()) == lengths[name]
     if trials:
         query = (
             f"""select avg("config.learning_rate") from '{search.directory / FILES[0]}' where "config.beta" is null"""
@@ -325,60 +329,6 @@ def test_a_folder_without_a_journal_is_no_run(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# run.json and the way back from a row to a trial
-
-
-def test_run_file_round_trip(tmp_path: Path) -> None:
-    write_run(tmp_path, {"command": "x", "seeds": {"search": 1}, "cost": math.inf})
-    assert load_run(tmp_path) == {"command": "x", "seeds": {"search": 1}, "cost": None}
-    assert "\n  " in (tmp_path / "run.json").read_text()
-
-
-def test_a_failing_run_file_leaves_the_old_one(tmp_path: Path) -> None:
-    write_run(tmp_path, RUN)
-    with largest_file(10), pytest.raises(OSError, match="File too large"):
-        write_run(tmp_path, {"command": "other"})
-    assert load_run(tmp_path) == RUN
-
-
-@pytest.mark.parametrize("content", [None, b"", b'{"command": ', b"[1]", b"\xff\xfe"])
-def test_a_missing_or_damaged_run_file_is_the_users_to_mend(tmp_path: Path, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / "run.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"run\.json"):
-        load_run(tmp_path)
-
-
-@pytest.mark.parametrize("settings", [LPC, TOPOLOGICAL, SGD, {**LPC, **TOPOLOGICAL, "head": "none", "train_size": 9}])
-def test_a_ranked_row_gives_back_its_trial(search: Search, settings: dict[str, Any]) -> None:
-    search.trial([0.1, 0.1, 0.1, 0.1])
-    search.trial([0.2, 0.2, 0.2, 0.2], **settings)
-    export(search.directory)
-    assert load_ranked(search.directory, 1) == TrialSpec.build({"epochs": 4, **settings})
-    assert load_ranked(search.directory, 2) == TrialSpec.build({"epochs": 4})
-
-
-@pytest.mark.parametrize("rank", [-1, 0, 3])
-def test_a_rank_out_of_range_says_how_many_there_are(search: Search, rank: int) -> None:
-    search.trial([0.1])
-    search.trial([0.2])
-    export(search.directory)
-    with pytest.raises(UserError, match=f"rank is {rank}, but must be from 1 to 2"):
-        load_ranked(search.directory, rank)
-
-
-def test_nothing_ranked_no_run_and_damage_are_told_apart(search: Search) -> None:
-    with pytest.raises(UserError, match=r"has no best\.parquet"):
-        load_ranked(search.directory, 1)
-    search.trial([], "failed")
-    export(search.directory)
-    with pytest.raises(UserError, match="ranks no config"):
-        load_ranked(search.directory, 1)
-    (search.directory / "best.parquet").write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match=r"best\.parquet is damaged"):
-        load_ranked(search.directory, 1)
-
-
 def test_an_export_while_the_search_runs_sees_what_is_there(search: Search) -> None:
     trial_id = search.start()
     search.epoch(trial_id, 1)
@@ -388,15 +338,39 @@ def test_an_export_while_the_search_runs_sees_what_is_there(search: Search) -> N
     assert len(read_journal(search.directory / "journal.jsonl")[0]) == 4
 
 
-def test_every_epoch_of_a_large_search_is_exported(search: Search) -> None:
-    config, rows = TrialSpec.build({"epochs": 9}).as_dict(), 0
-    for number in range(1000):
+def test_the_epochs_are_read_from_their_file_when_somebody_asks(search: Search) -> None:
+    search.trial([0.1, 0.2])
+    tables, asked_too_late = export(search.directory), export(search.directory)
+    assert tables.epochs["validation_accuracy"].tolist() == [0.1, 0.2]
+    assert tables.epochs is tables.epochs, "once"
+    (search.directory / "epochs.parquet").unlink()
+    with pytest.raises(FileNotFoundError):
+        _ = asked_too_late.epochs
+
+
+def test_epochs_are_written_a_group_of_trials_at_a_time(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(7):
+        search.trial([number / 10, None, 0.9, 0.5])
+    whole = export(search.directory).epochs
+    monkeypatch.setattr(tables_module, "EPOCHS_AT_ONCE", 10)
+    again = export(search.directory).epochs
+    file = pq.ParquetFile(search.directory / "epochs.parquet")
+    groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    assert groups == [12, 12, 4]
+    pd.testing.assert_frame_equal(again, whole)
+
+
+def test_every_epoch_of_a_large_search_is_exported_in_order(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables_module, "EPOCHS_AT_ONCE", 1000)
+    config, budgets = TrialSpec.build({"epochs": 9}).as_dict(), (3, 9)
+    for number in range(300):
         trial_id = f"t{number:04d}"
         search.journal.append("trial_started", trial_id=trial_id, number=number, config=config, control=False)
-        for budget in (3, 9):
+        for budget in budgets:
             search.run(trial_id, budget, [0.5] * budget)
-            rows += budget
-    assert len(export(search.directory).epochs) == rows
+    epochs = export(search.directory).epochs
+    found = list(zip(epochs["number"], epochs["budget"], epochs["epoch"], strict=True))
+    assert found == [(n, budget, epoch) for n in range(300) for budget in budgets for epoch in range(1, budget + 1)]
 
 
 def test_the_made_up_record_is_a_whole_one() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tune_lpc.results import MIN_FREE_BYTES, Journal, folder_problems, free_space_problem, holds_run
+from tune_lpc.results import MIN_FREE_BYTES, Journal, folder_problems, holds_run
+from tune_lpc.results.folder import free_space_problem
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.results.runs import largest_file
-from tune_lpc.results import Journal, JournalLocked, journal_in_use, read_journal
+from tune_lpc.results import Journal, JournalLocked, read_journal
+from tune_lpc.results.journal import journal_in_use
 
 plain_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 plain_values = st.recursive(

@@ -5,7 +5,14 @@ import pytest
 
 from tune_lpc.plan.record import record_fields
 from tune_lpc.plan.trial import setting_names
-from tune_lpc.results.schema import best_schema, epochs_schema, fidelity_schema, rungs_schema, trials_schema
+from tune_lpc.results.schema import (
+    best_schema,
+    epochs_schema,
+    fidelity_schema,
+    placements_schema,
+    rungs_schema,
+    trials_schema,
+)
 
 RECORD = [field.name for field in record_fields()]
 CONFIG = [f"config.{name}" for name in setting_names()]
@@ -22,6 +29,8 @@ def test_names_and_order_of_the_columns() -> None:
     assert best_schema().names == [*start, "best.validation_accuracy", *CONFIG]
     assert rungs_schema().names == ["trial_id", "number", "rung", "score", "rank", "of", "goes_on", "control"]
     assert fidelity_schema().names == ["rung", "trials", "spearman", "kept", "regret"]
+    where = ["session", "host", "pid", "from_budget", "from_epoch"]
+    assert placements_schema().names == ["trial_id", "number", *where]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +53,8 @@ def test_types_follow_the_declarations(name: str, kind: pa.DataType) -> None:
 
 
 def test_every_column_says_what_it_means_and_some_have_units() -> None:
-    for schema in (trials_schema(), epochs_schema(), best_schema(), rungs_schema(), fidelity_schema()):
+    schemas = (trials_schema, epochs_schema, best_schema, rungs_schema, fidelity_schema, placements_schema)
+    for schema in (schema() for schema in schemas):
         assert all(field.metadata[b"description"] for field in schema)
         assert all(b"unit" in field.metadata for field in schema)
     assert epochs_schema().field("seconds").metadata[b"unit"] == b"s"

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.results.runs import Search
-from tune_lpc.results import RankedConfig, RungAgreement, export, summarise
+from tune_lpc.results import RungAgreement, export, summarise
 from tune_lpc.results.agreement import agreement
+from tune_lpc.results.summary import RankedConfig
 
 
 @pytest.fixture

@@ -242,6 +242,28 @@ def test_measures_belong_to_the_last_epoch_of_the_full_budget(search: Search) ->
     assert rows[0]["measure.nc2.reason"] == "the means coincide"
 
 
+# Placements
+
+
+def test_a_row_a_stay_on_a_worker_tells_where_and_in_which_session(search: Search) -> None:
+    first, second, _ = search.start(), search.start(), search.start()
+    search.placed(second)
+    search.placed(first)
+    search.journal.append("run_resumed", command="again", started="2026-11-26", left_out=[], session={})
+    search.placed(first, continued_from=(4, 2))
+    export(search.directory)
+    placements = pd.read_parquet(search.directory / "placements.parquet", dtype_backend="numpy_nullable")
+    names = ["trial_id", "number", "session", "host", "pid", "from_budget", "from_epoch"]
+    assert plain_rows(placements) == [
+        dict(zip(names, values, strict=True))
+        for values in (
+            (first, 0, 0, "here", 7, None, None),
+            (first, 0, 1, "here", 7, 4, 2),
+            (second, 1, 0, "here", 7, None, None),
+        )
+    ]
+
+
 # Rungs and what they foretell
 
 

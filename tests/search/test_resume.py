@@ -1,186 +1,173 @@
-"""What an interrupted search left behind, read from made-up journals."""
+"""A search that goes on after an interruption, under a director that knows nothing but what was written."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from tune_lpc.plan import Float, Space, UserError
-from tune_lpc.search.recorder import trial_id_of
-from tune_lpc.search.resume import next_position, positions, read_past, refuse_if_changed
-from tune_lpc.search.rungs import Look
-
-SPACE = Space(
-    name="small",
-    about="for tests",
-    settings={"epochs": 9},
-    dimensions={"learning_rate": Float(1e-4, 1e-1, log=True)},
-    trials=6,
-    first_rung=3,
-    fidelity_mode="compressed",
+from tests.search.searches import (
+    CLIMB,
+    LONG,
+    SCORES,
+    SHORT,
+    SPACE,
+    Search,
+    ends,
+    epoch,
+    failed,
+    run_of,
+    scored,
+    train,
+    whole,
 )
-SHORT = [(3, epoch) for epoch in (1, 2, 3)]
-LONG = [(9, epoch) for epoch in range(1, 10)]
+from tune_lpc.plan import TrialSpec
+from tune_lpc.results.events import Event, RungDecided, RunStarted, Status, TrialEnded, TrialStarted, trial_id_of
+from tune_lpc.search.director import Verdict
+from tune_lpc.search.simulated import simulate
 
 
-def started(number: int, *, control: bool = False) -> dict[str, Any]:
-    config = SPACE.trial({"learning_rate": 0.01}).as_dict()
-    entry = {"kind": "trial_started", "number": number, "config": config, "control": control}
-    return {**entry, "trial_id": trial_id_of(number)}
+@pytest.fixture
+def search() -> Search:
+    return Search()
 
 
-def epochs(
-    number: int, places: list[tuple[int, int]], score: float | None = 0.5, **record: Any
-) -> list[dict[str, Any]]:
-    records = [
-        {"budget": budget, "epoch": epoch, "validation_accuracy": score, "diverged": None, **record}
-        for budget, epoch in places
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["completed", "stopped", "diverged"])
+def test_an_end_that_was_not_written_any_more_is_written_by_the_next_search(number: int) -> None:
+    search = whole()
+    end = search.of_kind(TrialEnded)[number]
+    cut = search.log.events.index(end)
+    again = search.again(search.log.events[:cut])
+    assert again.log.events[cut:] == [end]
+    assert again.told == [end]
+    assert again.start().number == number + 1
+
+
+def test_a_look_that_was_not_written_any_more_is_written_once_by_the_next_search() -> None:
+    search = whole()
+    look = search.of_kind(RungDecided)[1]
+    cut = search.log.events.index(look)
+    again = search.again(search.log.events[:cut])
+    assert again.log.events[cut] == look
+    third = again.again()
+    assert third.log.events == again.log.events
+
+
+def test_looks_that_were_lost_are_decided_in_the_order_of_arrival() -> None:
+    before: list[Event] = [RunStarted(run_of(SPACE))]
+    for number in range(3):
+        before.append(TrialStarted(trial_id_of(number), number, SPACE.trial({"learning_rate": 0.01}).as_dict()))
+    for number, score in ((1, 0.4), (0, 0.2), (2, 0.3)):
+        before += [epoch(number, place, score) for place in SHORT]
+    before.insert(7, RungDecided(trial_id_of(1), 3, 0.4, 1, 1, goes_on=True))
+    again = Search(SPACE, before)
+    again.director.settle()
+    looks = [(look.trial_id, look.rank, look.of, look.goes_on) for look in again.of_kind(RungDecided)[1:]]
+    assert looks == [(trial_id_of(0), 2, 2, False), (trial_id_of(2), 2, 3, False)]
+    assert set(ends(again)) == {0, 2}
+
+
+def test_what_was_written_before_the_interruption_is_not_written_again() -> None:
+    search = whole()
+    again = search.again()
+    assert again.log.events == search.log.events
+    assert (again.director.to_come, again.director.ask(0.0)) == (0, None)
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 4, 12, 13, 16, 17, 22])
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_search_that_goes_on_comes_to_the_same_ends(most: int, lost: int) -> None:
+    search = Search()
+    simulate(search.director, scored(SPACE, *SCORES), most_events=most)
+    again = search.again()
+    simulate(again.director, scored(SPACE, *SCORES), lost=lost)
+    assert ends(again) == ends(whole())
+    assert again.of_kind(RungDecided) == whole().of_kind(RungDecided)
+
+
+def test_trials_that_have_not_ended_come_first_with_their_numbers_and_configs(search: Search) -> None:
+    configs = [search.start().spec for _ in range(4)]
+    train(search, 1, CLIMB)
+    search.director.told(failed(2, "x"), 0.0)
+    again = search.again()
+    assert again.director.to_come == 5
+    given = [again.start() for _ in range(5)]
+    assert [one.number for one in given] == [0, 2, 3, 4, 5]
+    assert [one.spec for one in given[:3]] == [configs[0], configs[2], configs[3]]
+    assert [event.number for event in again.of_kind(TrialStarted)] == [0, 1, 2, 3, 0, 2, 3, 4, 5]
+
+
+def test_a_trial_gone_on_with_stays_the_control_trial_that_it_was() -> None:
+    space = replace(SPACE, control_trials=1)
+    (control,) = (number for number in range(6) if space.is_control(number))
+    search = Search(space)
+    given = [search.start() for _ in range(6)]
+    assert [one.control for one in given] == [number == control for number in range(6)]
+    swapped = [
+        replace(event, control=event.number == 5 - control) if isinstance(event, TrialStarted) else event
+        for event in search.log.events
     ]
-    return [{"kind": "epoch", "trial_id": trial_id_of(number), "record": record} for record in records]
+    again = search.again(swapped)
+    assert [again.start().control for _ in range(6)] == [number == 5 - control for number in range(6)]
 
 
-def ended(number: int, status: str) -> dict[str, Any]:
-    return {"kind": "trial_ended", "trial_id": trial_id_of(number), "status": status, "reason": "as it is"}
+def test_a_control_trial_that_falls_short_at_a_rung_goes_on() -> None:
+    config = SPACE.trial({"learning_rate": 0.01}).as_dict()
+    starts = [TrialStarted(trial_id_of(number), number, config, control=number == 1) for number in range(2)]
+    search = Search(SPACE, [RunStarted(run_of(SPACE)), *starts])
+    for _ in range(2):
+        search.start()
+    assert train(search, 0, SHORT, 0.5) is Verdict.GOES_ON
+    assert train(search, 1, SHORT, 0.1) is Verdict.GOES_ON
+    look = search.of_kind(RungDecided)[-1]
+    assert (look.rank, look.of, look.goes_on, look.control) == (2, 2, True, True)
+    assert search.again().of_kind(TrialEnded) == []
 
 
-def rung(look: Look) -> dict[str, Any]:
-    return {"kind": "rung", "trial_id": trial_id_of(look.number), **asdict(look)}
+def test_a_completed_trial_whose_last_epoch_was_lost_trains_it_again(search: Search) -> None:
+    search.start()
+    train(search, 0, CLIMB)
+    lost = [event for event in search.log.events if event != epoch(0, LONG[-1])]
+    again = search.again(lost)
+    assert again.log.events == lost, "there is nothing to settle"
+    assert again.director.to_come == 6
+    assert again.start().number == 0
+    assert train(again, 0, LONG[-2:]) is Verdict.ENDS
+    assert again.ledger.trials[trial_id_of(0)].status is Status.COMPLETED
 
 
-def test_ended_trials_are_kept_and_the_others_go_on() -> None:
-    past = read_past(
-        SPACE,
-        [started(0), *epochs(0, [*SHORT, *LONG]), ended(0, "completed"), started(1), *epochs(1, SHORT[:2])],
-    )
-    assert {number: trial.status for number, trial in past.trials.items()} == {0: "completed", 1: None}
-    assert past.to_come(SPACE) == 5
-    assert past.endings == []
-    zero, one = past.known(SPACE)
-    assert (zero.status, zero.score, dict(zero.rung_scores)) == ("completed", 0.5, {3: 0.5})
-    assert (one.status, one.score, dict(one.drawn)) == (None, None, {"learning_rate": 0.01})
+def test_a_trial_whose_start_was_lost_is_drawn_and_trained_again_as_it_was() -> None:
+    search = whole()
+    name = trial_id_of(3)
+    specs = [event.config for event in search.of_kind(TrialStarted)]
+    lost = [event for event in search.log.events if not (isinstance(event, TrialStarted) and event.trial_id == name)]
+    again = search.again(lost)
+    assert again.director.to_come == 1
+    given = again.start()
+    assert (given.number, given.spec.as_dict()) == (3, specs[3])
+    assert again.ledger.trials[name].status is Status.INTERRUPTED
 
 
-def test_failed_trials_are_tried_again() -> None:
-    past = read_past(SPACE, [started(0), *epochs(0, SHORT[:1]), ended(0, "failed")])
-    assert past.trials[0].status is None
-    assert past.to_come(SPACE) == 6
+def test_a_search_that_is_made_longer_goes_on_with_further_trials() -> None:
+    search = whole()
+    longer = Search(replace(SPACE, trials=8), search.log.events)
+    longer.director.settle()
+    assert longer.director.to_come == 2
+    assert [longer.start().number for _ in range(2)] == [6, 7]
+    assert longer.director.ask(0.0) is None
 
 
-@pytest.mark.parametrize(
-    ("entries", "ending"),
-    [
-        (epochs(1, [*SHORT, *LONG], 0.9), (1, "completed", "trained all 9 epochs")),
-        (epochs(1, SHORT, 0.1), (1, "stopped", "validation_accuracy 0.1000 was number 2 of 2 at the rung of epoch 3")),
-        (epochs(1, SHORT[:1], None, diverged="train_loss became nan"), (1, "diverged", "train_loss became nan")),
-        (epochs(1, [*SHORT, *LONG[:3]], 0.9), None),
-        (epochs(1, SHORT[:2], 0.1), None),
-        ([], None),
-    ],
-    ids=["trained to the end", "fell short at a rung", "diverged", "passed the rung", "before the rung", "no epoch"],
-)
-def test_an_end_that_was_not_written_any_more_is_found(
-    entries: list[dict[str, Any]], ending: tuple[int, str, str] | None
-) -> None:
-    before = [started(0), *epochs(0, SHORT, 0.5), started(1)]
-    past = read_past(SPACE, [*before, *entries])
-    assert past.endings == ([] if ending is None else [ending])
-    assert past.trials[1].status == (ending[1] if ending else None)
+# Precision
 
 
-def test_a_control_trial_that_falls_short_goes_on_as_it_was_when_it_began() -> None:
-    past = read_past(SPACE, [started(0), *epochs(0, SHORT, 0.5), started(1, control=True), *epochs(1, SHORT, 0.1)])
-    assert past.endings == []
-    assert past.is_control(1, SPACE) and not past.is_control(0, SPACE)
-    assert past.is_control(3, SPACE.with_values({"control_trials": 6}))
+def test_the_precision_is_resolved_for_each_new_trial_and_kept_for_one_that_goes_on() -> None:
+    def resolve(spec: TrialSpec) -> str:
+        return "float32" if spec.gamma_ramp == "off" else "bfloat16"
 
-
-def test_rungs_are_replayed_in_order_and_what_lacks_its_entry_is_named() -> None:
-    first, second = Look(1, 3, 0.4, rank=1, of=1, goes_on=True), Look(0, 3, 0.2, rank=2, of=2, goes_on=False)
-    past = read_past(SPACE, [started(0), started(1), *epochs(1, SHORT, 0.4), rung(first), *epochs(0, SHORT, 0.2)])
-    assert past.looks == [first, second]
-    assert past.unwritten_looks == [second]
-
-
-def test_what_a_rung_decided_stands_although_an_epoch_before_it_was_lost() -> None:
-    first, second = Look(0, 3, 0.9, rank=1, of=1, goes_on=True), Look(1, 3, 0.5, rank=2, of=2, goes_on=False)
-    lost = [started(0), *epochs(0, SHORT[:2], 0.9)]
-    past = read_past(SPACE, [*lost, rung(first), started(1), *epochs(1, SHORT, 0.5), rung(second)])
-    assert (past.looks, past.unwritten_looks) == ([first, second], [])
-    assert past.endings == [(1, "stopped", second.reason())]
-
-
-def test_a_completed_trial_whose_last_epoch_was_lost_goes_on() -> None:
-    past = read_past(SPACE, [started(0), *epochs(0, [*SHORT, *LONG[:-1]]), ended(0, "completed")])
-    assert past.trials[0].status is None
-    assert past.to_come(SPACE) == 6
-
-
-def test_an_epoch_done_again_does_not_count_twice_at_its_rung() -> None:
-    entries = [started(0), *epochs(0, SHORT, 0.2), *epochs(0, SHORT, 0.2)]
-    assert [look.of for look in read_past(SPACE, entries).looks] == [1]
-
-
-def test_a_trial_stands_before_its_first_gap() -> None:
-    past = read_past(SPACE, [started(0), *epochs(0, [*SHORT, LONG[0], LONG[2]])])
-    assert past.trials[0].position(SPACE) == LONG[0]
-    assert read_past(SPACE, [started(0)]).trials[0].position(SPACE) is None
-
-
-def test_entries_of_a_trial_whose_start_is_lost_are_passed_over() -> None:
-    past = read_past(SPACE, [*epochs(0, SHORT), ended(0, "stopped"), started(1)])
-    assert list(past.trials) == [1]
-    assert past.to_come(SPACE) == 6
-
-
-def test_positions_follow_the_climb() -> None:
-    assert positions(SPACE) == (*SHORT, *LONG)
-    assert next_position(None, SPACE) == (3, 1)
-    assert next_position((3, 3), SPACE) == (9, 1)
-    assert next_position((9, 9), SPACE) == (9, 9)
-
-
-# What may change
-
-
-def run_of(space: Space, **changes: Any) -> dict[str, Any]:
-    run = {
-        "space": space.as_dict(),
-        "seeds": {"sampler": space.seed},
-        "measures": {"nc1": "text"},
-        "data": {"fingerprint": "f"},
-        "split_hash": "s",
-    }
-    return {**run, **changes}
-
-
-def refuse(run: dict[str, Any], space: Space = SPACE) -> None:
-    past = read_past(SPACE, [{"kind": "run_started", "run": run}])
-    refuse_if_changed(past, space, "results/x", fingerprint="f", split_hash="s", measures=("nc1",))
-
-
-def test_the_same_is_not_refused_nor_are_more_trials() -> None:
-    refuse(run_of(SPACE))
-    refuse(run_of(SPACE), SPACE.with_values({"trials": 9}))
-
-
-@pytest.mark.parametrize(
-    ("run", "space", "difference"),
-    [
-        (run_of(SPACE), SPACE.with_values({"epochs": 12}), "epochs: 9 before, 12 now"),
-        (run_of(SPACE), SPACE.with_values({"learning_rate": 0.01}), "learning_rate: 0.0001 to 0.1, logarithmic before"),
-        (run_of(SPACE), SPACE.with_values({"trials": 4}), "trials: 6 before, 4 now"),
-        (run_of(SPACE), SPACE.with_values({"seed": 1}), "seed: 0 before, 1 now"),
-        (run_of(SPACE), SPACE.with_values({"fidelity_mode": "full", "first_rung": None}), "fidelity_mode: compressed"),
-        (run_of(SPACE, measures={}), SPACE, "measures: none before, nc1 now"),
-        (run_of(SPACE, data={"fingerprint": "g"}), SPACE, "training images are others than before"),
-        (run_of(SPACE, split_hash="t"), SPACE, "split into training and validation images is another"),
-    ],
-    ids=["setting", "dimension", "fewer trials", "seed", "fidelity", "measures", "data", "split"],
-)
-def test_a_change_is_refused_with_the_difference(run: dict[str, Any], space: Space, difference: str) -> None:
-    with pytest.raises(UserError) as caught:
-        refuse(run, space)
-    assert any(difference in problem for problem in caught.value.problems)
-    assert all("\n" not in problem for problem in caught.value.problems)
+    search = Search(precision=resolve)
+    given = [search.start() for _ in range(6)]
+    found = {(one.spec.gamma_ramp, one.spec.precision) for one in given}
+    assert found == {("off", "float32"), ("linear", "bfloat16")}
+    assert [event.config["precision"] for event in search.of_kind(TrialStarted)] == [g.spec.precision for g in given]
+    elsewhere = Search(SPACE, search.log.events, precision=lambda _: "float32")
+    assert [elsewhere.start().spec for _ in range(6)] == [one.spec for one in given]

@@ -7,80 +7,134 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from tests.results.runs import record
 from tune_lpc.plan import Fidelity
-from tune_lpc.search.rungs import Look, Rungs, RungScheduler
+from tune_lpc.results import Ledger
+from tune_lpc.results.events import EpochDone, Event, RungDecided, RunStarted, TrialStarted, trial_id_of
+from tune_lpc.results.ledger import Trial
+from tune_lpc.search.rungs import decide, reason
 
 FIDELITY = Fidelity(epochs=27, mode="truncated", reduction_factor=3, first_rung=3)
 
 
-def goes_on(rungs: Rungs, number: int, epoch: int, score: float | None, *, control: bool = False) -> bool:
-    look = rungs.arrive(number, 27, epoch, score, control=control)
-    assert look is not None
-    return look.goes_on
+class Rungs:
+    """The trials of a search as they come to its rungs, in a ledger."""
+
+    def __init__(self, fidelity: Fidelity = FIDELITY) -> None:
+        self.fidelity = fidelity
+        space = {
+            "settings": {"epochs": fidelity.epochs},
+            "fidelity_mode": fidelity.mode,
+            "reduction_factor": fidelity.reduction_factor,
+            "first_rung": fidelity.first_rung,
+        }
+        self.events: list[Event] = [RunStarted({"space": space, "rungs": fidelity.rungs()})]
+        self.ledger = Ledger(self.events)
+
+    def forget(self) -> None:
+        """Begin again from what has happened."""
+        self.ledger = Ledger(self.events)
+
+    def arrive(self, number: int, budget: int, epoch: int, score: float | None, *, control: bool = False) -> Trial:
+        """A trial has done an epoch."""
+        name = trial_id_of(number)
+        if name not in self.ledger.trials:
+            self._note(TrialStarted(name, number, {"epochs": self.fidelity.epochs}, control))
+        self._note(EpochDone(name, record(epoch, score, budget)))
+        return self.ledger.trials[name]
+
+    def look(
+        self, number: int, epoch: int, score: float | None, *, budget: int = 27, control: bool = False
+    ) -> RungDecided:
+        """What the rung at that epoch says."""
+        trial = self.arrive(number, budget, epoch, score, control=control)
+        rung = self.fidelity.rung_at(budget, epoch)
+        assert rung is not None
+        look = decide(trial, rung, self.ledger.arrivals[rung], self.fidelity.reduction_factor)
+        self._note(look)
+        return look
+
+    def _note(self, event: Event) -> None:
+        self.events.append(event)
+        self.ledger.apply(event)
 
 
 def test_first_arrival_at_a_rung_goes_on() -> None:
-    assert Rungs(FIDELITY).arrive(0, 27, 3, 0.0) == Look(0, 3, 0.0, rank=1, of=1, goes_on=True)
+    look = Rungs().look(0, 3, 0.0)
+    assert look == RungDecided(trial_id_of(0), 3, 0.0, rank=1, of=1, goes_on=True)
 
 
 def test_epochs_between_rungs_decide_nothing() -> None:
-    assert Rungs(FIDELITY).arrive(0, 27, 4, 0.0) is None
+    rungs = Rungs()
+    rungs.arrive(0, 27, 4, 0.0)
+    assert rungs.ledger.arrivals == {}
 
 
 def test_a_tie_with_the_best_goes_on_and_a_lower_score_stops() -> None:
-    rungs = Rungs(FIDELITY)
-    assert goes_on(rungs, 0, 3, 0.5)
-    assert goes_on(rungs, 1, 3, 0.5)
-    look = rungs.arrive(2, 27, 3, 0.4)
-    assert look is not None and not look.goes_on
-    assert look.reason() == "validation_accuracy 0.4000 was number 3 of 3 at the rung of epoch 3"
+    rungs = Rungs()
+    assert rungs.look(0, 3, 0.5).goes_on
+    assert rungs.look(1, 3, 0.5).goes_on
+    look = rungs.look(2, 3, 0.4)
+    assert not look.goes_on
+    assert reason(look) == "validation_accuracy 0.4000 was number 3 of 3 at the rung of epoch 3"
+
+
+def test_the_share_that_goes_on_is_rounded_up() -> None:
+    rungs = Rungs()
+    looks = [rungs.look(number, 3, score) for number, score in enumerate((0.9, 0.8, 0.7, 0.85))]
+    assert [(look.rank, look.of, look.goes_on) for look in looks] == [
+        (1, 1, True),
+        (2, 2, False),
+        (3, 3, False),
+        (2, 4, True),
+    ]
 
 
 def test_rungs_are_apart() -> None:
-    rungs = Rungs(FIDELITY)
-    assert goes_on(rungs, 0, 3, 0.9)
-    assert goes_on(rungs, 1, 9, 0.1)
+    rungs = Rungs()
+    assert rungs.look(0, 3, 0.9).goes_on
+    assert rungs.look(1, 9, 0.1).goes_on
 
 
-def test_a_trial_that_comes_again_hears_the_same_and_does_not_count_twice() -> None:
-    rungs = Rungs(FIDELITY)
-    first = rungs.arrive(0, 27, 3, 0.1)
-    rungs.arrive(1, 27, 3, 0.9)
-    assert rungs.arrive(0, 27, 3, 0.95) == first
-    look = rungs.arrive(2, 27, 3, 0.5)
-    assert look is not None and (look.rank, look.of) == (2, 3)
+def test_those_that_came_after_do_not_count() -> None:
+    rungs = Rungs()
+    first = rungs.arrive(0, 27, 3, 0.5)
+    for number in (1, 2, 3):
+        rungs.arrive(number, 27, 3, 0.9)
+    look = decide(first, 3, rungs.ledger.arrivals[3], 3)
+    assert (look.rank, look.of, look.goes_on) == (1, 1, True)
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, None])
 def test_a_score_that_is_no_finite_number_is_the_worst_and_never_goes_on(score: float | None) -> None:
-    rungs = Rungs(FIDELITY)
+    rungs = Rungs()
     # Not even as the first, nor as a control trial.
-    assert not goes_on(rungs, 0, 3, score)
-    assert not goes_on(rungs, 1, 3, score, control=True)
-    look = rungs.arrive(2, 27, 3, 0.0)
-    assert look is not None and (look.rank, look.of, look.goes_on) == (1, 3, True)
+    first = rungs.look(0, 3, score)
+    assert (first.score, first.goes_on) == (None, False)
+    assert reason(first) == "validation_accuracy that is no number was number 1 of 1 at the rung of epoch 3"
+    assert not rungs.look(1, 3, score, control=True).goes_on
+    look = rungs.look(2, 3, 0.0)
+    assert (look.rank, look.of, look.goes_on) == (1, 3, True)
 
 
 def test_a_control_trial_goes_on_and_counts_like_any_other() -> None:
-    rungs = Rungs(FIDELITY)
-    assert goes_on(rungs, 0, 3, 0.9)
-    assert goes_on(rungs, 1, 3, 0.1, control=True)
-    look = rungs.arrive(2, 27, 3, 0.5)
-    assert look is not None and (look.rank, look.of, look.goes_on) == (2, 3, False)
+    rungs = Rungs()
+    assert rungs.look(0, 3, 0.9).goes_on
+    control = rungs.look(1, 3, 0.1, control=True)
+    assert (control.goes_on, control.control) == (True, True)
+    look = rungs.look(2, 3, 0.5)
+    assert (look.rank, look.of, look.goes_on) == (2, 3, False)
 
 
 def test_a_compressed_climb_is_judged_at_the_end_of_its_short_runs_only() -> None:
     rungs = Rungs(replace(FIDELITY, mode="compressed"))
-    assert rungs.arrive(0, 9, 3, 0.5) is None
-    assert rungs.arrive(0, 27, 9, 0.5) is None
-    assert rungs.arrive(0, 9, 9, 0.5) == Look(0, 9, 0.5, rank=1, of=1, goes_on=True)
+    rungs.arrive(0, 9, 3, 0.5)
+    rungs.arrive(0, 27, 9, 0.5)
+    assert rungs.ledger.arrivals == {}
+    assert rungs.look(0, 9, 0.5, budget=9) == RungDecided(trial_id_of(0), 9, 0.5, rank=1, of=1, goes_on=True)
 
 
 # A simulated search: thousands of trials on a clock of their own
@@ -88,7 +142,7 @@ def test_a_compressed_climb_is_judged_at_the_end_of_its_short_runs_only() -> Non
 Decide = Callable[[int, int, float], bool]
 
 
-def simulate(decide: Decide, trials: int = 5000, slots: int = 8, seed: int = 0) -> list[tuple[int, int, bool]]:
+def simulate(decide_one: Decide, trials: int, slots: int = 8, seed: int = 0) -> list[tuple[int, int, bool]]:
     """Run trials of random speed and curve on a simulated clock; (trial, epoch, went on) in order of arrival.
 
     Some diverge, many tie. What comes to a rung when depends on who was stopped before.
@@ -106,7 +160,7 @@ def simulate(decide: Decide, trials: int = 5000, slots: int = 8, seed: int = 0) 
         went_on = False
         if index < len(rungs):
             score = math.nan if quality[number] < 0.02 else round(quality[number] + noise[number][index], 2)
-            went_on = decide(number, rungs[index], score)
+            went_on = decide_one(number, rungs[index], score)
             log.append((number, rungs[index], went_on))
         if went_on:
             heapq.heappush(events, (now + speed[number] * rungs[index] * 2, number, index + 1))
@@ -129,106 +183,23 @@ class Reference:
 
 
 def test_decisions_on_5000_simulated_trials_equal_the_reference() -> None:
-    rungs = Rungs(FIDELITY)
-    log = simulate(lambda number, epoch, score: goes_on(rungs, number, epoch, score))
-    assert log == simulate(Reference())
+    rungs = Rungs()
+    log = simulate(lambda number, epoch, score: rungs.look(number, epoch, score).goes_on, trials=5000)
+    assert log == simulate(Reference(), trials=5000)
     assert len({number for number, _, _ in log}) == 5000
     assert {went_on for _, _, went_on in log} == {True, False}
 
 
-def test_rungs_made_again_from_their_looks_at_100_random_points_decide_the_same() -> None:
-    expected = simulate(Reference())
-    places = set(random.Random(1).sample(range(len(expected)), 100))
-    rungs, looks = Rungs(FIDELITY), list[Look]()
+def test_a_ledger_made_again_at_100_random_points_decides_the_same() -> None:
+    expected = simulate(Reference(), trials=1000)
+    places, seen = set(random.Random(1).sample(range(len(expected)), 100)), 0
+    rungs = Rungs()
 
-    def decide(number: int, epoch: int, score: float) -> bool:
-        nonlocal rungs
-        if len(looks) in places:
-            rungs = Rungs(FIDELITY, looks)
-        look = rungs.arrive(number, 27, epoch, score)
-        assert look is not None
-        looks.append(look)
-        return look.goes_on
+    def decide_one(number: int, epoch: int, score: float) -> bool:
+        nonlocal seen
+        if seen in places:
+            rungs.forget()
+        seen += 1
+        return rungs.look(number, epoch, score).goes_on
 
-    assert simulate(decide) == expected
-
-
-# Ray's interface
-
-
-def result(epoch: int, score: float, diverged: str | None = None) -> dict[str, Any]:
-    record = {"record/budget": 27, "record/epoch": epoch, "record/diverged": diverged}
-    return {"validation_accuracy": score, **record}
-
-
-def decision(scheduler: RungScheduler, number: int, *args: Any) -> str:
-    trial: Any = SimpleNamespace(trial_id="ray's own", config={"number": number})
-    return scheduler.on_trial_result(None, trial, result(*args))
-
-
-def test_the_scheduler_stops_what_falls_short_and_keeps_its_look() -> None:
-    scheduler = RungScheduler(Rungs(FIDELITY), lambda number: False)
-    assert decision(scheduler, 0, 3, 0.5) == TrialScheduler.CONTINUE
-    assert decision(scheduler, 1, 2, 0.1) == TrialScheduler.CONTINUE
-    assert decision(scheduler, 1, 3, 0.1) == TrialScheduler.STOP
-    assert scheduler.looks[1] == Look(1, 3, 0.1, rank=2, of=2, goes_on=False)
-
-
-def test_the_scheduler_lets_control_trials_go_on() -> None:
-    scheduler = RungScheduler(Rungs(FIDELITY), lambda number: number == 1)
-    decision(scheduler, 0, 3, 0.5)
-    assert decision(scheduler, 1, 3, 0.1) == TrialScheduler.CONTINUE
-    assert scheduler.looks[1].control
-
-
-def test_a_diverged_trial_stops_at_any_epoch() -> None:
-    scheduler = RungScheduler(Rungs(FIDELITY), lambda number: True)
-    assert decision(scheduler, 0, 1, math.nan, "train_loss became nan in epoch 1") == TrialScheduler.STOP
-
-
-def trial_of_ray(number: int) -> Trial:
-    return Trial("made up", config={"number": number}, stub=True)
-
-
-def test_the_first_trial_that_waits_is_chosen_and_one_that_failed_comes_last() -> None:
-    scheduler = RungScheduler(Rungs(FIDELITY), lambda number: False)
-    first, second, third = (trial_of_ray(number) for number in range(3))
-    assert scheduler.choose_trial_to_run(None) is None
-    for trial in (first, second, third):
-        scheduler.on_trial_add(None, trial)
-    assert scheduler.choose_trial_to_run(None) is first
-    assert scheduler.choose_trial_to_run(None) is first, "it waits until it runs"
-    first.set_status(Trial.RUNNING)
-    assert scheduler.choose_trial_to_run(None) is second
-    first.set_status(Trial.PENDING)
-    scheduler.on_trial_add(None, first)
-    second.set_status(Trial.RUNNING)
-    assert scheduler.choose_trial_to_run(None) is third
-    third.set_status(Trial.TERMINATED)
-    assert scheduler.choose_trial_to_run(None) is first
-
-
-def test_the_trial_chosen_is_that_of_rays_own_scheduler() -> None:
-    draw, scheduler, own = random.Random(0), RungScheduler(Rungs(FIDELITY), lambda number: False), FIFOScheduler()
-    trials: list[Trial] = []
-    controller: Any = SimpleNamespace(get_trials=lambda: trials)
-
-    def add(trial: Trial) -> None:
-        trials.append(trial)
-        scheduler.on_trial_add(controller, trial)
-
-    for step in range(2000):
-        chosen = scheduler.choose_trial_to_run(controller)
-        assert chosen is own.choose_trial_to_run(controller)
-        if chosen is not None and draw.random() < 0.5:
-            chosen.set_status(Trial.RUNNING)
-        live = [trial for trial in trials if trial.status in (Trial.PENDING, Trial.RUNNING)]
-        if len(live) < 8:
-            add(trial_of_ray(step))
-        elif (trial := draw.choice(live)).status == Trial.RUNNING and draw.random() < 0.3:
-            # As Ray does when a worker was lost.
-            trial.set_status(Trial.PENDING)
-            trials.remove(trial)
-            add(trial)
-        else:
-            trial.set_status(draw.choice([Trial.TERMINATED, Trial.ERROR, Trial.RUNNING]))
+    assert simulate(decide_one, trials=1000) == expected

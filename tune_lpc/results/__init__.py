@@ -1,11 +1,11 @@
 """The results of a search: the journal that records it, and the tables made from it. Opens without torch and Ray."""
 
 from tune_lpc.results.export import Tables, export, write_run
-from tune_lpc.results.folder import MIN_FREE_BYTES, folder_problems, free_space_problem, holds_run
-from tune_lpc.results.journal import JOURNAL_FILE, Journal, JournalLocked, journal_in_use, read_journal
+from tune_lpc.results.folder import MIN_FREE_BYTES, folder_problems, holds_run
+from tune_lpc.results.journal import JOURNAL_FILE, Journal, JournalLocked, read_journal
 from tune_lpc.results.ledger import Ledger, read_ledger
 from tune_lpc.results.loading import load_ranked, load_run, sessions_of
-from tune_lpc.results.summary import RankedConfig, RungAgreement, Summary, summarise
+from tune_lpc.results.summary import RungAgreement, Summary, summarise
 
 __all__ = [
     "JOURNAL_FILE",
@@ -13,15 +13,12 @@ __all__ = [
     "Journal",
     "JournalLocked",
     "Ledger",
-    "RankedConfig",
     "RungAgreement",
     "Summary",
     "Tables",
     "export",
     "folder_problems",
-    "free_space_problem",
     "holds_run",
-    "journal_in_use",
     "load_ranked",
     "load_run",
     "read_journal",

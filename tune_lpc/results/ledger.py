@@ -140,8 +140,9 @@ class TrainingRun:
 
 
 def _numbers(record: Mapping[str, Any]) -> array[float]:
-    get = record.get
-    return array("d", [math.nan if (value := get(name)) is None else value for name in NUMBERS])
+    """The values; NaN also for infinity, which a journal does not hold: so the record is the same when read again."""
+    get, isfinite, nan = record.get, math.isfinite, math.nan
+    return array("d", [value if (value := get(name)) is not None and isfinite(value) else nan for name in NUMBERS])
 
 
 @dataclass(frozen=True)
@@ -255,14 +256,15 @@ class Ledger:
     """The state of a search.
 
     run: the content of run.json, empty as long as no event told it. fidelity: its rungs, None without `run`.
-    trials: by name. looks: what the rungs decided, in order. arrivals: by rung, the scores of the trials that have come
-    to it, by number of the trial, in the order of arrival. ended: how the search itself ended, None while it goes on.
+    sessions: the processes that drove the search, in order, the first of them empty without `run`. trials: by name.
+    looks: what the rungs decided, in order. arrivals: by rung, the scores of the trials that have come to it, by number
+    of the trial, in the order of arrival.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.run: Mapping[str, Any] = {}
         self.fidelity: Fidelity | None = None
-        self.sessions: list[Session] = []
+        self.sessions = [Session("", "", {})]
         self.trials: dict[str, Trial] = {}
         self.looks: list[RungDecided] = []
         self.arrivals: dict[int, dict[int, float | None]] = {}
@@ -290,8 +292,8 @@ class Ledger:
             elif isinstance(event, RungDecided):
                 self._look(trial, event)
             elif isinstance(event, TrialPlaced):
-                session = max(0, len(self.sessions) - 1)
-                trial.placements.append(Placement(session, event.host, event.pid, event.continued_from))
+                place = Placement(len(self.sessions) - 1, event.host, event.pid, event.continued_from)
+                trial.placements.append(place)
             elif isinstance(event, Measured):
                 trial.measures, trial.measure_reasons = event.values, event.reasons
             elif isinstance(event, TrialRestarted):
@@ -317,9 +319,9 @@ class Ledger:
 
     def _start_run(self, run: Mapping[str, Any]) -> None:
         if not self.run:
-            self.sessions.append(Session(run.get("command", ""), run.get("started", ""), run))
+            self.sessions[0] = Session(run.get("command", ""), run.get("started", ""), run)
         self.run = run
-        self.fidelity = fidelity_of(run)
+        self.fidelity = Fidelity.of_run(run)
 
     def _start_trial(self, event: TrialStarted) -> None:
         trial = self.trials.get(event.trial_id)
@@ -349,18 +351,6 @@ class Ledger:
             trial.looks[look.rung] = look
             self.looks.append(look)
             self.arrivals.setdefault(look.rung, {}).setdefault(trial.number, look.score)
-
-
-def fidelity_of(run: Mapping[str, Any]) -> Fidelity | None:
-    """The rungs of a run, from the content of its run.json; None where that does not tell them."""
-    space, rungs = run.get("space"), run.get("rungs")
-    if not isinstance(space, Mapping) or not isinstance(rungs, list):
-        return None
-    epochs: int = space["settings"]["epochs"]
-    first = space["first_rung"]
-    if space.get("first_rung_after") is not None:
-        first = rungs[0] if rungs else epochs
-    return Fidelity(epochs, space["fidelity_mode"], space["reduction_factor"], first)
 
 
 def read_ledger(path: Path) -> tuple[Ledger, list[str]]:

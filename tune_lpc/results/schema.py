@@ -112,7 +112,8 @@ def placements_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
             _column(
                 "session",
                 int,
-                "which process drove the search then, from 0; run.json has its versions and hardware under `sessions`",
+                "which process drove the search then: 0 began it, and run.json tells its versions and hardware; those "
+                "from 1 resumed it, and run.json tells theirs under `sessions`",
             ),
             _column("host", str, "name of the machine"),
             _column("pid", int, "process that trained the trial"),

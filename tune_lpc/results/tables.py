@@ -55,11 +55,6 @@ def epoch_batches(ledger: Ledger) -> Iterator[pa.RecordBatch]:
         yield _epoch_batch(parts, schema)
 
 
-def epochs_table(ledger: Ledger) -> pa.Table:
-    """All of `epoch_batches`."""
-    return pa.Table.from_batches(epoch_batches(ledger), schema=epochs_schema(ledger.run)).combine_chunks()
-
-
 def _epoch_batch(parts: list[tuple[Trial, dict[str, np.ndarray]]], schema: pa.Schema) -> pa.RecordBatch:
     lengths = [len(columns["epoch"]) for _, columns in parts]
     own = {
@@ -95,7 +90,19 @@ def best_table(ledger: Ledger) -> pa.Table:
 
 def rungs_table(ledger: Ledger) -> pa.Table:
     """A row a trial and rung, in the order in which they were decided."""
-    rows = ({**vars(look), "number": ledger.trials[look.trial_id].number} for look in ledger.looks)
+    rows = (
+        {
+            "trial_id": look.trial_id,
+            "number": ledger.trials[look.trial_id].number,
+            "rung": look.rung,
+            "score": look.score,
+            "rank": look.rank,
+            "of": look.of,
+            "goes_on": look.goes_on,
+            "control": look.control,
+        }
+        for look in ledger.looks
+    )
     return _table(rows, rungs_schema(ledger.run))
 
 
@@ -210,7 +217,7 @@ def _trial_row(trial: Trial, measures: Iterable[str]) -> Row:
 
 def _measure(trial: Trial, name: str) -> tuple[float | None, str | None]:
     """A measure's value, or why there is none."""
-    if not trial.is_trained and trial.status is not Status.COMPLETED:
+    if not trial.is_trained:
         # Measures come before the last epoch: alone they are those of a network that the row does not tell of.
         untold = "its last epoch is not recorded" if trial.measures else "the trial did not train its full budget"
         return None, untold

@@ -188,11 +188,8 @@ class Director:
         return self._verdict(trial, (budget, epoch))
 
     def _step_after(self, budget: int, epoch: int, is_known: bool) -> tuple[str, int]:
-        if is_known:
-            return first_epoch(budget)
-        if epoch < budget or budget == self._runs[-1]:
-            return later_epoch(budget)
-        return first_epoch(self._runs[self._runs.index(budget) + 1])
+        following, _ = self._fidelity.after((budget, epoch))
+        return first_epoch(following) if is_known or following != budget else later_epoch(budget)
 
     def _verdict(self, trial: Trial, position: Position) -> Verdict:
         """Decide about a trial that stands at `position`: its rung, and whether it has come to its end."""

@@ -105,7 +105,8 @@ class OpenRun:
             self._record(self.journal, RunStarted(run))
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._record(self.journal, RunResumed(command, now, self.left_out, session))
-        sessions = [{"command": s.command, "started": s.started, **s.facts} for s in self.ledger.sessions[1:]]
+        later = enumerate(self.ledger.sessions[1:], start=1)
+        sessions = [{"session": n, "command": s.command, "started": s.started, **s.facts} for n, s in later]
         write_run(self.folder, {**run, "sessions": sessions})
         return self.journal
 
@@ -183,4 +184,5 @@ def _run_file(folder: Path) -> dict[str, Any] | None:
         run = load_run(folder)
     except UserError:
         return None
+    run.pop("sessions", None)  # the journal tells them
     return run if "space" in run else None

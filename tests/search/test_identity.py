@@ -1,0 +1,126 @@
+"""What a run is made of may not change when it goes on."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.search.folders import RUN, Made, everything_in
+from tests.search.searches import SPACE
+from tune_lpc.plan import Float, Space, UserError
+from tune_lpc.results import JOURNAL_FILE, Journal, Ledger, read_ledger
+from tune_lpc.results.events import RunStarted, Status
+
+OLD = Path(__file__).parents[1] / "journals" / "version-0.1.0"
+
+
+def changed(**settings: Any) -> dict[str, Space]:
+    """The space with something else in it."""
+    parts = {name: settings.pop(name) for name in list(settings) if name in Space.SEARCH_SETTINGS}
+    return {"space": replace(SPACE, settings={**SPACE.settings, **settings}, **parts)}
+
+
+OTHER_RANGE = {**SPACE.dimensions, "learning_rate": Float(1e-4, 1.0, log=True)}
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    (
+        {"space": replace(SPACE, dimensions=OTHER_RANGE)},
+        "learning_rate: 0.0001 to 0.1, logarithmic before, 0.0001 to 1, logarithmic now",
+    ),
+    (changed(batch_size=32), "batch_size: 128 before, 32 now"),
+    (changed(trials=3), "trials: 6 before, 3 now: it may rise, but not fall"),
+    (changed(seed=2), "seed: 3 before, 2 now"),
+    (changed(control_trials=2), "control_trials: 0 before, 2 now"),
+    ({"measures": ()}, "measures: entropy before, none now"),
+    ({"fingerprint": "of others"}, "the training images are others than before"),
+    ({"split_hash": "of another"}, "the split into training and validation images is another than before"),
+]
+MOVES_A_RUNG: list[tuple[dict[str, Any], str]] = [
+    (changed(epochs=27), "epochs: 9 before, 27 now"),
+    (changed(epochs=4), "epochs: 9 before, 4 now"),
+    (changed(fidelity_mode="truncated"), "fidelity_mode: compressed before, truncated now"),
+    (changed(reduction_factor=2), "reduction_factor: 3 before, 2 now"),
+    (changed(first_rung=5), "first_rung: 3 before, 5 now"),
+    (changed(first_rung=9), "first_rung: 3 before, 9 now"),
+]
+
+
+@pytest.mark.parametrize(("change", "difference"), [*CHANGES, *MOVES_A_RUNG], ids=lambda value: str(value)[:30])
+def test_a_change_is_refused_with_the_difference(
+    opened: Any, made: Made, change: dict[str, Any], difference: str
+) -> None:
+    made.trial(0, 12, Status.COMPLETED)
+    made.trial(1, 3)
+    before = everything_in(made.folder)
+    with pytest.raises(UserError) as caught:
+        opened(**change)
+    assert caught.value.problems == [
+        f"{made.folder} can't be resumed with a change: {difference}",
+        "give what was given before, or choose another folder with --out",
+    ]
+    assert everything_in(made.folder) == before
+    Journal(made.path).close()  # it is left for others
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        changed(fidelity_mode="full", first_rung=None)["space"],
+        changed(fidelity_mode="truncated", first_rung=None, first_rung_after=0.9)["space"],
+    ],
+    ids=["full", "first_rung_after"],
+)
+def test_a_change_of_how_rungs_are_placed_is_refused_whole(opened: Any, made: Made, space: Space) -> None:
+    made.trial(0, 3)
+    with pytest.raises(UserError) as caught:
+        opened(space=space)
+    told = [problem.partition(": ")[2] for problem in caught.value.problems[:-1]]
+    assert f"fidelity_mode: compressed before, {space.fidelity_mode} now" in told
+    assert "first_rung: 3 before, none now" in told
+
+
+def test_every_difference_is_told_at_once(opened: Any, made: Made) -> None:
+    other = replace(SPACE, trials=2, dimensions=OTHER_RANGE, settings={**SPACE.settings, "seed": 2})
+    with pytest.raises(UserError) as caught:
+        opened(space=other, measures=("entropy", "pgd_l2"))
+    told = [problem.partition(": ")[2].partition(":")[0] for problem in caught.value.problems]
+    assert sorted(told[:-1]) == ["learning_rate", "measures", "seed", "trials"]
+
+
+def test_more_trials_are_no_change(opened: Any, made: Made) -> None:
+    made.trial(0, 12, Status.COMPLETED)
+    assert opened(space=replace(SPACE, trials=10)).to_come == 9
+
+
+# Runs of older versions
+
+
+def test_a_run_of_version_0_1_0_is_refused_in_one_line_that_says_why(opened: Any, tmp_path: Path) -> None:
+    shutil.copytree(OLD / "killed", tmp_path / "run")
+    before = everything_in(tmp_path / "run")
+    with pytest.raises(UserError) as caught:
+        opened()
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{tmp_path / 'run'} can't be resumed: it was begun by tune_lpc 0.1.0, whose schedules")
+    assert problem.endswith("finish it with that version, or begin again in another folder with --out")
+    assert "\n" not in problem
+    assert everything_in(tmp_path / "run") == before
+    Journal(tmp_path / "run" / JOURNAL_FILE).close()
+
+
+def test_a_run_of_other_schedules_whose_version_nobody_knows_is_refused_too(opened: Any, made: Made) -> None:
+    with Journal(made.path) as journal:
+        journal.write(RunStarted({name: value for name, value in RUN.items() if name not in ("schedules", "versions")}))
+    with pytest.raises(UserError, match="it was begun by tune_lpc an unknown version, whose schedules"):
+        opened()
+
+
+def test_a_ledger_of_version_0_1_0_is_read_whole() -> None:
+    for name, epochs in (("finished", 48), ("killed", 60)):
+        ledger, damaged = read_ledger(OLD / name / JOURNAL_FILE)
+        assert isinstance(ledger, Ledger) and damaged == []
+        assert sum(trial.epochs_trained for trial in ledger.trials.values()) == epochs
+        assert ledger.fidelity is not None and ledger.fidelity.rungs() == ledger.run["rungs"]
