@@ -38,6 +38,8 @@ for dataset in built_in:
 for layout in ("parquet", "folders", "flat"):
     count_training_images("pets", root / layout)
     load_training_images("pets", root / layout, cache_dir=root / "cache")
+    found = prepare(TrialSpec.build({"dataset": "pets"}), root / layout)  # two images a class: none to keep apart
+    assert not found.source.final_test.kept_apart, layout
 
 settings = {"dataset": "pets", "data_from": "disk", "data_workers": 0, "image_size": 8, "epochs": 1}
 spec = TrialSpec.build({**settings, "augmentation": "resized_crop", "validation_share": 0.5})
