@@ -22,7 +22,7 @@ from tune_lpc.plan import Space, load_space
 from tune_lpc.results import JOURNAL_FILE, Ledger, read_ledger
 from tune_lpc.results.events import Event, Status, TrialEnded
 from tune_lpc.results.journal import journal_events
-from tune_lpc.results.tables import best_table, epochs_table, fidelity_table, rungs_table, trials_table
+from tune_lpc.results.tables import best_table, epoch_batches, fidelity_table, rungs_table, trials_table
 from tune_lpc.run import main
 from tune_lpc.search.director import Assignment, Director
 from tune_lpc.search.opening import Identity, open_run
@@ -30,6 +30,12 @@ from tune_lpc.search.sampler import EstimatorSampler
 from tune_lpc.search.simulated import Record, recorded_curves, recorded_measures, simulate
 
 pytestmark = pytest.mark.slow
+
+
+def epochs_table(ledger: Ledger) -> pa.Table:
+    """The rows of epochs.parquet."""
+    return pa.Table.from_batches(epoch_batches(ledger)).combine_chunks()
+
 
 TABLES = (trials_table, epochs_table, best_table, rungs_table, fidelity_table)
 
