@@ -219,31 +219,6 @@ def test_points_need_not_lie_in_a_row_in_memory() -> None:
     assert torch.equal(slope, copied_slope)
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_the_gradient_of_what_is_not_finite_is_not_hidden(metric: Metric) -> None:
-    z = torch.tensor([[[0.0, 0.0], [float("nan"), 0.0], [1.0, 0.0]]])
-    deaths, slope = _with_gradient(z, torch.ones(1, 2), metric, "auto")
-    assert deaths[0, 0] == 1 and bool(deaths[0, 1].isnan())
-    assert bool(slope[0, 1].isnan().any())
-
-
-def test_points_are_not_to_change_between_forward_and_backward() -> None:
-    points = _cloud((1, 4, 3), 13).requires_grad_()
-    moved = points * 1.0
-    deaths = h0_deaths(moved)
-    with torch.no_grad():
-        moved += 1
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        deaths.sum().backward()
-
-
-def test_deaths_can_be_differentiated_once() -> None:
-    z, weights = _cloud((1, 4, 3), 14).requires_grad_(), torch.ones(1, 3, requires_grad=True)
-    (slope,) = torch.autograd.grad((weights * h0_deaths(z)).sum(), z, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        slope.sum().backward()
-
-
 def test_autocast_leaves_deaths_in_float32_and_gives_the_gradient_back_in_bfloat16() -> None:
     layer = torch.nn.Linear(8, 4, bias=False)
     points = _cloud((2, 6, 8), 15, torch.float32)

@@ -80,6 +80,31 @@ def test_the_threads_of_torch_change_nothing(monkeypatch: pytest.MonkeyPatch) ->
     assert torch.equal(alone[1], together[1])
 
 
+@pytest.mark.parametrize("metric", ["l2", "l1"])
+def test_the_gradient_of_what_is_not_finite_is_not_hidden(metric: str) -> None:
+    z = torch.tensor([[[0.0, 0.0], [float("nan"), 0.0], [1.0, 0.0]]])
+    deaths, slope = _with_gradient(z, torch.ones(1, 2), metric)
+    assert deaths[0, 0] == 1 and bool(deaths[0, 1].isnan())
+    assert bool(slope[0, 1].isnan().any())
+
+
+def test_points_are_not_to_change_between_forward_and_backward() -> None:
+    points = _cloud((1, 4, 3), 13, torch.float64).requires_grad_()
+    moved = points * 1.0
+    deaths = h0_deaths(moved)
+    with torch.no_grad():
+        moved += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        deaths.sum().backward()
+
+
+def test_deaths_can_be_differentiated_once() -> None:
+    z, weights = _cloud((1, 4, 3), 14, torch.float64).requires_grad_(), torch.ones(1, 3, requires_grad=True)
+    (slope,) = torch.autograd.grad((weights * h0_deaths(z)).sum(), z, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
 def _with_gradient(z: Tensor, weights: Tensor, metric: str) -> tuple[Tensor, Tensor]:
     z = z.detach().requires_grad_()
     deaths = h0_deaths(z, metric)
