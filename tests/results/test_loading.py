@@ -58,7 +58,7 @@ def test_a_rank_out_of_range_says_how_many_there_are(search: Search, rank: int) 
 
 
 def test_nothing_ranked_no_run_and_damage_are_told_apart(search: Search) -> None:
-    with pytest.raises(UserError, match=r"holds no run: it has no best\.parquet"):
+    with pytest.raises(UserError, match=r"has no best\.parquet"):
         load_ranked(search.directory, 1)
     search.trial([], "failed")
     export(search.directory)
