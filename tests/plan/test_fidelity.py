@@ -27,6 +27,15 @@ def test_two_looks_are_placed_at_a_ninth_and_a_third_of_the_budget() -> None:
     assert Fidelity(1000, reduction_factor=4).rungs() == [63, 250]
 
 
+def test_after_each_epoch_comes_the_next_of_its_run_or_the_first_of_the_next_run() -> None:
+    climb = [(budget, epoch) for budget in (3, 9) for epoch in range(1, budget + 1)]
+    compressed = Fidelity(epochs=9, mode="compressed", first_rung=3)
+    assert [compressed.after(place) for place in [None, *climb[:-1]]] == climb
+    assert compressed.after((9, 9)) == (9, 9), "there is no other"
+    truncated = Fidelity(epochs=9, mode="truncated", first_rung=3)
+    assert (truncated.after(None), truncated.after((9, 3)), truncated.after((9, 9))) == ((9, 1), (9, 4), (9, 9))
+
+
 def test_a_first_rung_is_multiplied_by_the_factor_up_to_the_budget() -> None:
     assert truncated(1000, 4, 10).rungs() == [10, 40, 160, 640]
     assert truncated(1000, 4, 272).rungs() == [272]
@@ -180,12 +189,3 @@ def test_a_broken_rule_is_named(fidelity: Fidelity, problem: str) -> None:
 
 def test_all_broken_rules_are_named_at_once() -> None:
     assert len(Fidelity(10, "half", 0, 20).problems()) == 3
-
-
-def test_after_each_epoch_comes_the_next_of_its_run_or_the_first_of_the_next_run() -> None:
-    climb = [(budget, epoch) for budget in (3, 9) for epoch in range(1, budget + 1)]
-    compressed = Fidelity(epochs=9, mode="compressed", first_rung=3)
-    assert [compressed.after(place) for place in [None, *climb[:-1]]] == climb
-    assert compressed.after((9, 9)) == (9, 9), "there is no other"
-    truncated = Fidelity(epochs=9, mode="truncated", first_rung=3)
-    assert (truncated.after(None), truncated.after((9, 3)), truncated.after((9, 9))) == ((9, 1), (9, 4), (9, 9))
