@@ -145,14 +145,27 @@ def _place(request: Request, runs: Sequence[OpenRun], resources: Resources | Non
         to_come, again = max(run.to_come for run in runs), not all(run.is_new for run in runs)
         resources = choose_resources(request.resources, request.space, request.data_dir, to_come, console, again=again)
     _tell(console, f"trials: {resources.describe()}")
-    asks = any(run.space.fixed("precision") == "auto" for run in runs)
+    asks = any(_leaves_precision(run.space) for run in runs)
     lacking = nodes_without_bfloat16(request.address, use_gpus=resources.gpus_per_trial > 0) if asks else ()
     return _Place(resources, tuple(lacking))
 
 
+def _leaves_precision(space: Space) -> bool:
+    """Whether the machines decide in which precision trials train: with auto, and a network that gains by bfloat16."""
+    gains = any(resolved_precision("auto", str(network), True) == "bfloat16" for network in space.possible("network"))
+    return gains and "auto" in space.possible("precision")
+
+
+def _precision(space: Space, place: _Place) -> str:
+    """The precision of a run that begins, as run.json tells it."""
+    if _leaves_precision(space):
+        return "float32" if place.without_bfloat16 else "bfloat16"
+    return " or ".join(sorted({resolved_precision(str(asked), "mlp", False) for asked in space.possible("precision")}))
+
+
 def _refuse_other_precision(request: Request, run: OpenRun, place: _Place) -> None:
     """A search that chose bfloat16 for its machines does not go on where they don't compute in it."""
-    if request.space.fixed("precision") != "auto" or run.ledger.run.get("precision") != "bfloat16":
+    if not _leaves_precision(request.space) or run.ledger.run.get("precision") != "bfloat16":
         return
     if run.to_come and place.without_bfloat16:
         raise UserError(
@@ -195,12 +208,23 @@ def _run(
                 outcome = "failed" if isinstance(error, Exception) else "interrupted"
                 _finish(request, log, RunEnded(outcome, f"{type(error).__name__}: {error}"))
                 raise
-        early = interrupt.requested or director.ends_early
-        if early is None:
-            end = RunEnded("finished", "all trials ended")
+        early = director.ends_early or _unfinished(director)
+        if interrupt.requested is not None:
+            end = RunEnded("interrupted", interrupt.requested)
+        elif early is not None:
+            end = RunEnded("failed", early)
         else:
-            end = RunEnded("interrupted" if interrupt.requested else "failed", early)
-        return _outcome(request, interrupt, director.ends_early, *_finish(request, log, end))
+            end = RunEnded("finished", "all trials ended")
+        return _outcome(request, interrupt, early, *_finish(request, log, end))
+
+
+def _unfinished(director: Director) -> str | None:
+    """Why the search can't count as finished although nobody ended it; None when no trial is to come."""
+    trials = director.ledger.trials.values()
+    if not director.to_come and all(trial.status is not Status.INTERRUPTED for trial in trials):
+        return None
+    over = sum(trial.status is not Status.INTERRUPTED for trial in trials)
+    return f"Ray Tune ended it after {over} of {director.space.trials} trials"
 
 
 def _begin_or_go_on(request: Request, run: OpenRun, place: _Place, checked: _Checked) -> Journal:
@@ -210,9 +234,7 @@ def _begin_or_go_on(request: Request, run: OpenRun, place: _Place, checked: _Che
         journal = run.go_on(request.command, session)
         _tidy_checkpoints(run)
         return journal
-    precision = str(request.space.fixed("precision"))
-    if precision == "auto":
-        precision = "float32" if place.without_bfloat16 else "bfloat16"
+    precision = _precision(request.space, place)
     about = describe_run(
         request.space, request.command, request.data_dir, checked.prepared, request.measures, precision, session
     )
@@ -292,7 +314,7 @@ def _fit(
         prepared.source.fingerprint,
         space.largest_group,
         resources.cpus_per_trial,
-        needs_bfloat16=space.fixed("precision") == "auto" and director.ledger.run.get("precision") == "bfloat16",
+        needs_bfloat16=_leaves_precision(space) and director.ledger.run.get("precision") == "bfloat16",
         measures=request.measures,
     )
     trainable = tune.with_resources(
