@@ -169,8 +169,8 @@ def _refuse_other_precision(request: Request, run: OpenRun, place: _Place) -> No
         return
     if run.to_come and place.without_bfloat16:
         raise UserError(
-            f"{run.folder} can't be resumed here: it trains in bfloat16, but {', '.join(place.without_bfloat16)} "
-            "does not compute in it; go on where it began, or begin again in another folder with --out"
+            f"{run.folder} can't be resumed here: it trains in bfloat16, in which these nodes don't compute: "
+            f"{', '.join(place.without_bfloat16)}; go on where it began, or begin again in another folder with --out"
         )
 
 
