@@ -138,13 +138,5 @@ def test_ray_still_reads_the_variables_that_are_set_for_it(name: str, sources_of
 def sources_of_ray() -> str:
     """The Python sources of Ray Tune and of what starts Ray."""
     folder = Path(ray.__file__).parent
-    of_start = [folder / "_common", folder / "_private", folder / "air", folder / "train" / "_internal", folder / "tune"]
-    return "\n".join(path.read_text() for place in of_start for path in sorted(place.rglob("*.py")))
-
-
-def test_nodes_tell_what_is_asked_of_them(ray_session: str) -> None:
-    (node,) = ray.nodes()
-    assert node["Alive"] is True
-    assert node["Resources"]["CPU"] == 2
-    assert node["NodeManagerAddress"] and node["NodeID"]
-    assert f"node:{node['NodeManagerAddress']}" in node["Resources"]
+    places = [folder / name for name in ("_common", "_private", "air", "train/_internal", "tune")]
+    return "\n".join(path.read_text() for place in places for path in sorted(place.rglob("*.py")))

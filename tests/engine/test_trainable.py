@@ -126,7 +126,7 @@ def test_a_checkpoint_that_cannot_be_written_is_a_problem_and_training_goes_on(j
 
 
 def test_a_node_without_the_results_folder_is_told_where_it_must_lie(job: Job, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not there on .*put it, with --out, where all nodes see the same files"):
+    with pytest.raises(UserError, match=r"is not there on .*put it, with --out, where all nodes see the same files"):
         worker(replace(job, folder=tmp_path / "elsewhere"))
 
 

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from tests.engine.searches import Told
-from tune_lpc.engine import tuner
+from tune_lpc.engine import place, tuner
 from tune_lpc.engine.request import Outcome, Request
 from tune_lpc.plan import Choice, Float, Space, UserError
 from tune_lpc.results import read_journal
@@ -102,7 +102,7 @@ def searches(ray_session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         found.asked += 1
         return found.lacking
 
-    monkeypatch.setattr(tuner, "nodes_without_bfloat16", without_bfloat16)
+    monkeypatch.setattr(place, "nodes_without_bfloat16", without_bfloat16)
     monkeypatch.setattr(tuner, "_fit", lambda request, director, *_: found.fit(director))
     return found
 
