@@ -19,6 +19,7 @@ from tune_lpc.results import JOURNAL_FILE, read_journal
 PATIENCE = 180.0
 """Seconds after which what a test waits for counts as missing; generous, for a loaded machine."""
 TABLES = ("trials", "epochs", "best", "rungs", "fidelity")
+"""What came out of a search; `placements` tells how it went."""
 OF_THE_CLOCK = ("seconds", "images_per_second", "epochs_repeated", "restarts")
 """Columns that tell how the search went, not what came out."""
 _RAY_FOLDER = "RAY_TMPDIR"
@@ -60,7 +61,7 @@ class Fork:
 
     def __init__(self, arguments: list[str], output: Path, before: Callable[..., None] | None, *given: Any) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tune_lpc.run", "tune_lpc.search", "tune_lpc.training.measures"])
+        context.set_forkserver_preload(["tune_lpc.run", "tune_lpc.cli.live", "tune_lpc.engine.tuner"])
         self._process = context.Process(target=_run, args=(arguments, str(output), before, given))
         self._process.start()
         self.pid = self._process.pid

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import polars
 import pytest
 
 from tests.commands import image_folder, refused, space_file
+from tests.local_engine import trials_run_here
 from tune_lpc.plan.methods import METHODS
 from tune_lpc.plan.trial import setting_names, setting_type
 from tune_lpc.run import main
@@ -25,19 +28,28 @@ def without_times(frame: pd.DataFrame) -> pd.DataFrame:
 
 # A search
 
+SEARCH = ["digits", "--trials", "6", "--epochs", "9", "--concurrent", "1", "--seed", "5", "--fidelity", "compressed"]
+SEARCH += ["--measure", "nc1", "mean_norm"]
+
 
 @pytest.fixture(scope="module")
-def finished(ray_session: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def printed() -> io.StringIO:
+    """What the search printed."""
+    return io.StringIO()
+
+
+@pytest.fixture(scope="module")
+def finished(ray_session: str, printed: io.StringIO, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small search on digits, one trial at a time."""
     out = tmp_path_factory.mktemp("search") / "run"
-    arguments = ["digits", "--trials", "6", "--epochs", "9", "--concurrent", "1", "--seed", "5", "--out", str(out)]
-    assert main([*arguments, "--fidelity", "compressed"]) == 0
+    with contextlib.redirect_stdout(printed):
+        assert main([*SEARCH, "--out", str(out)]) == 0
     return out
 
 
-def test_a_search_leaves_the_three_tables_the_journal_and_run_json(finished: Path) -> None:
+def test_a_search_leaves_the_tables_the_journal_and_run_json(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
-    tables = {f"{name}.parquet" for name in ("trials", "epochs", "best", "rungs", "fidelity")}
+    tables = {f"{name}.parquet" for name in ("trials", "epochs", "best", "rungs", "fidelity", "placements")}
     assert names == {*tables, "journal.jsonl", "run.json"}
 
 
@@ -89,7 +101,7 @@ def test_the_best_config_is_the_completed_trial_with_the_highest_last_accuracy(f
     assert len(best) == len(trials)
 
 
-@pytest.mark.parametrize("name", ["trials", "epochs", "best", "rungs", "fidelity"])
+@pytest.mark.parametrize("name", ["trials", "epochs", "best", "rungs", "fidelity", "placements"])
 def test_polars_and_duckdb_read_the_tables_alike_with_numeric_types(finished: Path, name: str) -> None:
     path = finished / f"{name}.parquet"
     frame = polars.read_parquet(path)
@@ -97,6 +109,7 @@ def test_polars_and_duckdb_read_the_tables_alike_with_numeric_types(finished: Pa
     assert frame.height == duckdb.sql(f"select count(*) from '{path}'").fetchall()[0][0] == len(pd.read_parquet(path))
     duckdb_types = {column[0]: column[1] for column in columns}
     text = {"trial_id", "status", "reason", "diverged", "best.diverged", "last.diverged"}
+    text |= {"host", "measure.nc1.reason", "measure.mean_norm.reason"}
     text |= {f"config.{name}" for name in setting_names() if setting_type(name) is str}
     numbers = {(polars.Float64, "DOUBLE"), (polars.Int64, "BIGINT")}
     for column, kind in frame.schema.items():
@@ -106,43 +119,60 @@ def test_polars_and_duckdb_read_the_tables_alike_with_numeric_types(finished: Pa
         assert (kind, duckdb_types[column]) in allowed, column
 
 
+def test_every_trial_has_its_place(finished: Path) -> None:
+    places = pd.read_parquet(finished / "placements.parquet")
+    assert places["number"].tolist() == list(range(6))
+    assert set(places["session"]) == {0}
+    assert places["pid"].nunique() == 1, "one trial at a time is trained by one process after another"
+    assert places["host"].notna().all()
+    assert places[["from_budget", "from_epoch"]].isna().all(axis=None)
+
+
+def test_measures_are_there_where_the_full_budget_was_trained_and_a_reason_where_not(finished: Path) -> None:
+    trials = pd.read_parquet(finished / "trials.parquet")
+    completed = trials["status"] == "completed"
+    for name in ("nc1", "mean_norm"):
+        value, reason = trials[f"measure.{name}"], trials[f"measure.{name}.reason"]
+        assert (value.notna() == completed).all() and (reason.isna() == completed).all()
+        assert (reason[~completed] == "the trial did not train its full budget").all()
+        assert np.allclose(value[completed].astype(float), trials.loc[completed, f"last.{name}"].astype(float))
+
+
 def test_run_json_says_what_was_run_on_what(finished: Path) -> None:
     run = json.loads((finished / "run.json").read_text())
     assert run["command"].startswith("python -m tune_lpc.run digits --trials 6")
     assert run["seeds"] == {"sampler": 5, "trials": 5, "split": 0}
     assert run["space"]["trials"] == 6
+    assert run["precision"] == "float32"
     assert len(run["space_hash"]) == len(run["split_hash"]) == len(run["data"]["fingerprint"]) == 64
-    assert run["data"]["train_images"] + run["data"]["validation_images"] == run["data"]["images"] == 1797
+    data = run["data"]
+    assert 0 < data["validation_images"] < data["train_images"] < data["images"] <= 1797
     assert {"torch", "ray", "optuna", "tune_lpc", "python"} <= set(run["versions"])
 
 
-def test_the_same_seed_gives_the_same_trials_and_numbers(finished: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_trials_and_numbers_whatever_runs_them(finished: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
-    arguments = ["digits", "--trials", "6", "--epochs", "9", "--concurrent", "1", "--seed", "5", "--out", str(again)]
-    assert main([*arguments, "--fidelity", "compressed"]) == 0
+    with trials_run_here():
+        assert main([*SEARCH, "--out", str(again)]) == 0
     for name in ("trials", "epochs", "best", "rungs"):
         first, second = (without_times(pd.read_parquet(out / f"{name}.parquet")) for out in (finished, again))
         pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
-def test_the_closing_summary_names_the_best_config_and_the_files(
-    ray_session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "run"
-    space = space_file(tmp_path, '"learning_rate": Float(1e-3, 1e-2, log=True)')
-    assert main([space, "--out", str(out)]) == 0
-    printed = capsys.readouterr().out
-    score = pd.read_parquet(out / "best.parquet")["score"].iloc[0]
-    assert f"best validation accuracy: {score:.4f}" in printed
-    assert "learning_rate=" in printed
-    assert f"files in {out}" in printed
-    assert "early stopping saved" in printed
+def test_the_closing_summary_names_the_best_config_and_the_files(finished: Path, printed: io.StringIO) -> None:
+    told = printed.getvalue()
+    score = pd.read_parquet(finished / "best.parquet")["score"].iloc[0]
+    assert f"best validation accuracy: {score:.4f}" in told
+    assert "learning_rate=" in told
+    assert f"files in {finished}" in told
+    assert "early stopping saved" in told
 
 
 def test_a_trial_that_diverges_is_ended_and_the_search_goes_on(ray_session: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
     space = space_file(tmp_path, '"learning_rate": Choice([0.01, 1e30])')
-    assert main([space, "--trials", "6", "--out", str(out)]) == 0
+    with trials_run_here():
+        assert main([space, "--trials", "6", "--out", str(out)]) == 0
     trials = pd.read_parquet(out / "trials.parquet")
     wild = trials["config.learning_rate"] > 1
     assert wild.any()
@@ -158,14 +188,16 @@ def test_a_search_in_which_every_trial_diverges_ends_with_status_1(
     ray_session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    assert main([space_file(tmp_path, '"learning_rate": Float(1e30, 1e31)'), "--out", str(out)]) == 1
+    with trials_run_here():
+        assert main([space_file(tmp_path, '"learning_rate": Float(1e30, 1e31)'), "--out", str(out)]) == 1
     assert "no trial reached a score" in capsys.readouterr().err
     assert len(pd.read_parquet(out / "trials.parquet")) == 2
 
 
 def test_ones_own_images_with_one_flag(ray_session: str, tmp_path: Path) -> None:
     data, out = image_folder(tmp_path / "shades"), tmp_path / "run"
-    assert main(["digits", "--data-dir", str(data), "--trials", "2", "--epochs", "3", "--out", str(out)]) == 0
+    with trials_run_here():
+        assert main(["digits", "--data-dir", str(data), "--trials", "2", "--epochs", "3", "--out", str(out)]) == 0
     run = json.loads((out / "run.json").read_text())
     assert run["data"]["classes"] == ["dark", "light"]
     assert pd.read_parquet(out / "best.parquet")["score"].iloc[0] > 0.9
@@ -184,31 +216,19 @@ def test_an_address_joins_a_running_ray_and_leaves_it_running(ray_session: str, 
     assert ray.cluster_resources()["CPU"] == 2
 
 
-def test_an_address_where_nothing_listens_is_one_line(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "tune_lpc.run",
-        "digits",
-        "--address",
-        "127.0.0.1:1",
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "127.0.0.1:1" in done.stderr
+def test_an_address_where_nothing_listens_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = refused(["digits", "--address", "127.0.0.1:1", "--out", str(tmp_path / "run")], capsys)
+    assert "127.0.0.1:1" in line
     assert not (tmp_path / "run").exists()
 
 
 # Methods and measures
 
 
-@pytest.mark.slow
 def test_every_method_runs_on_digits_and_its_own_parameters_are_in_the_file(ray_session: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert main(["digits", "--method", *METHODS, "--trials", "2", "--epochs", "2", "--out", str(out)]) == 0
+    with trials_run_here():
+        assert main(["digits", "--method", *METHODS, "--trials", "2", "--epochs", "2", "--out", str(out)]) == 0
     for name, method in METHODS.items():
         trials = pd.read_parquet(out / name / "trials.parquet")
         assert trials["status"].tolist() == ["completed", "completed"], name
@@ -218,24 +238,19 @@ def test_every_method_runs_on_digits_and_its_own_parameters_are_in_the_file(ray_
         for setting, value in method.settings.items():
             assert set(trials[f"config.{setting}"]) == {value}, (name, setting)
         run = json.loads((out / name / "run.json").read_text())
-        assert {"weight_decay", *method.dimensions} <= set(run["searched"])
+        assert set(method.dimensions) <= set(run["searched"])
 
 
 @pytest.mark.slow
-def test_measures_are_taken_at_the_full_budget_and_reasons_told_otherwise(ray_session: str, tmp_path: Path) -> None:
+def test_measures_that_attack_or_cluster_are_taken_at_the_full_budget(ray_session: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    names = ["nc1", "entropy", "deepfool", "pgd_linf"]
-    arguments = ["digits", "--trials", "5", "--epochs", "9", "--measure", *names, "--out", str(out)]
-    assert main(arguments) == 0
-    trials = pd.read_parquet(out / "trials.parquet")
-    completed = trials["status"] == "completed"
+    names = ["entropy", "deepfool", "pgd_linf"]
+    with trials_run_here():
+        assert main(["digits", "--trials", "1", "--epochs", "3", "--measure", *names, "--out", str(out)]) == 0
+    (trial,) = pd.read_parquet(out / "trials.parquet").to_dict("records")
+    assert trial["status"] == "completed"
     for name in names:
-        value, reason = trials[f"measure.{name}"], trials[f"measure.{name}.reason"]
-        assert (value.isna() == reason.notna()).all()
-        assert value[completed].notna().all()
-        assert value[~completed].isna().all()
-        assert (reason[~completed] == "the trial did not train its full budget").all()
-    assert np.allclose(trials.loc[completed, "measure.nc1"], trials.loc[completed, "last.nc1"])
+        assert pd.notna(trial[f"measure.{name}"]) and pd.isna(trial[f"measure.{name}.reason"]), name
 
 
 def test_an_unknown_method_or_measure_is_refused_with_the_nearest_name(

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from rich.console import Console
 
-from tune_lpc.cli import live as progress_module
+from tune_lpc.cli import live as live_module
 from tune_lpc.cli.live import Progress
-from tune_lpc.plan import Choice, Space
+from tune_lpc.plan import Choice, Space, TrialSpec
+from tune_lpc.plan.trial import Value
+from tune_lpc.results import Ledger
+from tune_lpc.results.events import (
+    EpochDone,
+    Event,
+    Measured,
+    RungDecided,
+    Status,
+    TrialEnded,
+    TrialPlaced,
+    TrialRestarted,
+    TrialStarted,
+    trial_id_of,
+)
 
 SPACE = Space(
     name="small",
@@ -25,13 +38,31 @@ CLIMB = replace(SPACE, fidelity_mode="compressed")
 """A run of three epochs, then one of nine."""
 
 
-def record(epoch: int, score: float | None, budget: int = 9) -> dict[str, Any]:
-    return {"budget": budget, "epoch": epoch, "validation_accuracy": score}
+class Live:
+    """A search and its view: each event goes to the ledger first, then to the view, as under the director."""
 
+    def __init__(self, space: Space = SPACE, before: Ledger | None = None) -> None:
+        self.space, self.ledger = space, before or Ledger()
+        self.progress = Progress(space, Console(file=io.StringIO(), force_terminal=False), self.ledger)
 
-def plain(space: Space = SPACE) -> Progress:
-    """A view that is not a terminal."""
-    return Progress(space, Console(file=io.StringIO(), force_terminal=False))
+    def tell(self, event: Event) -> None:
+        self.ledger.apply(event)
+        self.progress.show(event)
+
+    def start(self, number: int, **drawn: Value) -> None:
+        config = TrialSpec.build({**self.space.settings, **drawn}).as_dict()
+        self.tell(TrialStarted(trial_id_of(number), number, config))
+
+    def epoch(self, number: int, epoch: int, score: float | None, budget: int = 9) -> None:
+        record = {"budget": budget, "epoch": epoch, "validation_accuracy": score}
+        self.tell(EpochDone(trial_id_of(number), record))
+
+    def end(self, number: int, status: Status, reason: str = "") -> None:
+        self.tell(TrialEnded(trial_id_of(number), status, reason))
+
+    def again(self) -> Live:
+        """A process that goes on with the search."""
+        return Live(self.space, self.ledger)
 
 
 def lines_of(progress: Progress) -> list[str]:
@@ -50,25 +81,28 @@ def table_of(progress: Progress) -> str:
     return screen.getvalue()
 
 
-def watch(progress: Progress) -> None:
-    progress.trial_started(0, {"optimizer": "sgd"})
-    progress.trial_started(1, {"optimizer": "adamw"})
-    progress.epoch_done(0, record(9, 0.75))
-    progress.trial_ended(0, "completed", "trained all 9 epochs")
-    progress.epoch_done(1, record(3, 0.25))
-    progress.trial_ended(1, "stopped", "number 2 of 2")
-    progress.trial_started(2, {"optimizer": "adamw"})
-    progress.epoch_done(2, record(1, None))
-    progress.trial_ended(2, "diverged", "train_loss became nan in epoch 1")
-    progress.trial_started(3, {"optimizer": "sgd"})
-    progress.epoch_done(3, record(2, 0.5))
+def watch(live: Live) -> None:
+    live.start(0, optimizer="sgd")
+    live.start(1, optimizer="adamw")
+    for epoch in range(1, 10):
+        live.epoch(0, epoch, 0.75)
+    live.end(0, Status.COMPLETED, "trained all 9 epochs")
+    for epoch in range(1, 4):
+        live.epoch(1, epoch, 0.25)
+    live.end(1, Status.STOPPED, "number 2 of 2")
+    live.start(2, optimizer="adamw")
+    live.epoch(2, 1, None)
+    live.end(2, Status.DIVERGED, "train_loss became nan in epoch 1")
+    live.start(3, optimizer="sgd")
+    live.epoch(3, 1, 0.25)
+    live.epoch(3, 2, 0.5)
 
 
 def test_plain_lines_tell_the_end_of_each_trial() -> None:
-    progress = plain()
-    with progress:
-        watch(progress)
-    assert lines_of(progress) == [
+    live = Live()
+    with live.progress:
+        watch(live)
+    assert lines_of(live.progress) == [
         "trial 0 completed after epoch 9 of 9, validation_accuracy 0.7500 (best)",
         "trial 1 stopped after epoch 3 of 9, validation_accuracy 0.2500",
         "trial 2 diverged after epoch 1 of 9: train_loss became nan in epoch 1",
@@ -76,25 +110,25 @@ def test_plain_lines_tell_the_end_of_each_trial() -> None:
 
 
 def test_plain_lines_tell_the_counts_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_module, "PLAIN_LINE_EVERY", -1.0)
-    progress = plain()
-    progress.trial_started(0, {})
-    progress.epoch_done(0, record(1, 0.5))
-    (line,) = lines_of(progress)
+    monkeypatch.setattr(live_module, "PLAIN_LINE_EVERY", -1.0)
+    live = Live()
+    live.start(0)
+    live.epoch(0, 1, 0.5)
+    (line,) = lines_of(live.progress)
     assert line.startswith("1 running, 0 stopped early, 0 done, 0 failed, 3 to come | 1 epochs, ")
 
 
 def test_a_trial_that_fails_before_its_first_epoch_is_told() -> None:
-    progress = plain()
-    progress.trial_started(0, {})
-    progress.trial_ended(0, "failed", "UserError: no such folder")
-    assert lines_of(progress) == ["trial 0 failed after epoch 0: UserError: no such folder"]
+    live = Live()
+    live.start(0)
+    live.end(0, Status.FAILED, "UserError: no such folder")
+    assert lines_of(live.progress) == ["trial 0 failed after epoch 0: UserError: no such folder"]
 
 
 def test_the_table_shows_what_runs_the_counts_and_the_best() -> None:
-    progress = plain()
-    watch(progress)
-    text = table_of(progress)
+    live = Live()
+    watch(live)
+    text = table_of(live.progress)
     assert "1 running, 1 stopped early, 1 done, 1 diverged, 0 failed, 0 to come" in text
     assert "15 epochs" in text
     assert "best so far: 0.7500, trial 0: optimizer=sgd" in text
@@ -104,91 +138,120 @@ def test_the_table_shows_what_runs_the_counts_and_the_best() -> None:
 
 
 def test_failures_are_told_beside_the_table() -> None:
-    progress, screen = plain(), io.StringIO()
-    progress.console = Console(file=screen, force_terminal=True, width=100)
-    with progress:
-        progress.trial_started(0, {})
-        progress.trial_ended(0, "failed", "UserError: no such folder")
-        progress.say("trial 1 is restarted")
+    live, screen = Live(), io.StringIO()
+    live.progress.console = Console(file=screen, force_terminal=True, width=100)
+    with live.progress:
+        live.start(0)
+        live.end(0, Status.FAILED, "UserError: no such folder")
+        live.progress.say("trial 1 is restarted")
     assert "trial 0 failed: UserError: no such folder" in screen.getvalue()
     assert "trial 1 is restarted" in screen.getvalue()
 
 
 def test_the_epochs_of_all_runs_of_a_climb_count() -> None:
-    progress = plain(CLIMB)
-    progress.trial_started(0, {})
-    progress.epoch_done(0, record(3, 0.5, budget=3))
-    assert "3 epochs" in table_of(progress)
-    progress.epoch_done(0, record(2, 0.5))
-    text = table_of(progress)
+    live = Live(CLIMB)
+    live.start(0)
+    live.epoch(0, 3, 0.5, budget=3)
+    assert "3 epochs" in table_of(live.progress)
+    live.epoch(0, 2, 0.5)
+    text = table_of(live.progress)
     assert "5 epochs" in text and "2 of 9" in text
 
 
 def test_an_epoch_trained_again_counts_once() -> None:
-    progress = plain()
-    progress.trial_started(0, {})
+    live = Live()
+    live.start(0)
     for epoch in (1, 2, 3, 2, 3):
-        progress.epoch_done(0, record(epoch, 0.5))
-    assert "3 epochs" in table_of(progress)
+        live.epoch(0, epoch, 0.5)
+    assert "3 epochs" in table_of(live.progress)
 
 
 def test_a_stopped_trial_is_never_the_best() -> None:
-    progress = plain()
-    progress.trial_started(0, {})
-    progress.epoch_done(0, record(3, 0.99))
-    progress.trial_ended(0, "stopped", "")
-    assert progress.best is None
+    live = Live()
+    live.start(0)
+    live.epoch(0, 3, 0.99)
+    live.end(0, Status.STOPPED)
+    assert live.progress.best is None
 
 
 def test_the_first_of_two_equals_is_the_best() -> None:
-    progress = plain()
+    live = Live()
     for number, score in enumerate((0.5, 0.5, 0.4)):
-        progress.trial_started(number, {})
-        progress.epoch_done(number, record(9, score))
-        progress.trial_ended(number, "completed", "")
-    assert progress.best is progress.trials[0]
-    assert [line.endswith("(best)") for line in lines_of(progress)] == [True, False, False]
+        live.start(number)
+        live.epoch(number, 9, score)
+        live.end(number, Status.COMPLETED)
+    assert live.progress.best is live.progress.trials[0]
+    assert [line.endswith("(best)") for line in lines_of(live.progress)] == [True, False, False]
+
+
+def test_events_that_nobody_need_see_say_nothing() -> None:
+    live = Live()
+    live.start(0)
+    live.epoch(0, 3, 0.5)
+    live.tell(TrialPlaced("trial-00000", "here", 1))
+    live.tell(RungDecided("trial-00000", 3, 0.5, 1, 1, True))
+    live.tell(Measured("trial-00000", {"nc1": 0.5}, {}))
+    live.tell(TrialRestarted("trial-00000", "its worker died"))
+    assert lines_of(live.progress) == []
+    assert "1 running" in table_of(live.progress)
 
 
 # A search that was interrupted
 
 
+def interrupted() -> Live:
+    """A search of which one trial is done, one in the middle, one at its beginning, one failed; in a new process."""
+    live = Live()
+    live.start(0, optimizer="sgd")
+    for epoch in range(1, 10):
+        live.epoch(0, epoch, 0.75)
+    live.end(0, Status.COMPLETED)
+    live.start(1, optimizer="adamw")
+    live.epoch(1, 1, 0.25)
+    live.epoch(1, 2, 0.5)
+    live.start(2, optimizer="adamw")
+    live.start(3, optimizer="adamw")
+    live.end(3, Status.FAILED, "its worker died")
+    return live.again()
+
+
 def test_trials_of_before_are_shown_as_they_stood() -> None:
-    progress = plain()
-    progress.recall(0, {"optimizer": "sgd"}, "completed", record(9, 0.75))
-    progress.recall(1, {"optimizer": "adamw"}, "waiting", record(2, 0.5))
-    progress.recall(2, {"optimizer": "adamw"}, "waiting", None)
-    assert lines_of(progress) == []
-    text = table_of(progress)
+    live = interrupted()
+    assert lines_of(live.progress) == []
+    text = table_of(live.progress)
     assert "0 running, 0 stopped early, 1 done, 0 failed, 3 to come" in text
     assert "11 epochs" in text
-    assert "best so far: 0.7500, trial 0" in text
-    progress.trial_started(1, {"optimizer": "adamw"})
-    text = table_of(progress)
+    assert "best so far: 0.7500, trial 0: optimizer=sgd" in text
+    live.start(1, optimizer="adamw")
+    text = table_of(live.progress)
     assert "1 running, 0 stopped early, 1 done, 0 failed, 2 to come" in text
-    assert "11 epochs" in text, "it goes on where it was"
+    assert "11 epochs" in text and "2 of 9" in text, "it goes on where it was"
 
 
 def test_the_time_left_is_reckoned_from_the_epochs_of_this_process() -> None:
-    progress = plain()
-    progress.recall(0, {}, "completed", record(9, 0.75))
-    assert "time left unknown" in table_of(progress)
-    progress.trial_started(1, {})
+    before = Live()
+    before.start(0)
     for epoch in range(1, 10):
-        progress.epoch_done(1, record(epoch, 0.5))
-    progress.trial_ended(1, "completed", "")
-    progress.started -= 90.0  # ten seconds an epoch, two trials of nine epochs to come
-    assert "1:30 spent, about 3:00 left" in table_of(progress)
+        before.epoch(0, epoch, 0.75)
+    before.end(0, Status.COMPLETED)
+    live = before.again()
+    assert "time left unknown" in table_of(live.progress)
+    live.start(1)
+    for epoch in range(1, 10):
+        live.epoch(1, epoch, 0.5)
+    live.end(1, Status.COMPLETED)
+    live.progress.started -= 90.0  # ten seconds an epoch, two trials of nine epochs to come
+    assert "1:30 spent, about 3:00 left" in table_of(live.progress)
 
 
 # What is said
 
 
 def test_a_pause_and_its_end_are_told() -> None:
-    progress = plain()
+    progress = Live().progress
     progress.pause("the disk is full")
     assert "paused: the disk is full" in table_of(progress)
-    progress = plain()
+    progress = Live().progress
     progress.pause("the disk is full")
     progress.pause(None)
     progress.pause(None)
@@ -197,7 +260,7 @@ def test_a_pause_and_its_end_are_told() -> None:
 
 
 def test_what_is_said_once_is_not_said_again() -> None:
-    progress = plain()
+    progress = Live().progress
     for text in ("no checkpoint", "no checkpoint", "another"):
         progress.say_once(text)
     progress.say("another")

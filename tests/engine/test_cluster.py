@@ -1,4 +1,4 @@
-"""The Ray cluster of a search, as far as no Ray is needed."""
+"""The Ray cluster of a search: what needs none, and what the nodes of one say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tune_lpc.engine.cluster import address_problems, scratch_folder
+from tune_lpc.engine import cluster as cluster_module
+from tune_lpc.engine.cluster import address_problems, nodes_without_bfloat16, scratch_folder
+from tune_lpc.training.device import best_device, computes_in_bfloat16
 
 
 def test_a_scratch_folder_goes_with_its_search_and_takes_those_of_killed_ones_along(
@@ -36,3 +38,34 @@ def test_an_address_that_ray_itself_resolves_is_not_tried(address: str | None) -
 def test_an_address_without_a_port_is_one_problem(address: str) -> None:
     (problem,) = address_problems(address)
     assert repr(address) in problem
+
+
+# Which nodes compute in bfloat16
+
+
+@pytest.mark.parametrize("address", [None, "local"])
+@pytest.mark.parametrize("computes", [True, False])
+def test_of_a_local_cluster_this_machine_tells(
+    monkeypatch: pytest.MonkeyPatch, address: str | None, computes: bool
+) -> None:
+    monkeypatch.setattr(cluster_module, "computes_in_bfloat16", lambda device: computes)
+    found = nodes_without_bfloat16(address, use_gpus=False)
+    assert found == ([] if computes else [socket.gethostname()])
+
+
+def test_of_another_cluster_every_node_is_asked(ray_session: str) -> None:
+    here = [] if computes_in_bfloat16(best_device()) else [socket.gethostname()]
+    assert nodes_without_bfloat16(ray_session, use_gpus=False) == here
+
+
+def test_a_node_that_lacks_it_tells_its_name(ray_session: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "_lacks_bfloat16", lambda: "node-7")
+    assert nodes_without_bfloat16(ray_session, use_gpus=False) == ["node-7"]
+
+
+def test_without_a_gpu_in_the_cluster_the_nodes_with_cpus_are_asked(
+    ray_session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"Alive": True, "Resources": {}, "NodeID": "head"}, {"Alive": False, "Resources": {"CPU": 4.0}}]
+    monkeypatch.setattr(cluster_module.ray, "nodes", lambda: nodes)
+    assert nodes_without_bfloat16(ray_session, use_gpus=False) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import signal
 from collections.abc import Iterator
 
@@ -26,11 +25,9 @@ def _handlers_of_the_test_run() -> Iterator[None]:
 @BOTH
 def test_while_trials_run_the_first_signal_asks_the_search_to_end(number: signal.Signals) -> None:
     with Interrupt() as interrupt, interrupt.graceful():
-        assert interrupt.requested is None
-        assert not interrupt.stop_all() and not interrupt("a trial", {})
+        assert (interrupt.requested, interrupt.signal_number) == (None, None)
         signal.raise_signal(number)
-        assert (interrupt.requested, interrupt.signal_number, interrupt.failed) == (number.name, number, False)
-        assert interrupt.stop_all() and interrupt("a trial", {})
+        assert (interrupt.requested, interrupt.signal_number) == (number.name, number)
 
 
 @BOTH
@@ -68,25 +65,3 @@ def test_the_signals_are_taken_over_again_after_a_library_has_taken_them() -> No
         interrupt.take_over()
         signal.raise_signal(signal.SIGTERM)
         assert interrupt.requested == "SIGTERM"
-
-
-def test_the_first_reason_stays() -> None:
-    interrupt = Interrupt()
-    interrupt.request("3 trials in a row failed", failed=True)
-    interrupt.request("SIGINT")
-    assert (interrupt.requested, interrupt.failed) == ("3 trials in a row failed", True)
-
-
-def test_a_signal_after_a_failure_is_known_too() -> None:
-    with Interrupt() as interrupt, interrupt.graceful():
-        interrupt.request("3 trials in a row failed", failed=True)
-        signal.raise_signal(signal.SIGINT)
-        assert (interrupt.requested, interrupt.signal_number) == ("3 trials in a row failed", signal.SIGINT)
-
-
-def test_ray_may_save_it_and_nothing_of_this_process_is_in_it() -> None:
-    with Interrupt() as interrupt:
-        interrupt.request("SIGINT")
-        copy = pickle.loads(pickle.dumps(interrupt))
-    assert not copy.stop_all()
-    assert copy.signal_number is None

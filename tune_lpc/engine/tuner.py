@@ -19,13 +19,12 @@ from tune_lpc.engine.callback import DirectorCallback, without_checkpoints
 from tune_lpc.engine.cluster import (
     address_problems,
     cluster,
-    nodes_without_bfloat16,
     scratch_folder,
     with_the_first_experiment_state_only,
 )
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.journalling import View, WaitingLog
-from tune_lpc.engine.packing import choose_resources
+from tune_lpc.engine.place import Place, find_place, leaves_precision, refuse_other_precision
 from tune_lpc.engine.report import NUMBER
 from tune_lpc.engine.request import Outcome, Request
 from tune_lpc.engine.scheduler import DirectorScheduler, DirectorSearcher
@@ -62,14 +61,6 @@ class _Checked:
     seconds: float
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where the searches run. resources: None where nothing is to come. without_bfloat16: hosts that lack it."""
-
-    resources: Resources | None
-    without_bfloat16: tuple[str, ...] = ()
-
-
 def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf) -> Iterator[tuple[Request, Outcome]]:
     """Run the searches that are asked for one after another, from checks to Parquet, yielding how each ended.
 
@@ -85,13 +76,13 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
             stack.callback(runs[-1].close)
             if request.resume:
                 _tell_what_is_there(runs[-1], console)
-        place = _Place(checked.resources)
+        place = Place(checked.resources)
         if any(run.to_come for run in runs):
             stack.enter_context(cluster(requests[0].address, console))
             interrupt.take_over()
-            place = _place(requests[0], runs, checked.resources, console)
-            for request, run in zip(requests, runs, strict=True):
-                _refuse_other_precision(request, run, place)
+            place = find_place(requests[0], runs, checked.resources, console)
+            for run in runs:
+                refuse_other_precision(run, place)
         for request, run in zip(requests, runs, strict=True):
             yield request, _run(request, run, place, checked, interrupt, console, view_of)
             if interrupt.requested is not None:
@@ -159,35 +150,13 @@ def _tell_what_is_there(run: OpenRun, console: Console) -> None:
         _tell(console, text)
 
 
-def _place(request: Request, runs: Sequence[OpenRun], resources: Resources | None, console: Console) -> _Place:
-    """Where the trials run, now that Ray does."""
-    if resources is None:
-        to_come, again = max(run.to_come for run in runs), not all(run.is_new for run in runs)
-        resources = choose_resources(request.resources, request.space, request.data_dir, to_come, console, again=again)
-    _tell(console, f"trials: {resources.describe()}")
-    asks = any(run.space.fixed("precision") == "auto" for run in runs)
-    lacking = nodes_without_bfloat16(request.address, use_gpus=resources.gpus_per_trial > 0) if asks else ()
-    return _Place(resources, tuple(lacking))
-
-
-def _refuse_other_precision(request: Request, run: OpenRun, place: _Place) -> None:
-    """A search that chose bfloat16 for its machines does not go on where they don't compute in it."""
-    if request.space.fixed("precision") != "auto" or run.ledger.run.get("precision") != "bfloat16":
-        return
-    if run.to_come and place.without_bfloat16:
-        raise UserError(
-            f"{run.folder} can't be resumed here: it trains in bfloat16, but {', '.join(place.without_bfloat16)} "
-            "does not compute in it; go on where it began, or begin again in another folder with --out"
-        )
-
-
 # A search
 
 
 def _run(
     request: Request,
     run: OpenRun,
-    place: _Place,
+    place: Place,
     checked: _Checked,
     interrupt: Interrupt,
     console: Console,
@@ -215,24 +184,33 @@ def _run(
                 outcome = "failed" if isinstance(error, Exception) else "interrupted"
                 _finish(request, log, RunEnded(outcome, f"{type(error).__name__}: {error}"))
                 raise
-        early = interrupt.requested or director.ends_early
-        if early is None:
-            end = RunEnded("finished", "all trials ended")
+        early = director.ends_early or _unfinished(director)
+        if interrupt.requested is not None:
+            end = RunEnded("interrupted", interrupt.requested)
+        elif early is not None:
+            end = RunEnded("failed", early)
         else:
-            end = RunEnded("interrupted" if interrupt.requested else "failed", early)
-        return _outcome(request, interrupt, director.ends_early, *_finish(request, log, end))
+            end = RunEnded("finished", "all trials ended")
+        return _outcome(request, interrupt, early, *_finish(request, log, end))
 
 
-def _begin_or_go_on(request: Request, run: OpenRun, place: _Place, checked: _Checked) -> Journal:
+def _unfinished(director: Director) -> str | None:
+    """Why the search can't count as finished although nobody ended it; None when no trial is to come."""
+    trials = director.ledger.trials.values()
+    if not director.to_come and all(trial.status is not Status.INTERRUPTED for trial in trials):
+        return None
+    over = sum(trial.status is not Status.INTERRUPTED for trial in trials)
+    return f"Ray Tune ended it after {over} of {director.space.trials} trials"
+
+
+def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Checked) -> Journal:
     """The journal, once it says that the search begins or goes on. Raises OSError when nothing can be written."""
     session = describe_session(place.resources)
     if not run.is_new:
         journal = run.go_on(request.command, session)
         _tidy_checkpoints(run)
         return journal
-    precision = str(request.space.fixed("precision"))
-    if precision == "auto":
-        precision = "float32" if place.without_bfloat16 else "bfloat16"
+    precision = place.precision(request.space)
     about = describe_run(
         request.space, request.command, request.data_dir, checked.prepared, request.measures, precision, session
     )
@@ -257,7 +235,7 @@ def _tidy_checkpoints(run: OpenRun) -> None:
             Checkpoints(folder).remove()
 
 
-def _director(request: Request, run: OpenRun, place: _Place, log: WaitingLog, view: View) -> Director:
+def _director(request: Request, run: OpenRun, place: Place, log: WaitingLog, view: View) -> Director:
     in_bfloat16 = run.ledger.run.get("precision") == "bfloat16"
 
     def precision(spec: TrialSpec) -> str:
@@ -294,6 +272,21 @@ class _EndOfSearch(Stopper):
         return self._interrupt.requested is not None or self._director.ends_early is not None
 
 
+def _job(request: Request, director: Director, resources: Resources, prepared: Prepared) -> Job:
+    space = request.space
+    return Job(
+        request.out.resolve(),
+        request.data_dir.resolve() if request.data_dir else None,
+        tuple(space.fidelity.runs()),
+        prepared.source.fingerprint,
+        space.largest_group,
+        resources.cpus_per_trial,
+        needs_bfloat16=leaves_precision(space) and director.ledger.run.get("precision") == "bfloat16",
+        persistence_backend=_backend(space),
+        measures=request.measures,
+    )
+
+
 def _fit(
     request: Request,
     director: Director,
@@ -305,17 +298,7 @@ def _fit(
 ) -> None:
     """Let Ray Tune run the trials that are to come."""
     space = request.space
-    job = Job(
-        request.out.resolve(),
-        request.data_dir.resolve() if request.data_dir else None,
-        tuple(space.fidelity.runs()),
-        prepared.source.fingerprint,
-        space.largest_group,
-        resources.cpus_per_trial,
-        needs_bfloat16=space.fixed("precision") == "auto" and director.ledger.run.get("precision") == "bfloat16",
-        persistence_backend=_backend(space),
-        measures=request.measures,
-    )
+    job = _job(request, director, resources, prepared)
     trainable = tune.with_resources(
         tune.with_parameters(TrialTrainable, job=job),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},

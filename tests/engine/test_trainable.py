@@ -1,0 +1,154 @@
+"""What the worker of a trial reports, step by step, without Ray around it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tune_lpc.engine import trainable
+from tune_lpc.engine.report import REPORT, Report, trial_config
+from tune_lpc.engine.trainable import Job, TrialTrainable, checkpoint_folder
+from tune_lpc.plan import TrialSpec, UserError
+from tune_lpc.training.measures import MEASURES
+from tune_lpc.training.prepare import prepare
+
+SPEC = TrialSpec.build({"dataset": "digits", "network": "mlp", "epochs": 3, "gamma_ramp": "off"})
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Any:
+    """The process of the tests computes on as many threads as before."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    (tmp_path / "journal.jsonl").touch()
+    fingerprint = prepare(SPEC, None).source.fingerprint
+    return Job(tmp_path, None, (3,), fingerprint, None, threads=1, needs_bfloat16=False)
+
+
+def worker(job: Job, number: int = 0, spec: TrialSpec = SPEC) -> TrialTrainable:
+    """A worker as Ray would start it, without the folders that Ray makes for it."""
+    made = TrialTrainable.__new__(TrialTrainable)
+    made.setup(trial_config(number, spec), job)
+    return made
+
+
+def reports(of: TrialTrainable, count: int) -> list[Report]:
+    return [of.step()[REPORT] for _ in range(count)]
+
+
+def epochs(of: list[Report]) -> list[int]:
+    return [report.record["epoch"] for report in of if report.record is not None]
+
+
+def test_a_new_process_says_that_the_data_are_there_then_reports_an_epoch_a_step(job: Job) -> None:
+    prepared, *trained = reports(worker(job), 4)
+    assert prepared == Report()
+    assert epochs(trained) == [1, 2, 3]
+    first, *others = trained
+    assert first.placed is not None
+    assert (first.placed.trial_id, first.placed.host, first.placed.pid) == (
+        "trial-00000",
+        socket.gethostname(),
+        os.getpid(),
+    )
+    assert (first.placed.continued_from, list(first.placed.left_out)) == (None, [])
+    assert all(report.placed is None and report.measured is None and report.problem is None for report in others)
+
+
+def test_the_next_trial_in_the_same_process_begins_with_its_first_epoch(job: Job) -> None:
+    of = worker(job)
+    reports(of, 4)
+    assert of.reset_config(trial_config(7, replace(SPEC, seed=1)))
+    (first,) = reports(of, 1)
+    assert epochs([first]) == [1]
+    assert first.placed is not None and first.placed.trial_id == "trial-00007"
+
+
+def test_measures_are_announced_and_come_with_the_last_epoch(job: Job) -> None:
+    name = "nc1"
+    assert name in MEASURES
+    of = worker(replace(job, measures=(name,)))
+    *trained, announced, last = reports(of, 5)
+    assert epochs(trained) == [1, 2]
+    assert announced == Report(measures_come_next=True)
+    assert last.record is not None and last.record["epoch"] == 3
+    assert last.measured is not None
+    assert (last.measured.trial_id, set(last.measured.values)) == ("trial-00000", {name})
+    assert last.measured.values[name] == pytest.approx(last.record["nc1"])
+
+
+def test_measures_of_a_trial_of_one_epoch_come_with_its_place(job: Job) -> None:
+    of = worker(replace(job, measures=("nc1",), runs=(1,)), spec=replace(SPEC, epochs=1))
+    _, announced, last = reports(of, 3)
+    assert announced.placed is None
+    assert last.placed is not None and last.measured is not None
+
+
+def test_a_trial_that_has_diverged_has_no_measures(job: Job) -> None:
+    wild = TrialSpec.build({**SPEC_VALUES, "optimizer": "sgd", "learning_rate": 1e30, "epochs": 1})
+    _, last = reports(worker(replace(job, measures=("nc1",), runs=(1,)), spec=wild), 2)
+    assert last.record is not None and last.record["diverged"]
+    assert last.measured is None
+
+
+SPEC_VALUES: dict[str, Any] = {"dataset": "digits", "network": "mlp", "gamma_ramp": "off"}
+
+
+def test_a_trial_goes_on_from_its_checkpoint_with_that_epoch_once_more(job: Job) -> None:
+    told = reports(worker(job), 3)
+    folder = checkpoint_folder(job.folder, 0)
+    newest = max(int(path.name.split("-")[1]) for path in folder.glob("*.pt"))
+    _, again = reports(worker(job), 2)
+    assert again.placed is not None and again.placed.continued_from == (3, newest)
+    assert again.record == told[newest].record
+
+
+def test_a_checkpoint_that_cannot_be_written_is_a_problem_and_training_goes_on(job: Job) -> None:
+    checkpoint_folder(job.folder, 0).parent.write_text("no folder")
+    _, *trained = reports(worker(job), 4)
+    assert epochs(trained) == [1, 2, 3]
+    problems = [report.problem for report in trained]
+    assert problems[0] is not None and problems[0].startswith("no checkpoint could be written: ")
+
+
+# What a worker refuses
+
+
+def test_a_node_without_the_results_folder_is_told_where_it_must_lie(job: Job, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is not there on .*put it, with --out, where all nodes see the same files"):
+        worker(replace(job, folder=tmp_path / "elsewhere"))
+
+
+def test_a_node_with_other_images_is_refused(job: Job) -> None:
+    with pytest.raises(UserError, match="differ from those where the search was started"):
+        worker(replace(job, fingerprint="0" * 64))
+
+
+@pytest.mark.parametrize("computes", [True, False])
+def test_a_node_that_does_not_compute_in_the_precision_of_the_search_is_refused(
+    job: Job, monkeypatch: pytest.MonkeyPatch, computes: bool
+) -> None:
+    monkeypatch.setattr(trainable, "computes_in_bfloat16", lambda device: computes)
+    worker(job)  # a search in float32 trains anywhere
+    needing = replace(job, needs_bfloat16=True)
+    if computes:
+        worker(needing)
+        return
+    with pytest.raises(UserError) as raised:
+        worker(needing)
+    (line,) = raised.value.problems
+    assert line == (
+        f"the search trains in bfloat16, but {socket.gethostname()} does not compute in it; "
+        "leave that node out, or search with --set precision=float32"
+    )

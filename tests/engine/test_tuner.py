@@ -1,0 +1,297 @@
+"""What a search begins with and how its end is told, Ray Tune itself left out; with it, see `tests/test_run*.py`."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.engine.searches import Told
+from tune_lpc.engine import place, tuner
+from tune_lpc.engine.request import Outcome, Request
+from tune_lpc.plan import Choice, Float, Space, UserError
+from tune_lpc.results import read_journal
+from tune_lpc.results.events import EpochDone, Status, TrialEnded
+from tune_lpc.search.director import Assignment, Director
+
+SPACE = Space(
+    name="small",
+    about="for tests",
+    trials=4,
+    settings={"dataset": "digits", "network": "mlp", "epochs": 1},
+    dimensions={"learning_rate": Float(1e-4, 1e-2, log=True)},
+    fidelity_mode="full",
+)
+CONVOLUTIONAL = replace(SPACE, settings={**SPACE.settings, "network": "small_cnn", "image_size": 16})
+"""Whose network gains by bfloat16."""
+MIXED = replace(
+    SPACE,
+    settings={"dataset": "digits", "image_size": 16, "epochs": 1},
+    dimensions={"network": Choice(["mlp", "small_cnn"]), **SPACE.dimensions},
+)
+
+
+class View(Told):
+    """A view as a context manager."""
+
+    def __enter__(self) -> View:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@dataclass
+class Searches:
+    """Runs searches in which `fit` stands for Ray Tune; what they told and left."""
+
+    folder: Path
+    lacking: list[str] = field(default_factory=list)
+    asked: int = 0
+    fit: Callable[[Director], None] = lambda director: train(director)
+    assigned: list[Assignment] = field(default_factory=list)
+    told: io.StringIO = field(default_factory=io.StringIO)
+
+    def run(self, *spaces: Space, resume: bool = False) -> list[Outcome]:
+        """Search these spaces one after another, in folders of their numbers."""
+        requests = [
+            Request(space, self.folder / str(number), command="python -m tune_lpc.run small", resume=resume)
+            for number, space in enumerate(spaces)
+        ]
+        console = Console(file=self.told, width=400)
+        return [outcome for _, outcome in tuner.run_searches(requests, console, lambda space, ledger: View())]
+
+    def run_json(self, number: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / str(number) / "run.json").read_text())
+        return found
+
+    def end(self, number: int = 0) -> tuple[str, str]:
+        """What the journal says of the end of the search."""
+        entries, _ = read_journal(self.folder / str(number) / "journal.jsonl")
+        assert entries[-1]["kind"] == "run_ended"
+        return entries[-1]["outcome"], entries[-1]["reason"]
+
+
+def train(director: Director, most: int = 100, failure: str | None = None) -> list[Assignment]:
+    """Train at most so many trials, or let them all fail; what was asked for."""
+    found: list[Assignment] = []
+    while len(found) < most and (assignment := director.ask(time.monotonic())) is not None:
+        found.append(assignment)
+        director.starts(assignment.number, time.monotonic())
+        if failure is not None:
+            director.told(TrialEnded(assignment.trial_id, Status.FAILED, failure), time.monotonic())
+        else:
+            record = {"budget": 1, "epoch": 1, "validation_accuracy": 0.5, "validation_loss": 1.0, "seconds": 1.0}
+            director.told(EpochDone(assignment.trial_id, {**record, "diverged": None}), time.monotonic())
+    return found
+
+
+@pytest.fixture
+def searches(ray_session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Searches:
+    found = Searches(tmp_path)
+
+    def without_bfloat16(address: str | None, *, use_gpus: bool) -> list[str]:
+        found.asked += 1
+        return found.lacking
+
+    monkeypatch.setattr(place, "nodes_without_bfloat16", without_bfloat16)
+    monkeypatch.setattr(tuner, "_fit", lambda request, director, *_: found.fit(director))
+    return found
+
+
+# How it ends
+
+
+def test_a_search_whose_trials_have_all_ended_is_finished(searches: Searches) -> None:
+    (outcome,) = searches.run(SPACE)
+    assert (outcome.exit_status, outcome.message) == (0, "")
+    assert searches.end() == ("finished", "all trials ended")
+    assert outcome.tables is not None and len(outcome.tables.trials) == SPACE.trials
+
+
+@pytest.mark.parametrize("trained", [0, 3])
+def test_one_that_ray_ended_while_trials_were_to_come_is_not_finished(searches: Searches, trained: int) -> None:
+    searches.fit = lambda director: train(director, trained) and None
+    (outcome,) = searches.run(SPACE)
+    reason = f"Ray Tune ended it after {trained} of 4 trials"
+    assert searches.end() == ("failed", reason)
+    assert outcome.exit_status == 1
+    assert outcome.message == (
+        f"the search ended early: {reason}; mend it, then go on with: python -m tune_lpc.run --resume small"
+    )
+
+
+def test_nor_one_that_it_ended_while_a_trial_was_in_the_middle(searches: Searches) -> None:
+    def leave_the_last(director: Director) -> None:
+        train(director, 3)
+        assignment = director.ask(0.0)
+        assert assignment is not None
+        director.starts(assignment.number, 0.0)
+
+    searches.fit = leave_the_last
+    (outcome,) = searches.run(SPACE)
+    assert outcome.exit_status == 1
+    assert searches.end() == ("failed", "Ray Tune ended it after 3 of 4 trials")
+    searches.fit = lambda director: train(director) and None
+    (outcome,) = searches.run(SPACE, resume=True)
+    assert searches.end() == ("finished", "all trials ended")
+
+
+def test_trials_that_failed_have_ended_too(searches: Searches) -> None:
+    reasons = iter(["one", "two", "three", "four"])
+
+    def fail_for_different_reasons(director: Director) -> None:
+        for reason in reasons:
+            train(director, 1, failure=reason)
+
+    searches.fit = fail_for_different_reasons
+    (outcome,) = searches.run(SPACE)
+    assert searches.end() == ("finished", "all trials ended")
+    assert outcome.exit_status == 1
+    assert outcome.message.startswith("no trial reached a score (")
+
+
+def test_the_breaker_of_one_search_ends_that_one_only(searches: Searches) -> None:
+    fits = iter([lambda director: train(director, failure="no such file") and None, lambda d: train(d) and None])
+    searches.fit = lambda director: next(fits)(director)
+    failed, finished = searches.run(SPACE, SPACE.with_values({"seed": 1}))
+    reason = "3 trials in a row failed for the same reason: no such file"
+    assert (failed.exit_status, searches.end(0)) == (1, ("failed", reason))
+    assert f"the search ended early: {reason}; mend it, then go on with" in failed.message
+    assert (finished.exit_status, searches.end(1)) == (0, ("finished", "all trials ended"))
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("failure", [None, "no such file"], ids=["while well", "after the breaker"])
+def test_an_interrupted_search_is_the_last_one(searches: Searches, sent: signal.Signals, failure: str | None) -> None:
+    def interrupted(director: Director) -> None:
+        train(director, 3, failure)
+        signal.raise_signal(sent)
+
+    searches.fit = interrupted
+    (outcome,) = searches.run(SPACE, SPACE.with_values({"seed": 1}))
+    assert outcome.exit_status == 128 + sent
+    assert f"the search was interrupted ({sent.name}); what was finished is kept; go on with: " in outcome.message
+    assert searches.end() == ("interrupted", sent.name)
+    assert not (searches.folder / "1").exists()
+
+
+def test_whatever_breaks_in_the_engine_what_was_finished_is_in_the_files(searches: Searches) -> None:
+    def broken(director: Director) -> None:
+        train(director, 2)
+        raise RuntimeError("Ray broke")
+
+    searches.fit = broken
+    with pytest.raises(RuntimeError, match="Ray broke"):
+        searches.run(SPACE)
+    assert searches.end() == ("failed", "RuntimeError: Ray broke")
+    assert (searches.folder / "0" / "trials.parquet").exists()
+
+
+# What it begins with
+
+
+def test_run_json_tells_of_the_schedules_and_of_every_process_that_went_on(searches: Searches) -> None:
+    searches.fit = lambda director: train(director, 1) and None
+    searches.run(SPACE)
+    begun = searches.run_json()
+    assert begun["schedules"] >= 1
+    assert begun["resources"]["concurrent"] >= 1
+    assert {"versions", "git", "hardware"} <= begun.keys()
+    assert not begun.get("sessions")
+    for _ in range(2):
+        searches.run(SPACE, resume=True)
+    sessions = searches.run_json()["sessions"]
+    assert len(sessions) == 2
+    for session in sessions:
+        assert session["command"] == "python -m tune_lpc.run small"
+        assert session["versions"] == begun["versions"]
+        assert {"started", "git", "hardware", "resources"} <= session.keys()
+
+
+# The precision, fixed once
+
+
+@pytest.mark.parametrize(
+    ("space", "lacking", "of_run", "of_network"),
+    [
+        (CONVOLUTIONAL, [], "bfloat16", {"small_cnn": "bfloat16"}),
+        (CONVOLUTIONAL, ["node-7"], "float32", {"small_cnn": "float32"}),
+        (MIXED, [], "bfloat16", {"small_cnn": "bfloat16", "mlp": "float32"}),
+        (MIXED, ["node-7"], "float32", {"small_cnn": "float32", "mlp": "float32"}),
+    ],
+)
+def test_auto_becomes_what_all_nodes_compute_in(
+    searches: Searches, space: Space, lacking: list[str], of_run: str, of_network: dict[str, str]
+) -> None:
+    searches.lacking = lacking
+    searches.fit = lambda director: searches.assigned.extend(train(director))
+    searches.run(space)
+    assert searches.asked == 1
+    assert searches.run_json()["precision"] == of_run
+    assert len(searches.assigned) == space.trials
+    assert {spec.network: spec.precision for spec in (assigned.spec for assigned in searches.assigned)} == {
+        network: of_network[network] for network in {assigned.spec.network for assigned in searches.assigned}
+    }
+
+
+def test_the_configs_column_never_says_auto(searches: Searches) -> None:
+    (outcome,) = searches.run(MIXED)
+    assert outcome.tables is not None
+    trials = outcome.tables.trials
+    expected = trials["config.network"].map({"mlp": "float32", "small_cnn": "bfloat16"})
+    assert trials["config.precision"].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("asked_for", ["float32", "bfloat16"])
+def test_what_is_asked_for_is_taken_and_no_node_asked(searches: Searches, asked_for: str) -> None:
+    searches.lacking = ["node-7"]
+    (outcome,) = searches.run(CONVOLUTIONAL.with_values({"precision": asked_for}))
+    assert searches.asked == 0
+    assert searches.run_json()["precision"] == asked_for
+    assert outcome.tables is not None and set(outcome.tables.trials["config.precision"]) == {asked_for}
+
+
+def test_a_space_without_a_network_that_gains_trains_in_float32_and_goes_on_anywhere(searches: Searches) -> None:
+    searches.fit = lambda director: train(director, 1) and None
+    (outcome,) = searches.run(SPACE)
+    assert searches.run_json()["precision"] == "float32"
+    assert outcome.tables is not None and set(outcome.tables.trials["config.precision"]) == {"float32"}
+    searches.lacking = ["node-7"]
+    searches.fit = lambda director: train(director) and None
+    (outcome,) = searches.run(SPACE, resume=True)
+    assert outcome.exit_status == 0
+
+
+def test_a_search_in_bfloat16_does_not_go_on_where_a_node_lacks_it(searches: Searches) -> None:
+    searches.fit = lambda director: train(director, 1) and None
+    searches.run(CONVOLUTIONAL)
+    before = (searches.folder / "0" / "journal.jsonl").read_bytes()
+    searches.lacking = ["node-7", "node-9"]
+    with pytest.raises(UserError) as raised:
+        searches.run(CONVOLUTIONAL, resume=True)
+    (line,) = raised.value.problems
+    assert line == (
+        f"{searches.folder / '0'} can't be resumed here: it trains in bfloat16, in which these nodes don't compute: "
+        "node-7, node-9; go on where it began, or begin again in another folder with --out"
+    )
+    assert (searches.folder / "0" / "journal.jsonl").read_bytes() == before
+
+
+def test_one_in_float32_stays_in_it_where_all_nodes_compute_in_bfloat16(searches: Searches) -> None:
+    searches.lacking = ["node-7"]
+    searches.fit = lambda director: train(director, 1) and None
+    searches.run(CONVOLUTIONAL)
+    searches.lacking = []
+    searches.fit = lambda director: train(director) and None
+    (outcome,) = searches.run(CONVOLUTIONAL, resume=True)
+    assert outcome.tables is not None and set(outcome.tables.trials["config.precision"]) == {"float32"}
+    assert searches.run_json()["precision"] == "float32"
