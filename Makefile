@@ -1,4 +1,4 @@
-# make demo   search on 1,797 handwritten digits: results in results/demo-DATE-TIME
+# make demo   search on 1,437 handwritten digits: results in results/demo-DATE-TIME
 # make test   the whole test suite
 # make lint   ruff, mypy, the floors (import-linter) and the dependencies (deptry)
 #

@@ -1,6 +1,6 @@
 """Searches that die at random and are resumed, under the simulated engine: no decision differs.
 
-TUNE_LPC_DEATHS says how many searches (default 25; `TUNE_LPC_DEATHS=1000` takes some minutes).
+TUNE_LPC_DEATHS says how many searches (default 12; `TUNE_LPC_DEATHS=1000` takes some minutes).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tune_lpc.results.events import EpochDone
 from tune_lpc.results.tables import ranked
 from tune_lpc.search.simulated import MemoryLog, simulate
 
-SEARCHES = int(os.environ.get("TUNE_LPC_DEATHS", "25"))
+SEARCHES = int(os.environ.get("TUNE_LPC_DEATHS", "12"))
 TRIALS = 32
 MOST_TORN = 4
 """Events at the end of a journal that a death may take with it."""

@@ -55,7 +55,7 @@ def print_summary(console: Console, tables: Tables, space: Space, out: Path) -> 
         *map(_agreement_line, summary.agreements if space.control_trials else ()),
         *(f"damaged: {line}" for line in tables.damaged),
         f"files in {out}: trials.parquet, epochs.parquet (a row an epoch), best.parquet (ranked), "
-        "rungs.parquet, fidelity.parquet (rungs against the end), run.json",
+        "rungs.parquet, fidelity.parquet (rungs against the end), placements.parquet, run.json",
     ]
     if summary.best:
         lines.append(f"train the best config again: python -m tune_lpc.train {shlex.quote(str(out))} --rank 1")
