@@ -1,10 +1,11 @@
 """What a search costs beside its training: our driver against raw Ray Tune with the same sampler, loggers off.
 
 Trials of a trivial trainable, 10 reports each, two at once, actors reused, no early stopping. Each run has a process of
-its own; the two kinds take turns. `sampler` is the time within suggest and on_trial_complete, the same in both;
-`rest per trial` is what the wall time leaves: Ray, and on our side the journal, the terminal, the guards. `CPU` is the
-part of it that the driver's main thread computed: the rest without the waiting, so other work on the machine is not in
-it. `growth` is the rest per trial against that of the fewest trials, in wall time and in CPU.
+its own; the two kinds take turns. `start` lasts until the first report. `sampler` is the time within the sampler:
+drawing, and learning how trials ended. `rest per trial` is what the wall time leaves: Ray, and on our side the journal,
+the terminal, the guards. `CPU` is the part of it that the driver's main thread computed: the rest without the waiting,
+so other work on the machine is not in it. `growth` is the rest per trial against that of the fewest trials, in wall
+time and in CPU.
 
     python benchmarks/driver.py [--trials 500 1000] [--rounds 2] [--only ours] [--sampler random]
 
@@ -117,12 +118,13 @@ def in_own_process(kind: str, trials: int, sampler: str) -> dict[str, float]:
 def run_one(kind: str, trials: int, sampler: str) -> None:
     """Run a search and print its figures as JSON."""
     warnings.simplefilter("ignore")
-    fit, suggest, end = (ours if kind == "ours" else raw)(trials, sampler)
+    spent = (ours if kind == "ours" else raw)(trials, sampler)
+    fit, first = spent.fit, spent.reported
     figures = {
         "seconds": fit.seconds,
-        "start": end.first_seconds - fit.first_seconds,
-        "sampler": suggest.seconds + end.seconds,
-        "cpu": fit.cpu - (end.first_cpu - fit.first_cpu) - suggest.cpu - end.cpu,
+        "start": first.first_seconds - fit.first_seconds,
+        "sampler": sum(each.seconds for each in spent.sampling),
+        "cpu": fit.cpu - (first.first_cpu - fit.first_cpu) - sum(each.cpu for each in spent.sampling),
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     print(json.dumps(figures))
@@ -136,6 +138,17 @@ class Spent:
     cpu: float = 0.0
     first_seconds: float = math.nan
     first_cpu: float = math.nan
+
+
+@dataclass
+class Timed:
+    """Of a search: the whole of it, the sampler's methods, and what hears of a report, the first of which ends the
+    start.
+    """
+
+    fit: Spent
+    sampling: tuple[Spent, Spent]
+    reported: Spent
 
 
 def timed(kind: type, name: str) -> Spent:
@@ -179,17 +192,20 @@ class Draw:
         return {**self.space.draw(trial), "number": self.drawn - 1}
 
 
-def ours(trials: int, sampler: str) -> tuple[Spent, Spent, Spent]:
-    """Time in all, and in the sampler's two methods, of a search of ours whose trials don't train."""
-    import optuna
+def ours(trials: int, sampler: str) -> Timed:
+    """A search of ours whose trials don't train."""
     from ray import tune
     from rich.console import Console
-    from tune_lpc.search.searcher import NUMBER, SpaceSearch
 
-    from tune_lpc.engine import Request, run_searches, tuner
+    from tune_lpc.cli.live import Progress
+    from tune_lpc.engine import tuner
+    from tune_lpc.engine.report import NUMBER, REPORT, Report
+    from tune_lpc.engine.request import Request
+    from tune_lpc.engine.scheduler import DirectorScheduler
     from tune_lpc.plan.record import EpochRecord
     from tune_lpc.plan.resources import ResourcesAsked
-    from tune_lpc.search import searcher
+    from tune_lpc.results.events import TrialPlaced, trial_id_of
+    from tune_lpc.search.sampler import EstimatorSampler, RandomSampler
 
     values = dict.fromkeys((field.name for field in EpochRecord.__dataclass_fields__.values()), 0.5)
 
@@ -205,29 +221,31 @@ def ours(trials: int, sampler: str) -> tuple[Spent, Spent, Spent]:
             self.epoch += 1
             score = score_of(self.number)
             record = {**values, "budget": REPORTS, "epoch": self.epoch, "validation_accuracy": score, "diverged": None}
-            result = {"validation_accuracy": score, "record": record, "done": self.epoch == REPORTS}
-            if self.epoch == 1:
-                result["placed"] = {"host": "here", "pid": os.getpid(), "continued_from": None, "left_out": []}
-            return result
+            placed = TrialPlaced(trial_id_of(self.number), "here", os.getpid()) if self.epoch == 1 else None
+            return {REPORT: Report(record, placed)}
 
     tuner.TrialTrainable = Trivial
-    if sampler == "random":
-        searcher._sampler = lambda seed, number, concurrent: optuna.samplers.RandomSampler(seed=number)
-    spent = timed(tune.Tuner, "fit"), timed(SpaceSearch, "suggest"), timed(SpaceSearch, "on_trial_complete")
+    kind = EstimatorSampler if sampler == "tpe" else RandomSampler
+    fit, sampling = timed(tune.Tuner, "fit"), (timed(kind, "draw"), timed(kind, "learn"))
+    reported = timed(DirectorScheduler, "on_trial_result")
     with tempfile.TemporaryDirectory() as folder:
-        request = Request(space_of(trials), Path(folder) / "run", resources=ResourcesAsked(concurrent=CONCURRENT))
+        resources = ResourcesAsked(concurrent=CONCURRENT)
+        request = Request(space_of(trials), Path(folder) / "run", resources=resources, sampler=sampler)
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device, not a path
-            ((_, outcome),) = run_searches([request], Console(file=nowhere))
+            console = Console(file=nowhere)
+            searches = tuner.run_searches([request], console, lambda space, ledger: Progress(space, console, ledger))
+            ((_, outcome),) = searches
         assert outcome.exit_status == 0, outcome.message
         assert len(outcome.tables.epochs) == trials * REPORTS
-    return spent
+    return Timed(fit, sampling, reported)
 
 
-def raw(trials: int, sampler: str) -> tuple[Spent, Spent, Spent]:
+def raw(trials: int, sampler: str) -> Timed:
     """The same of Ray Tune alone, with its own OptunaSearch over the same space."""
     import optuna
     import ray
     from ray import tune
+    from ray.tune.schedulers import FIFOScheduler
     from ray.tune.search.optuna import OptunaSearch
 
     from tune_lpc.engine import cluster
@@ -253,7 +271,8 @@ def raw(trials: int, sampler: str) -> tuple[Spent, Spent, Spent]:
         own = optuna.samplers.TPESampler(seed=0, multivariate=True, group=True, constant_liar=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search = OptunaSearch(space=Draw(space), metric="validation_accuracy", mode="max", sampler=own)
-    spent = timed(tune.Tuner, "fit"), timed(OptunaSearch, "suggest"), timed(OptunaSearch, "on_trial_complete")
+    fit, sampling = timed(tune.Tuner, "fit"), (timed(OptunaSearch, "suggest"), timed(OptunaSearch, "on_trial_complete"))
+    reported = timed(FIFOScheduler, "on_trial_result")
     ray.init(log_to_driver=False, logging_level="ERROR")
     with tempfile.TemporaryDirectory() as folder:
         tuner = tune.Tuner(
@@ -269,7 +288,7 @@ def raw(trials: int, sampler: str) -> tuple[Spent, Spent, Spent]:
         )
         assert len(tuner.fit()) == trials
     ray.shutdown()
-    return spent
+    return Timed(fit, sampling, reported)
 
 
 if __name__ == "__main__":

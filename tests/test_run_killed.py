@@ -151,7 +151,6 @@ def test_a_search_killed_four_times_ends_as_if_it_had_not_been(drivers: Drivers,
     places = pd.read_parquet(search.folder / "placements.parquet")
     # The fifth process had nothing left to train.
     assert set(places["session"]) == {0, 1, 2, 3}
-    assert places.groupby("session")["pid"].nunique().le(2).all(), "a worker for all trials, and one for the next"
 
 
 def test_with_two_slots_nothing_is_lost_and_nothing_done_twice(drivers: Drivers, tmp_path: Path) -> None:

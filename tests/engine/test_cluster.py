@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,9 +12,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tune_lpc.engine import cluster as cluster_module
-from tune_lpc.engine.cluster import address_problems, nodes_without_bfloat16, scratch_folder
+from tune_lpc.engine.cluster import address_problems, cluster, nodes_without_bfloat16, scratch_folder
+from tune_lpc.plan.errors import Interrupted, UserError
 from tune_lpc.training.device import best_device, computes_in_bfloat16
 
 
@@ -69,3 +73,57 @@ def test_without_a_gpu_in_the_cluster_the_nodes_with_cpus_are_asked(
     nodes = [{"Alive": True, "Resources": {}, "NodeID": "head"}, {"Alive": False, "Resources": {"CPU": 4.0}}]
     monkeypatch.setattr(cluster_module.ray, "nodes", lambda: nodes)
     assert nodes_without_bfloat16(ray_session, use_gpus=False) == []
+
+
+# A Ray of one's own
+
+
+class Started:
+    """A stand-in for `ray.init`, which ends as it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, end: BaseException) -> None:
+        self.asked: dict[str, object] = {}
+        self.shut_down = 0
+        self._end = end
+        monkeypatch.setattr(cluster_module.ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(cluster_module.ray, "init", self._init)
+        monkeypatch.setattr(cluster_module.ray, "shutdown", self._shutdown)
+        monkeypatch.setattr(cluster_module, "ensure_users_token", lambda: None)
+
+    def _init(self, **asked: object) -> None:
+        self.asked = asked
+        raise self._end
+
+    def _shutdown(self) -> None:
+        self.shut_down += 1
+
+    def told(self, address: str | None = None) -> BaseException:
+        """What the start of the cluster ends with."""
+        with pytest.raises(BaseException) as raised, cluster(address, Console(file=io.StringIO())):  # noqa: PT011
+            pass
+        return raised.value
+
+
+def test_ctrl_c_while_ray_starts_ends_what_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Started(monkeypatch, Interrupted(signal.SIGINT))
+    told = start.told()
+    assert isinstance(told, Interrupted) and told.signal_number == signal.SIGINT
+    assert start.shut_down == 1
+
+
+def test_sigterm_while_ray_starts_which_ray_answers_itself_ends_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Started(monkeypatch, SystemExit(1))
+    told = start.told()
+    assert isinstance(told, Interrupted) and told.signal_number == signal.SIGTERM
+    assert start.shut_down == 1
+
+
+def test_a_cluster_that_cannot_be_started_or_joined_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    error = ConnectionError("no answer\nand many more lines")
+    for address, named in ((None, "started"), ("10.0.0.1:6379", "joined at 10.0.0.1:6379")):
+        told = Started(monkeypatch, error).told(address)
+        assert isinstance(told, UserError)
+        (line,) = told.problems
+        assert line.startswith(f"no Ray cluster could be {named}: no answer")
+        assert ("needs RAY_AUTH_MODE=token here" in line) == (address is not None)

@@ -16,7 +16,9 @@ import pytest
 import ray
 from rich.console import Console
 
+from tests.commands import space_file
 from tests.drivers import Drivers, end_of, wait_until
+from tests.local_engine import trials_run_here
 from tune_lpc.engine import packing
 from tune_lpc.engine.packing import choose_resources, largest_node, typical_trial
 from tune_lpc.plan import Float, Space, UserError
@@ -226,11 +228,11 @@ def test_the_trial_that_is_measured_is_the_first_of_the_space_or_a_drawn_one() -
 # The command
 
 
-@pytest.mark.slow
-def test_the_choice_is_stored_with_the_run(ray_session: str, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    arguments = ["digits", "--trials", "2", "--epochs", "1", "--cpus-per-trial", "auto", "--out", str(out)]
-    assert main(arguments) == 0
+def test_the_choice_is_stored_with_the_run(ray_session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "_Worker", _Sized)
+    out, space = tmp_path / "run", space_file(tmp_path, '"learning_rate": Float(1e-3, 1e-2, log=True)')
+    with trials_run_here():
+        assert main([space, "--cpus-per-trial", "auto", "--out", str(out)]) == 0
     resources = json.loads((out / "run.json").read_text())["resources"]
     assert resources["packing"]["chosen"]["cpus_per_trial"] == resources["cpus_per_trial"]
     assert len(resources["packing"]["measured"]) == 2
@@ -263,11 +265,11 @@ def in_measuring(number: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interruption_while_measuring_ends_the_search_before_it_has_begun(
-    ray_session: str, drivers: Drivers, tmp_path: Path, sent: signal.Signals
+    ray_session: str, drivers: Drivers, tmp_path: Path
 ) -> None:
     wait_for_free_cpus()
+    sent = signal.SIGTERM  # Ctrl-C has the same handler, see test_interrupt.py
     out = tmp_path / "run"
     arguments = ["digits", "--trials", "2", "--cpus-per-trial", "auto", "--out", str(out)]
     assert end_of(drivers.fork(arguments, in_measuring, sent)) == 128 + sent
