@@ -207,7 +207,7 @@ def more_than_data(text: str) -> list[str]:
         is_docstring = position == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if is_docstring or isinstance(node, ast.ImportFrom):
             continue
-        if not isinstance(node, ast.Assign):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             found.append(f"line {node.lineno}: {type(node).__name__}")
             continue
         for part in ast.walk(node.value):
