@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers of a node through /proc"),
 ]
 
-TRIALS, EPOCHS = 3, 150
+TRIALS, EPOCHS = 3, 100
 """A trial a node: so each node has one to lose, however late its worker starts."""
 SHORTEST_WAIT = 10.0
 """Seconds without an epoch after which a trial may count as stuck, here; 30 s otherwise.

@@ -28,6 +28,7 @@ from tune_lpc.results.events import (
     TrialPlaced,
     TrialRestarted,
     TrialStarted,
+    number_of,
     trial_id_of,
 )
 from tune_lpc.results.ledger import Ledger, Trial
@@ -147,7 +148,7 @@ class Director:
         if isinstance(event, EpochDone):
             return self._epoch(event, now)
         elif isinstance(event, TrialRestarted):
-            self.watch.ends(self._number(event.trial_id))
+            self.watch.ends(number_of(event.trial_id))
             self._record(event)
         elif isinstance(event, TrialEnded):
             self._end(event)
@@ -187,11 +188,8 @@ class Director:
         return self._verdict(trial, (budget, epoch))
 
     def _step_after(self, budget: int, epoch: int, is_known: bool) -> tuple[str, int]:
-        if is_known:
-            return first_epoch(budget)
-        if epoch < budget or budget == self._runs[-1]:
-            return later_epoch(budget)
-        return first_epoch(self._runs[self._runs.index(budget) + 1])
+        following, _ = self._fidelity.after((budget, epoch))
+        return first_epoch(following) if is_known or following != budget else later_epoch(budget)
 
     def _verdict(self, trial: Trial, position: Position) -> Verdict:
         """Decide about a trial that stands at `position`: its rung, and whether it has come to its end."""
@@ -216,7 +214,7 @@ class Director:
         return None
 
     def _end(self, event: TrialEnded) -> None:
-        self.watch.ends(self._number(event.trial_id))
+        self.watch.ends(number_of(event.trial_id))
         if self._record(event):
             problem = self._breaker.ended(event.reason if event.status is Status.FAILED else None)
             self.ends_early = self.ends_early or problem
@@ -262,9 +260,6 @@ class Director:
         if self._precision is not None:
             spec = dataclasses.replace(spec, precision=self._precision(spec))
         return Assignment(number, spec, drawn, self._space.is_control(number))
-
-    def _number(self, trial_id: str) -> int:
-        return self._ledger.trials[trial_id].number
 
 
 _TO_GO_ON = (Status.INTERRUPTED, Status.FAILED)
