@@ -93,8 +93,8 @@ def cluster(address: str | None, console: Console) -> Iterator[None]:
 def nodes_without_bfloat16(address: str | None, *, use_gpus: bool) -> list[str]:
     """The hosts of the running cluster that would train and don't compute in bfloat16, rising.
 
-    A local cluster is this machine; of another one each node is asked. One that does not answer in time, as all its GPUs
-    are in use, counts as one that does: should it not, its workers say so and take no trial.
+    A local cluster is this machine; of another one each node is asked. One that does not answer in time, as all its
+    GPUs are in use, counts as one that does: should it not, its workers say so and take no trial.
     """
     if address in (None, "local"):
         return [] if computes_in_bfloat16(best_device()) else [socket.gethostname()]
