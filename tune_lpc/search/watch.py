@@ -13,6 +13,8 @@ REMEMBERED = 100
 """Of each kind of step, the last so many lengths."""
 SHORTEST_WAIT = 30.0
 """Seconds; nothing is called stuck before, however short the steps are."""
+SHORTEST_FIRST_WAIT = 300.0
+"""Seconds; nor in a first epoch: a trial may be the first that needs a kernel, and compiling takes up to 86 s alone."""
 
 Step = tuple[str, int]
 """What a worker is at, and the budget of the run that it belongs to (0 where that does not matter)."""
@@ -65,8 +67,8 @@ class Watch:
 
     multiple: how many times the time expected. That of an epoch is the median of the trial's own in the same run, else
     the longest seen of that kind and budget; the first epoch of a run, preparing the data and the measures are kinds of
-    their own. Where none was seen, the longest of the same kind in a run of another budget serves; where there is none
-    either, nobody knows, and the trial is not called stuck.
+    their own. Where none was seen, the longest of the same kind in a run of another budget serves, and for an epoch the
+    longest first one; where there is none either, nobody knows, and the trial is not called stuck.
     """
 
     def __init__(self, multiple: float) -> None:
@@ -113,13 +115,14 @@ class Watch:
         found = {}
         for number, trial in self._running.items():
             silent, expected = now - trial.since, self._expected(trial)
-            if expected is not None and silent > max(SHORTEST_WAIT, self._multiple * expected):
+            if expected is not None and silent > max(_shortest_wait(trial.step), self._multiple * expected):
                 found[number] = f"no {_named(trial.step)} in {silent:.0f} s, where one takes {expected:.2g} s"
         return found
 
     def _expected(self, trial: _Watched) -> float | None:
-        if trial.step[0] == "epoch" and trial.own:
-            return statistics.median(trial.own)
+        if trial.step[0] == "epoch":
+            own = statistics.median(trial.own) if trial.own else self._longest(trial.step)
+            return self._longest(first_epoch(trial.step[1])) if own is None else own
         if trial.step != PREPARING:
             return self._longest(trial.step)
         # Whether the process is a new one is not known yet: it may be in its first epoch already.
@@ -132,6 +135,11 @@ class Watch:
             return max(same)
         others = [max(seen) for other, seen in self._seen.items() if other[0] == step[0]]
         return max(others, default=None)
+
+
+def _shortest_wait(step: Step) -> float:
+    # In a process that was there before, a trial that is given to it is in its first epoch at once.
+    return SHORTEST_FIRST_WAIT if step[0] in ("prepare", "first epoch") else SHORTEST_WAIT
 
 
 def _named(step: Step) -> str:
