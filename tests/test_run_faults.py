@@ -31,8 +31,8 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers of a node through /proc"),
 ]
 
-TRIALS, EPOCHS = 3, 150
-"""A trial a node: so each node has one to lose, however late its worker starts."""
+TRIALS, EPOCHS = 4, 80
+"""More trials than nodes, in small batches: so each node has one to lose, however late its worker starts."""
 SHORTEST_WAIT = 10.0
 """Seconds without an epoch after which a trial may count as stuck, here; 30 s otherwise.
 
@@ -122,7 +122,7 @@ def running_trials(journal: list[dict[str, Any]]) -> dict[int, str]:
             epochs[trial_id] += 1
         elif entry["kind"] in ("trial_restarted", "trial_ended"):
             found.pop(trial_id, None)
-    return {worker: trial_id for trial_id, worker in found.items() if 2 <= epochs[trial_id] < EPOCHS // 2}
+    return {worker: trial_id for trial_id, worker in found.items() if 2 <= epochs[trial_id] < EPOCHS - 10}
 
 
 def strike(name: str, fault: Fault) -> None:
@@ -169,7 +169,19 @@ def search(cache_of_the_session: Path, tmp_path_factory: pytest.TempPathFactory)
 def run_with_faults(drivers: Drivers, folder: Path, raylets: list[int]) -> Faults:
     out = folder / "run"
     space = space_file(folder, '"learning_rate": Float(1e-3, 1e-2, log=True)')
-    arguments = [space, "--trials", str(TRIALS), "--epochs", str(EPOCHS), "--fidelity", "full", "--out", str(out)]
+    arguments = [
+        space,
+        "--set",
+        "batch_size=32",
+        "--trials",
+        str(TRIALS),
+        "--epochs",
+        str(EPOCHS),
+        "--fidelity",
+        "full",
+        "--out",
+        str(out),
+    ]
     # A trial that is restarted may be unlucky and hit the next node that is lost.
     driver = drivers.fork([*arguments, "--max-failures", "5"], call_stuck_soon)
     # The driver is on the head's node, so only a worker is killed there.

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.engine.searches import Search, placed
+from tests.engine.searches import STUCK_AFTER, Search, placed
 from tune_lpc.engine.callback import DISK_CHECK_EVERY, LONGEST_REASON, DirectorCallback, reason_of_failure
 from tune_lpc.engine.report import Report
+from tune_lpc.search.watch import SHORTEST_FIRST_WAIT
 
 TRACEBACK = """\x1b[36mray::TrialTrainable.train()\x1b[39m (pid=71, ip=10.0.0.1)
   File "/lib/ray/tune/trainable/trainable.py", line 328, in train
@@ -208,22 +209,22 @@ def test_a_trial_that_starts_again_may_be_stuck_again(search: Search, killed: li
     assert len(killed) == 1, "it waits for a worker, and no worker of it is there"
     search.callback.on_trial_start(0, [], watched[0])
     search.report(watched[0], Report())  # the data are there
-    search.steps(60, watched, epochs_of=(watched[1],))
+    search.steps(int(SHORTEST_FIRST_WAIT) + 10, watched, epochs_of=(watched[1],))
     assert len(killed) == 2
 
 
 def test_a_trial_is_watched_while_a_worker_prepares_the_data(search: Search, killed: list[str]) -> None:
-    trial = search.start()
-    search.clock.now += 4
+    trial, expected = search.start(), int(SHORTEST_FIRST_WAIT / STUCK_AFTER) + 10
+    search.steps(expected, [trial])
     search.report(trial, Report())
     search.complete(trial)
-    following = search.start()
-    search.steps(40, [following])
+    following, most = search.start(), int(STUCK_AFTER * expected)
+    search.steps(most, [following])
     assert killed == []
     search.steps(1, [following])
     assert killed == ["actor of trial 1"]
     recover(search, following)
-    assert search.restarts() == ["no sign of the data in 41 s, where one takes 4 s"]
+    assert search.restarts() == [f"no sign of the data in {most + 1} s, where one takes {expected} s"]
 
 
 @pytest.mark.parametrize("end", ["complete", "error", "recover"])

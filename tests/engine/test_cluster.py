@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,22 @@ def test_of_another_cluster_every_node_is_asked(ray_session: str) -> None:
 def test_a_node_that_lacks_it_tells_its_name(ray_session: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "_lacks_bfloat16", lambda: "node-7")
     assert nodes_without_bfloat16(ray_session, use_gpus=False) == ["node-7"]
+
+
+def test_a_node_that_is_in_use_or_lost_is_not_waited_for(ray_session: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy() -> str:
+        time.sleep(600)
+        return "too late"
+
+    def lost() -> str:
+        os._exit(1)
+
+    for answer, most in ((busy, 1.0), (lost, 60.0)):
+        monkeypatch.setattr(cluster_module, "ANSWER_SECONDS", most)
+        monkeypatch.setattr(cluster_module, "_lacks_bfloat16", answer)
+        start = time.monotonic()
+        assert nodes_without_bfloat16(ray_session, use_gpus=False) == []
+        assert time.monotonic() - start < 60
 
 
 def test_without_a_gpu_in_the_cluster_the_nodes_with_cpus_are_asked(

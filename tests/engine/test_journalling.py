@@ -50,6 +50,8 @@ def test_what_could_not_be_written_did_not_happen_and_a_resume_goes_on_from_ther
     unheard = search.suggest()
     search.callback.on_trial_start(0, [], unheard)
     search.epoch(unheard, 1)
+    search.callback.on_trial_recover(0, [], unheard)  # its worker ends with the search
+    search.callback.on_trial_error(0, [], unheard)
     assert search.kinds() == ["trial_started"]
     assert search.director.ledger.trials["trial-00000"].epochs_trained == 0
     assert len(search.director.ledger.trials) == 1

@@ -9,11 +9,12 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
@@ -23,6 +24,7 @@ from tune_lpc.plan.errors import Interrupted, UserError
 from tune_lpc.training.device import best_device, computes_in_bfloat16
 
 ADDRESS_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
 _SCRATCH = "tune_lpc-ray-"
 
 _RAY_ENVIRONMENT = {
@@ -91,7 +93,8 @@ def cluster(address: str | None, console: Console) -> Iterator[None]:
 def nodes_without_bfloat16(address: str | None, *, use_gpus: bool) -> list[str]:
     """The hosts of the running cluster that would train and don't compute in bfloat16, rising.
 
-    A local cluster is this machine; of another one each node is asked.
+    A local cluster is this machine; of another one each node is asked. One that does not answer in time, as all its
+    GPUs are in use, counts as one that does: should it not, its workers say so and take no trial.
     """
     if address in (None, "local"):
         return [] if computes_in_bfloat16(best_device()) else [socket.gethostname()]
@@ -103,7 +106,14 @@ def nodes_without_bfloat16(address: str | None, *, use_gpus: bool) -> list[str]:
         ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
         for node in nodes
     ]
-    return sorted({host for host in ray.get(asked) if host is not None})
+    answered, silent = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_SECONDS) if asked else ([], [])
+    for each in silent:
+        ray.cancel(each, force=True)
+    found = set()
+    for each in answered:
+        with suppress(RayError):  # a node that was lost meanwhile
+            found.add(ray.get(each))
+    return sorted(host for host in found if host is not None)
 
 
 def _lacks_bfloat16() -> str | None:
