@@ -6,6 +6,7 @@ killed, a node is killed, a node is frozen.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -153,14 +154,18 @@ def search(cache_of_the_session: Path, tmp_path_factory: pytest.TempPathFactory)
         start_new_session=True,
     )
     assert nodes.stdout is not None
-    drivers = None
+    drivers, raylets = None, list[int]()
     try:
-        address, *raylets = nodes.stdout.readline().split()
-        drivers = Drivers(folder, address)
-        yield run_with_faults(drivers, folder, [int(raylet) for raylet in raylets])
+        address, *told = nodes.stdout.readline().split()
+        drivers, raylets = Drivers(folder, address), [int(raylet) for raylet in told]
+        yield run_with_faults(drivers, folder, raylets)
     finally:
         if drivers is not None:
             drivers.end()
+        # What a frozen raylet has started does not end with it, and some of that has written over its environment.
+        for pid in [pid for raylet in raylets for pid in of_node(raylet)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         kill_all_with(ray_folder)
         nodes.wait()
         shutil.rmtree(ray_folder, ignore_errors=True)

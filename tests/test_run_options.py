@@ -103,6 +103,7 @@ def test_every_default_that_the_help_of_train_tells_is_the_one_in_force(
     monkeypatch.setattr("tune_lpc.train.load_ranked", lambda folder, rank: ranks.append(rank))
     run = {"data": {"data_dir": str(tmp_path)}, "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0}}
     monkeypatch.setattr("tune_lpc.train.load_run", lambda *_: run)
+    monkeypatch.setattr("tune_lpc.train.sessions_of", lambda *_: [])
 
     def prepare(spec: object, folder: Path) -> None:
         folders.append(folder)
