@@ -85,7 +85,7 @@ def test_rungs_before_the_ramps_are_up_are_told_with_what_is_known_of_them() -> 
     assert note.startswith(
         "note: the ramps of the regularisers may go on until epoch 46, and the rungs at 10 and 30 come before that"
     )
-    assert "ranked as well" in note
+    assert "none the worse" in note
     assert "--control-trials" in note
     assert (ROOT / "docs" / "fidelity.md").is_file()
 

@@ -92,7 +92,8 @@ def ramp_notes(space: Space) -> list[str]:
     where = f"the rung{'s' if len(before) > 1 else ''} at {_listed(before)} come{'' if len(before) > 1 else 's'}"
     return [
         f"note: the ramps of the regularisers {when}, and {where} before that; in the project's benchmark "
-        "such rungs ranked as well as others (docs/fidelity.md); --control-trials measures it in your search"
+        "the winners were none the worse for it at equal cost, by validation accuracy (docs/fidelity.md); "
+        "--control-trials measures it in your search"
     ]
 
 
