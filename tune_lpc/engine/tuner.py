@@ -50,6 +50,8 @@ ViewOf = Callable[[Space, Ledger], AbstractContextManager[View]]
 """What shows a search to people, given what is searched and what has happened so far."""
 START_SECONDS = 6.0
 """What the start of a process and its imports take on a quiet machine; the data come on top."""
+DECODING_SECONDS = 1e-3
+"""For an image that a node must decode first, while here it may lie in the cache."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,8 @@ def _run(
         with view_of(request.space, run.ledger) as view:
             log = WaitingLog(journal, view, interrupt)
             director = _director(request, run, place, log, view)
-            director.watch.expect(PREPARING, START_SECONDS + checked.seconds)
+            decoding = DECODING_SECONDS * len(checked.prepared.labels)
+            director.watch.expect(PREPARING, START_SECONDS + max(checked.seconds, decoding))
             try:
                 director.settle()
                 if director.to_come and interrupt.requested is None:
