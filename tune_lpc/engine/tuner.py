@@ -48,8 +48,6 @@ from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
 ViewOf = Callable[[Space, Ledger], AbstractContextManager[View]]
 """What shows a search to people, given what is searched and what has happened so far."""
-START_SECONDS = 6.0
-"""What the start of a process and its imports take on a quiet machine; the data come on top."""
 DECODING_SECONDS = 1e-3
 """For an image that a node must decode first, while here it may lie in the cache."""
 
@@ -176,7 +174,7 @@ def _run(
             log = WaitingLog(journal, view, interrupt)
             director = _director(request, run, place, log, view)
             decoding = DECODING_SECONDS * len(checked.prepared.labels)
-            director.watch.expect(PREPARING, START_SECONDS + max(checked.seconds, decoding))
+            director.watch.expect(PREPARING, max(checked.seconds, decoding))
             try:
                 director.settle()
                 if director.to_come and interrupt.requested is None:

@@ -166,7 +166,7 @@ class Director:
             self._record(TrialStarted(assignment.trial_id, number, config, assignment.control))
 
     def prepared(self, number: int, now: float) -> None:
-        """A worker has started and prepared the data for its first trial."""
+        """A new worker has prepared the data for its first trial."""
         self.watch.passes(number, first_epoch(self._runs[0]), now)
 
     def measuring(self, number: int, now: float) -> None:
