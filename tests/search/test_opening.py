@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.results.runs import record
 from tests.search.folders import RUN, SESSION, Made, everything_in
 from tests.search.searches import SPACE
 from tune_lpc.plan import UserError
 from tune_lpc.results import JOURNAL_FILE, Journal, export, load_run, read_journal, read_ledger
-from tune_lpc.results.events import RunEnded, Status, TrialPlaced, trial_id_of
+from tune_lpc.results.events import EpochDone, RunEnded, Status, TrialPlaced, TrialStarted, trial_id_of
 
 # A run that begins
 
@@ -129,6 +131,19 @@ def test_a_run_goes_on_with_what_is_left(opened: Any, made: Made) -> None:
     *_, entry = read_journal(made.path)[0]
     assert (entry["kind"], entry["command"]) == ("run_resumed", "python -m tune_lpc.run small --resume")
     assert entry["left_out"] == []
+
+
+def test_a_long_run_is_opened_without_all_its_events_in_memory(opened: Any, made: Made) -> None:
+    with Journal(made.path) as journal:
+        journal.write(TrialStarted(trial_id_of(0), 0, SPACE.trial({"learning_rate": 0.01}).as_dict()))
+        for number in range(3000):
+            journal.write(EpochDone(trial_id_of(0), record(1 + number % 9, number / 3001, 9)))
+    tracemalloc.start()
+    run = opened()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert run.ledger.trials[trial_id_of(0)].epochs_repeated == 3000 - 9
+    assert most < 2**20, "an event alone takes half a kilobyte"
 
 
 def test_what_goes_on_is_what_the_journal_tells(opened: Any, made: Made) -> None:

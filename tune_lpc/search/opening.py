@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,26 +140,39 @@ def open_run(folder: Path, identity: Identity, *, resume: bool) -> OpenRun:
         raise UserError(f"{path} can't be written ({error.strerror or error}); choose another folder") from error
     try:
         left_out: list[str] = []
-        events = list(journal_events(path, left_out))
-        run = next((event.run for event in reversed(events) if isinstance(event, RunStarted)), None)
+        run, has_trials = _beginning(path)
         start_is_written = run is not None
         if run is None:
             run = _run_file(folder)
-            if run is None and any(isinstance(event, TrialStarted) for event in events):
+            if run is None and has_trials:
                 raise UserError(
                     f"{folder} can't be resumed: neither {JOURNAL_FILE} nor run.json says what was run; "
                     f"its tables can still be read, begin a new search in another folder with --out"
                 )
             if run is None:
-                return OpenRun(folder, space, Ledger(), journal, left_out)  # killed before it had begun
+                list(journal_events(path, left_out))  # killed before it had begun
+                return OpenRun(folder, space, Ledger(), journal, left_out)
         _refuse_other_schedules(folder, run)
         _refuse(folder, identity.differences(run))
         # First, even where its own entry was damaged and written again later: the rungs are counted from here on.
-        ledger = Ledger([RunStarted(run), *events])
+        ledger = Ledger(itertools.chain([RunStarted(run)], journal_events(path, left_out)))
     except BaseException:
         journal.close()
         raise
     return OpenRun(folder, space, ledger, journal, left_out + ledger.left_out, start_is_written)
+
+
+def _beginning(path: Path) -> tuple[Mapping[str, Any] | None, bool]:
+    """What the journal says was run, None where it does not, and whether a trial was begun.
+
+    The journal is read for this alone, as its events, of which there may be millions, are never in memory together.
+    """
+    run, has_trials = None, False
+    for event in journal_events(path, [], kinds=(RunStarted.kind, TrialStarted.kind)):
+        if isinstance(event, RunStarted):
+            run = event.run
+        has_trials = has_trials or isinstance(event, TrialStarted)
+    return run, has_trials
 
 
 def _refuse_other_schedules(folder: Path, run: Mapping[str, Any]) -> None:
