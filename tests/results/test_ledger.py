@@ -229,7 +229,7 @@ def test_a_completed_trial_whose_last_epoch_was_lost_is_interrupted_for_everybod
         for event in (RunStarted(CLIMB), *whole, *lost):
             journal.write(event)
     lines = journal.path.read_bytes().splitlines(keepends=True)
-    lines[-2] = b"f" + lines[-2][1:]
+    lines[-2] = lines[-2].replace(b'"epoch":9', b'"epoch":8')  # its checksum may begin with any digit
     journal.path.write_bytes(b"".join(lines))
     ledger, _ = read_ledger(journal.path)
     trial = ledger.trials["a"]

@@ -67,6 +67,9 @@ def damage_the_first_line(path: Path) -> None:
     path.write_bytes(content)
 
 
+READ_OF_IT = ("space", "space_hash", "rungs", "seeds", "measures", "versions", "data", "split_hash")
+
+
 def test_a_beginning_lost_later_is_taken_from_run_json(opened: Any, made: Made) -> None:
     made.trial(0, 12, Status.COMPLETED)
     made.trial(1, 3)
@@ -87,7 +90,17 @@ def test_a_beginning_lost_later_is_taken_from_run_json(opened: Any, made: Made) 
 
 
 @pytest.mark.parametrize(
-    "content", [None, "{", "{}", '{"note": "mine"}'], ids=["missing", "damaged", "empty", "another"]
+    "content",
+    [
+        None,
+        "{",
+        "{}",
+        '{"note": "mine"}',
+        *(json.dumps({name: value for name, value in RUN.items() if name != lacking}) for lacking in READ_OF_IT),
+        *(json.dumps({**RUN, damaged: 3}) for damaged in READ_OF_IT),
+        json.dumps({**RUN, "space": {**RUN["space"], "dimensions": 3}}),
+        json.dumps({**RUN, "space": {**RUN["space"], "trials": float("nan")}}),
+    ],
 )
 def test_a_run_of_which_nothing_says_what_it_was_cannot_be_gone_on_with(
     opened: Any, made: Made, content: str | None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_lpc.plan.compare import differences
+from tune_lpc.plan.compare import differences, space_hash
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.search_settings import same_controls
@@ -17,6 +17,18 @@ from tune_lpc.plan.space import Space
 from tune_lpc.results import JOURNAL_FILE, Journal, JournalLocked, Ledger, holds_run, load_run, write_run
 from tune_lpc.results.events import Event, RunResumed, RunStarted, Status, TrialStarted
 from tune_lpc.results.journal import journal_events
+
+_NEEDED: Mapping[str, tuple[type, ...]] = {
+    "space": (dict,),
+    "space_hash": (str,),
+    "rungs": (list,),
+    "seeds.sampler": (int,),
+    "measures": (dict,),
+    "versions": (dict,),
+    "data.fingerprint": (str,),
+    "split_hash": (str,),
+}
+"""What a resume reads of run.json, with the types that it has, where the journal has lost it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,8 @@ class Identity:
                 f"control_trials: {space.control_trials} of {run['space']['trials']} trials before, of {space.trials} "
                 "now: other trials would be control trials"
             )
+        if not found and run["rungs"] != space.fidelity.rungs():
+            found.append(f"rungs: {run['rungs']} before, {space.fidelity.rungs()} now")
         if run["seeds"]["sampler"] != space.seed:
             found.append(f"seed: {run['seeds']['sampler']} before, {space.seed} now")
         if sorted(run["measures"]) != sorted(self.measures):
@@ -195,8 +209,9 @@ def _refuse(folder: Path, found: Iterable[str]) -> None:
 def _run_file(folder: Path) -> dict[str, Any] | None:
     """The content of run.json in `folder`; None where it is missing or damaged, or does not say what was run."""
     try:
-        run = load_run(folder)
-    except UserError:
+        run = load_run(folder, _NEEDED)
+        is_whole = space_hash(run["space"]) == run["space_hash"]
+    except (UserError, ValueError):
         return None
     run.pop("sessions", None)  # the journal tells them
-    return run if "space" in run else None
+    return run if is_whole else None
