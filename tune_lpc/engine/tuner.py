@@ -144,7 +144,7 @@ def _tell_what_is_there(run: OpenRun, console: Console) -> None:
     if run.is_new:
         line = f"nothing to go on with in {run.folder}: the search begins"
     else:
-        kept = sum(trial.status not in (Status.INTERRUPTED, Status.FAILED) for trial in run.ledger.trials.values())
+        kept = sum(not trial.is_to_go_on for trial in run.ledger.trials.values())
         line = f"going on in {run.folder}: {kept} trials are kept, {run.to_come} to come"
     for text in (*(f"left out: {problem}" for problem in run.left_out), line):
         _tell(console, text)
@@ -225,7 +225,7 @@ def _tidy_checkpoints(run: OpenRun) -> None:
     for trial in run.ledger.trials.values():
         numbers.add(trial.number)
         checkpoints = Checkpoints(checkpoint_folder(run.folder, trial.number))
-        if trial.status in (Status.INTERRUPTED, Status.FAILED):
+        if trial.is_to_go_on:
             # A checkpoint may be an epoch ahead of the journal, as it is written first. One further ahead, after
             # damage to the journal, would leave epochs without a record.
             checkpoints.forget_after(run.space.fidelity.after(trial.position(runs)))

@@ -15,7 +15,7 @@ from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.search_settings import same_controls
 from tune_lpc.plan.space import Space
 from tune_lpc.results import JOURNAL_FILE, Journal, JournalLocked, Ledger, holds_run, load_run, write_run
-from tune_lpc.results.events import Event, RunResumed, RunStarted, Status, TrialStarted
+from tune_lpc.results.events import Event, RunResumed, RunStarted, TrialStarted
 from tune_lpc.results.journal import journal_events
 
 _NEEDED: Mapping[str, tuple[type, ...]] = {
@@ -89,7 +89,7 @@ class OpenRun:
     @property
     def to_come(self) -> int:
         """How many trials are left, those that are to go on included."""
-        over = sum(trial.status not in (Status.INTERRUPTED, Status.FAILED) for trial in self.ledger.trials.values())
+        over = sum(not trial.is_to_go_on for trial in self.ledger.trials.values())
         return max(0, self.space.trials - over)
 
     def begin(self, run: Mapping[str, Any]) -> Journal:

@@ -90,7 +90,9 @@ class Watch:
         budget: of the run whose epoch is through, 0 where the data have been prepared. In a process that was there
         before, a trial begins with its first epoch.
         """
-        trial = self._running.setdefault(number, _Watched(following, now))
+        trial = self._running.get(number)
+        if trial is None:
+            return  # the last word of a worker that was killed as stuck; nobody knows how long it took
         done, took = trial.step, now - trial.since
         if done == PREPARING and budget:
             done = first_epoch(budget)
