@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,11 @@ def worker() -> type[tune.Trainable]:
             return True
 
         def step(self) -> dict[str, Any]:
+            began = time.time()
             self.steps += 1
             if self.fails and self.steps == 2:
                 raise RuntimeError("first line\nas it was told to")
-            return {"report": "a report", "loss": 0.5, "done": self.steps == REPORTS}
+            return {"report": "a report", "began": began, "loss": 0.5, "done": self.steps == REPORTS}
 
     return Worker
 
@@ -44,6 +46,8 @@ class Notes(tune.Callback):
 
     def __init__(self) -> None:
         self.actors: list[Any] = []
+        self.started: dict[Any, float] = {}
+        self.first_steps: dict[Any, float] = {}
         self.statistics: list[tuple[Any, Any, Any]] = []
         self.statistics_after: list[tuple[Any, Any, Any]] = []
         self.reasons: list[str] = []
@@ -52,10 +56,14 @@ class Notes(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.started[trial] = time.time()
+
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         self.actors.append(trial.temporary_state.ray_actor)
+        self.first_steps.setdefault(trial, result["began"])
         self.states.append(trial.status)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -112,6 +120,12 @@ def test_the_worker_of_a_running_trial_can_be_killed(seen: Notes) -> None:
     assert len(seen.actors) == 1 + REPORTS
     assert all(isinstance(actor, ray.actor.ActorHandle) for actor in seen.actors)
     assert set(seen.states) == {tune.experiment.Trial.RUNNING}
+
+
+def test_a_trial_is_told_to_have_started_before_its_first_step(seen: Notes) -> None:
+    """In which the data are prepared: so whoever watches knows of it."""
+    assert seen.first_steps.keys() == seen.started.keys()
+    assert all(seen.started[trial] <= began for trial, began in seen.first_steps.items())
 
 
 def test_what_is_kept_of_a_trial_that_ended_lies_where_it_is_dropped(seen: Notes) -> None:

@@ -122,17 +122,27 @@ def test_a_checkpoint_that_cannot_be_written_is_a_problem_and_training_goes_on(j
     assert problems[0] is not None and problems[0].startswith("no checkpoint could be written: ")
 
 
+def test_a_process_is_there_before_it_prepares_the_data_so_that_it_is_watched(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "prepare", lambda *_: pytest.fail("the data are prepared"))
+    of = worker(job)
+    assert of.reset_config(trial_config(1, SPEC)), "its first trial may end before its first step"
+    with pytest.raises(pytest.fail.Exception, match="the data are prepared"):
+        of.step()
+
+
 # What a worker refuses
 
 
 def test_a_node_without_the_results_folder_is_told_where_it_must_lie(job: Job, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is not there on .*put it, with --out, where all nodes see the same files"):
-        worker(replace(job, folder=tmp_path / "elsewhere"))
+        worker(replace(job, folder=tmp_path / "elsewhere")).step()
 
 
 def test_a_node_with_other_images_is_refused(job: Job) -> None:
     with pytest.raises(UserError, match="differ from those where the search was started"):
-        worker(replace(job, fingerprint="0" * 64))
+        worker(replace(job, fingerprint="0" * 64)).step()
 
 
 @pytest.mark.parametrize("computes", [True, False])
@@ -140,13 +150,13 @@ def test_a_node_that_does_not_compute_in_the_precision_of_the_search_is_refused(
     job: Job, monkeypatch: pytest.MonkeyPatch, computes: bool
 ) -> None:
     monkeypatch.setattr(trainable, "computes_in_bfloat16", lambda device: computes)
-    worker(job)  # a search in float32 trains anywhere
+    worker(job).step()  # a search in float32 trains anywhere
     needing = replace(job, needs_bfloat16=True)
     if computes:
-        worker(needing)
+        worker(needing).step()
         return
     with pytest.raises(UserError) as raised:
-        worker(needing)
+        worker(needing).step()
     (line,) = raised.value.problems
     assert line == (
         f"the search trains in bfloat16, but {socket.gethostname()} does not compute in it; "

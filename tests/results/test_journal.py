@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from tests.results.runs import largest_file
 from tune_lpc.results import Journal, JournalLocked, read_journal
-from tune_lpc.results.journal import journal_in_use
+from tune_lpc.results.events import EpochDone, TrialStarted
+from tune_lpc.results.journal import journal_events, journal_in_use
 
 plain_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 plain_values = st.recursive(
@@ -207,6 +208,18 @@ def test_close_is_final_and_may_be_repeated(path: Path) -> None:
     journal.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         journal.append("note", reason="late")
+
+
+def test_of_a_journal_a_few_kinds_may_be_read(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.write(TrialStarted("a", 0, {"note": "epoch"}))
+        journal.write(EpochDone("a", {"epoch": 1}))
+        journal.write(EpochDone("a", {"epoch": 2, "trial_started": "a name that is no kind"}))
+        journal.write(TrialStarted("b", 1, {}))
+    found = list(journal_events(path, [], kinds=("trial_started", "run_started")))
+    assert [event.trial_id for event in found if isinstance(event, TrialStarted)] == ["a", "b"]
+    assert len(found) == 2
+    assert len(list(journal_events(path, []))) == 4
 
 
 def test_the_names_in_entries_are_in_memory_once(path: Path) -> None:

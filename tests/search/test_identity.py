@@ -82,6 +82,13 @@ def test_a_change_of_how_rungs_are_placed_is_refused_whole(opened: Any, made: Ma
     assert "first_rung: 3 before, none now" in told
 
 
+def test_rungs_that_another_version_would_place_elsewhere_are_a_difference(opened: Any, made: Made) -> None:
+    with Journal(made.path) as journal:
+        journal.write(RunStarted({**RUN, "rungs": [4]}))
+    with pytest.raises(UserError, match=r"rungs: \[4\] before, \[3\] now"):
+        opened()
+
+
 def test_every_difference_is_told_at_once(opened: Any, made: Made) -> None:
     other = replace(SPACE, trials=2, dimensions=OTHER_RANGE, settings={**SPACE.settings, "seed": 2})
     with pytest.raises(UserError) as caught:

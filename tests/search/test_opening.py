@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.results.runs import record
 from tests.search.folders import RUN, SESSION, Made, everything_in
 from tests.search.searches import SPACE
 from tune_lpc.plan import UserError
 from tune_lpc.results import JOURNAL_FILE, Journal, export, load_run, read_journal, read_ledger
-from tune_lpc.results.events import RunEnded, Status, TrialPlaced, trial_id_of
+from tune_lpc.results.events import EpochDone, RunEnded, Status, TrialPlaced, TrialStarted, trial_id_of
 
 # A run that begins
 
@@ -65,6 +67,9 @@ def damage_the_first_line(path: Path) -> None:
     path.write_bytes(content)
 
 
+READ_OF_IT = ("space", "space_hash", "rungs", "seeds", "measures", "versions", "data", "split_hash")
+
+
 def test_a_beginning_lost_later_is_taken_from_run_json(opened: Any, made: Made) -> None:
     made.trial(0, 12, Status.COMPLETED)
     made.trial(1, 3)
@@ -85,7 +90,17 @@ def test_a_beginning_lost_later_is_taken_from_run_json(opened: Any, made: Made) 
 
 
 @pytest.mark.parametrize(
-    "content", [None, "{", "{}", '{"note": "mine"}'], ids=["missing", "damaged", "empty", "another"]
+    "content",
+    [
+        None,
+        "{",
+        "{}",
+        '{"note": "mine"}',
+        *(json.dumps({name: value for name, value in RUN.items() if name != lacking}) for lacking in READ_OF_IT),
+        *(json.dumps({**RUN, damaged: 3}) for damaged in READ_OF_IT),
+        json.dumps({**RUN, "space": {**RUN["space"], "dimensions": 3}}),
+        json.dumps({**RUN, "space": {**RUN["space"], "trials": float("nan")}}),
+    ],
 )
 def test_a_run_of_which_nothing_says_what_it_was_cannot_be_gone_on_with(
     opened: Any, made: Made, content: str | None
@@ -129,6 +144,19 @@ def test_a_run_goes_on_with_what_is_left(opened: Any, made: Made) -> None:
     *_, entry = read_journal(made.path)[0]
     assert (entry["kind"], entry["command"]) == ("run_resumed", "python -m tune_lpc.run small --resume")
     assert entry["left_out"] == []
+
+
+def test_a_long_run_is_opened_without_all_its_events_in_memory(opened: Any, made: Made) -> None:
+    with Journal(made.path) as journal:
+        journal.write(TrialStarted(trial_id_of(0), 0, SPACE.trial({"learning_rate": 0.01}).as_dict()))
+        for number in range(3000):
+            journal.write(EpochDone(trial_id_of(0), record(1 + number % 9, number / 3001, 9)))
+    tracemalloc.start()
+    run = opened()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert run.ledger.trials[trial_id_of(0)].epochs_repeated == 3000 - 9
+    assert most < 2**20, "an event alone takes half a kilobyte"
 
 
 def test_what_goes_on_is_what_the_journal_tells(opened: Any, made: Made) -> None:

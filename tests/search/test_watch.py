@@ -165,6 +165,15 @@ def test_to_end_a_trial_that_nobody_watches_does_nothing(watched: Watched) -> No
     assert watched.stuck() == {}
 
 
+def test_the_last_word_of_a_worker_that_was_killed_as_stuck_tells_no_time(watched: Watched) -> None:
+    watched.begins(0)
+    watched.watch.ends(0)
+    watched.epochs(0, 1.0)
+    assert watched.patience(0) == 86_400, "it waits for a worker"
+    watched.begins(1)
+    assert watched.patience(1) == 86_400, "no time is known yet"
+
+
 def test_time_in_which_the_whole_search_stood_still_does_not_count(watched: Watched) -> None:
     watched.begins(0)
     watched.epochs(0, 5.0, 5.0)

@@ -84,7 +84,7 @@ class Progress:
             self._end(self.trials[number_of(event.trial_id)], event.status, event.reason)
 
     def _recall(self, trial: Trial) -> None:
-        status = "waiting" if trial.status in (Status.INTERRUPTED, Status.FAILED) else str(trial.status)
+        status = "waiting" if trial.is_to_go_on else str(trial.status)
         shown = self.trials[trial.number] = Shown(trial.number, self._drawn(trial.config), status)
         if trial.longest is not None:
             self._note(shown, trial.longest.last)

@@ -21,7 +21,7 @@ from tune_lpc.training.climb import Climb
 from tune_lpc.training.device import best_device, computes_in_bfloat16, exact_arithmetic, use_threads
 from tune_lpc.training.measures import compute_measures
 from tune_lpc.training.persistence import check_backend
-from tune_lpc.training.prepare import prepare
+from tune_lpc.training.prepare import Prepared, prepare
 
 CHECKPOINT_FOLDER = "checkpoints"
 
@@ -54,8 +54,19 @@ class TrialTrainable(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
-        """Prepare the data once, then the first trial."""
+        """Note what is to be done. The data are prepared in the first step: of a process that is still in here, Ray
+        tells nobody that it has started, so that nobody could watch it."""
         self._job = job
+        self._prepared: Prepared | None = None
+        self._turn_to(config)
+
+    def _turn_to(self, config: dict[str, Any]) -> None:
+        self._config = config
+        self._climb: Climb | None = None
+
+    def _prepare(self) -> Prepared:
+        """The data, once this process is known to be fit for the search."""
+        job, spec = self._job, self._config[SPEC]
         if not (job.folder / JOURNAL_FILE).exists():
             raise UserError(
                 f"the results folder {job.folder} is not there on {socket.gethostname()}; "
@@ -70,22 +81,23 @@ class TrialTrainable(tune.Trainable):
         if job.persistence_backend is not None:
             check_backend(job.persistence_backend, self._device)
         use_threads(job.threads)
-        self._prepared = prepare(config[SPEC], job.data_dir, job.group_size)
-        if self._prepared.source.fingerprint != job.fingerprint:
+        prepared = prepare(spec, job.data_dir, job.group_size)
+        if prepared.source.fingerprint != job.fingerprint:
             raise UserError(
-                f"the images of {config[SPEC].dataset} on this node differ from those where the search was started; "
+                f"the images of {spec.dataset} on this node differ from those where the search was started; "
                 "give every node the same data"
             )
-        self._is_new_process = True
-        self._begin(config)
+        return prepared
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        self._trial_id = trial_id_of(config[NUMBER])
-        checkpoints = Checkpoints(checkpoint_folder(self._job.folder, config[NUMBER]))
-        self._climb = Climb(config[SPEC], self._job.runs, self._prepared, self._device, checkpoints)
-        self._records: Iterator[EpochRecord] = self._climb.epochs()
+    def _begin(self, prepared: Prepared) -> Climb:
+        number = self._config[NUMBER]
+        self._trial_id = trial_id_of(number)
+        checkpoints = Checkpoints(checkpoint_folder(self._job.folder, number))
+        climb = Climb(self._config[SPEC], self._job.runs, prepared, self._device, checkpoints)
+        self._records: Iterator[EpochRecord] = climb.epochs()
         self._is_first = True
         self._unmeasured: EpochRecord | None = None
+        return climb
 
     def step(self) -> dict[str, Any]:
         """Train an epoch and report its record; the first after a checkpoint is the checkpoint's own, once more.
@@ -93,35 +105,37 @@ class TrialTrainable(tune.Trainable):
         A new process first reports that the data are prepared, and a trained trial that its measures come next: then
         who watches knows what takes so long.
         """
-        if self._is_new_process:
-            self._is_new_process = False
+        if self._prepared is None:
+            self._prepared = self._prepare()
             return {REPORT: Report()}
+        if self._climb is None:
+            self._climb = self._begin(self._prepared)
         if self._unmeasured is not None:
-            return {REPORT: self._report(self._unmeasured, self._measure())}
+            return {REPORT: self._report(self._climb, self._unmeasured, self._measure(self._climb))}
         record = next(self._records)
         is_trained = record.budget == record.epoch == self._job.runs[-1]
         if is_trained and self._job.measures and not record.diverged:
             self._unmeasured = record
             return {REPORT: Report(measures_come_next=True)}
-        return {REPORT: self._report(record)}
+        return {REPORT: self._report(self._climb, record)}
 
-    def _measure(self) -> Measured:
+    def _measure(self, climb: Climb) -> Measured:
         with exact_arithmetic():
-            values, reasons = compute_measures(self._job.measures, self._climb.training.evaluated())
+            values, reasons = compute_measures(self._job.measures, climb.training.evaluated())
         return Measured(self._trial_id, values, reasons)
 
-    def _report(self, record: EpochRecord, measured: Measured | None = None) -> Report:
+    def _report(self, climb: Climb, record: EpochRecord, measured: Measured | None = None) -> Report:
         placed = None
         if self._is_first:
             placed = TrialPlaced(
-                self._trial_id, socket.gethostname(), os.getpid(), self._climb.continued_from, self._climb.left_out
+                self._trial_id, socket.gethostname(), os.getpid(), climb.continued_from, climb.left_out
             )
         self._is_first = False
-        return Report(record.as_dict(), placed, measured, problem=self._climb.checkpoint_problem)
+        return Report(record.as_dict(), placed, measured, problem=climb.checkpoint_problem)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Turn to the next trial in the same process."""
-        self._begin(new_config)
+        self._turn_to(new_config)
         return True
 
 

@@ -48,8 +48,6 @@ from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
 ViewOf = Callable[[Space, Ledger], AbstractContextManager[View]]
 """What shows a search to people, given what is searched and what has happened so far."""
-START_SECONDS = 6.0
-"""What the start of a process and its imports take on a quiet machine; the data come on top."""
 DECODING_SECONDS = 1e-3
 """For an image that a node must decode first, while here it may lie in the cache."""
 
@@ -146,7 +144,7 @@ def _tell_what_is_there(run: OpenRun, console: Console) -> None:
     if run.is_new:
         line = f"nothing to go on with in {run.folder}: the search begins"
     else:
-        kept = sum(trial.status not in (Status.INTERRUPTED, Status.FAILED) for trial in run.ledger.trials.values())
+        kept = sum(not trial.is_to_go_on for trial in run.ledger.trials.values())
         line = f"going on in {run.folder}: {kept} trials are kept, {run.to_come} to come"
     for text in (*(f"left out: {problem}" for problem in run.left_out), line):
         _tell(console, text)
@@ -176,7 +174,7 @@ def _run(
             log = WaitingLog(journal, view, interrupt)
             director = _director(request, run, place, log, view)
             decoding = DECODING_SECONDS * len(checked.prepared.labels)
-            director.watch.expect(PREPARING, START_SECONDS + max(checked.seconds, decoding))
+            director.watch.expect(PREPARING, max(checked.seconds, decoding))
             try:
                 director.settle()
                 if director.to_come and interrupt.requested is None:
@@ -227,7 +225,7 @@ def _tidy_checkpoints(run: OpenRun) -> None:
     for trial in run.ledger.trials.values():
         numbers.add(trial.number)
         checkpoints = Checkpoints(checkpoint_folder(run.folder, trial.number))
-        if trial.status in (Status.INTERRUPTED, Status.FAILED):
+        if trial.is_to_go_on:
             # A checkpoint may be an epoch ahead of the journal, as it is written first. One further ahead, after
             # damage to the journal, would leave epochs without a record.
             checkpoints.forget_after(run.space.fidelity.after(trial.position(runs)))

@@ -1,7 +1,9 @@
-"""What differs between two spaces, told for a resume that is refused."""
+"""What differs between two spaces, told for a resume that is refused; and the hash by which one is known."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +27,19 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         mend = ": it may rise, but not fall" if name == "trials" else ""
         found.append(f"{name}: {told[0]} before, {told[1]} now{mend}")
     return found
+
+
+def canonical_json(space: Mapping[str, Any]) -> str:
+    """The same text for the same space as `Space.as_dict` gives it, whether or not it has been through JSON.
+
+    Raises ValueError for a number that is infinite or none.
+    """
+    return json.dumps(space, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def space_hash(space: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON, in hexadecimal. Raises ValueError as that does."""
+    return hashlib.sha256(canonical_json(space).encode()).hexdigest()
 
 
 def _values(space: Mapping[str, Any]) -> dict[str, Any]:

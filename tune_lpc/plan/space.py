@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from tune_lpc.plan.checks import (
     first_problems,
 )
 from tune_lpc.plan.choosers import Chooser, Given, draw_value
+from tune_lpc.plan.compare import canonical_json, space_hash
 from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, describe_range
 from tune_lpc.plan.effects import Effects, possible_values
 from tune_lpc.plan.errors import UserError, nearest, shown
@@ -157,11 +156,11 @@ class Space:
 
     def canonical_json(self) -> str:
         """The same text for the same search, whatever the order and spelling in the file; the hash is taken of it."""
-        return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return canonical_json(self.as_dict())
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON, in hexadecimal."""
-        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+        return space_hash(self.as_dict())
 
     def as_dict(self) -> dict[str, object]:
         """The space as plain data, settings completed with their defaults.

@@ -16,7 +16,7 @@ import re
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -153,25 +153,33 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     return list(journal_entries(path, damaged)), damaged
 
 
-def journal_entries(path: Path, damaged: list[str]) -> Iterator[dict[str, Any]]:
-    """The same, an entry at a time; a line for each damaged one is added to `damaged` as it is passed over."""
+def journal_entries(path: Path, damaged: list[str], kinds: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+    """The same, an entry at a time; a line for each damaged one is added to `damaged` as it is passed over.
+
+    kinds: those to be read, all by default; lines that name none of them are passed over unread, which costs little.
+    """
+    names = [f'"{kind}"'.encode() for kind in kinds]
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
+            if names and not any(name in line for name in names):
+                continue
             entry = _parse(line.removesuffix(b"\n"))
             if isinstance(entry, dict):
-                yield entry
+                if not kinds or entry["kind"] in kinds:
+                    yield entry
             elif line.endswith(b"\n"):
                 damaged.append(f"line {number} is damaged: {entry}")
             else:
                 damaged.append(f"line {number} is cut off: {entry}")
 
 
-def journal_events(path: Path, damaged: list[str]) -> Iterator[Event]:
+def journal_events(path: Path, damaged: list[str], kinds: Collection[str] = ()) -> Iterator[Event]:
     """The events in order, those of unknown kinds left out; a line for each damaged entry is added to `damaged`.
 
+    kinds: see `journal_entries`.
     Raises OSError when there is no file, or when it can't be read at all.
     """
-    for entry in journal_entries(path, damaged):
+    for entry in journal_entries(path, damaged, kinds):
         try:
             event = as_event(entry)
         except ValueError as error:

@@ -202,6 +202,11 @@ class Trial:
         return self.has(self.full_budget, self.full_budget)
 
     @property
+    def is_to_go_on(self) -> bool:
+        """Whether a resume trains it on: it has no end, or it failed, and what made it fail may have been mended."""
+        return self.status in (Status.INTERRUPTED, Status.FAILED)
+
+    @property
     def has_diverged(self) -> bool:
         """Whether it has; a killed search may have recorded the diverged epoch, but no longer the end of the trial."""
         run = self.longest
@@ -303,9 +308,10 @@ class Ledger:
 
     @property
     def left_out(self) -> list[str]:
-        """A line for each trial that is missing."""
+        """A line for each trial that is missing, or was until it was begun again."""
         return [
-            f"trial {trial_id} is left out: its start entry is missing ({count} {'entry' if count == 1 else 'entries'})"
+            f"trial {trial_id} is left out{' until it was begun again' if trial_id in self.trials else ''}: "
+            f"its start entry is missing ({count} {'entry' if count == 1 else 'entries'})"
             for trial_id, count in self._orphans.items()
         ]
 

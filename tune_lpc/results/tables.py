@@ -55,11 +55,6 @@ def epoch_batches(ledger: Ledger) -> Iterator[pa.RecordBatch]:
         yield _epoch_batch(parts, schema)
 
 
-def epochs_table(ledger: Ledger) -> pa.Table:
-    """All of `epoch_batches`."""
-    return pa.Table.from_batches(epoch_batches(ledger), schema=epochs_schema(ledger.run)).combine_chunks()
-
-
 def _epoch_batch(parts: list[tuple[Trial, dict[str, np.ndarray]]], schema: pa.Schema) -> pa.RecordBatch:
     lengths = [len(columns["epoch"]) for _, columns in parts]
     own = {

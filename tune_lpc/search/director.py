@@ -140,7 +140,7 @@ class Director:
         for trial in self._ledger.in_order():
             if trial.status is Status.INTERRUPTED and (position := trial.position(self._runs)) is not None:
                 self._verdict(trial, position)
-        ended = {trial.trial_id for trial in by_number.values() if trial.status not in _TO_GO_ON}
+        ended = {trial.trial_id for trial in by_number.values() if not trial.is_to_go_on}
         self._waiting = deque(waiting for waiting in self._waiting if waiting.trial_id not in ended)
 
     def told(self, event: Event, now: float) -> Verdict:
@@ -166,7 +166,7 @@ class Director:
             self._record(TrialStarted(assignment.trial_id, number, config, assignment.control))
 
     def prepared(self, number: int, now: float) -> None:
-        """A worker has started and prepared the data for its first trial."""
+        """A new worker has prepared the data for its first trial."""
         self.watch.passes(number, first_epoch(self._runs[0]), now)
 
     def measuring(self, number: int, now: float) -> None:
@@ -246,7 +246,7 @@ class Director:
             assignment = self._draw(trial)
             if trial.status is not Status.FAILED:
                 self._sampler.learn(trial)
-            if trial.status in _TO_GO_ON:
+            if trial.is_to_go_on:
                 self._waiting.append(assignment)
 
     def _draw(self, past: Trial | None = None) -> Assignment:
@@ -260,9 +260,6 @@ class Director:
         if self._precision is not None:
             spec = dataclasses.replace(spec, precision=self._precision(spec))
         return Assignment(number, spec, drawn, self._space.is_control(number))
-
-
-_TO_GO_ON = (Status.INTERRUPTED, Status.FAILED)
 
 
 def spec_of(config: Mapping[str, Any]) -> TrialSpec:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_lpc.plan.compare import differences
+from tune_lpc.plan.compare import differences, space_hash
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.search_settings import same_controls
 from tune_lpc.plan.space import Space
 from tune_lpc.results import JOURNAL_FILE, Journal, JournalLocked, Ledger, holds_run, load_run, write_run
-from tune_lpc.results.events import Event, RunResumed, RunStarted, Status, TrialStarted
+from tune_lpc.results.events import Event, RunResumed, RunStarted, TrialStarted
 from tune_lpc.results.journal import journal_events
+
+_NEEDED: Mapping[str, tuple[type, ...]] = {
+    "space": (dict,),
+    "space_hash": (str,),
+    "rungs": (list,),
+    "seeds.sampler": (int,),
+    "measures": (dict,),
+    "versions": (dict,),
+    "data.fingerprint": (str,),
+    "split_hash": (str,),
+}
+"""What a resume reads of run.json, with the types that it has, where the journal has lost it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,8 @@ class Identity:
                 f"control_trials: {space.control_trials} of {run['space']['trials']} trials before, of {space.trials} "
                 "now: other trials would be control trials"
             )
+        if not found and run["rungs"] != space.fidelity.rungs():
+            found.append(f"rungs: {run['rungs']} before, {space.fidelity.rungs()} now")
         if run["seeds"]["sampler"] != space.seed:
             found.append(f"seed: {run['seeds']['sampler']} before, {space.seed} now")
         if sorted(run["measures"]) != sorted(self.measures):
@@ -74,7 +89,7 @@ class OpenRun:
     @property
     def to_come(self) -> int:
         """How many trials are left, those that are to go on included."""
-        over = sum(trial.status not in (Status.INTERRUPTED, Status.FAILED) for trial in self.ledger.trials.values())
+        over = sum(not trial.is_to_go_on for trial in self.ledger.trials.values())
         return max(0, self.space.trials - over)
 
     def begin(self, run: Mapping[str, Any]) -> Journal:
@@ -139,26 +154,39 @@ def open_run(folder: Path, identity: Identity, *, resume: bool) -> OpenRun:
         raise UserError(f"{path} can't be written ({error.strerror or error}); choose another folder") from error
     try:
         left_out: list[str] = []
-        events = list(journal_events(path, left_out))
-        run = next((event.run for event in reversed(events) if isinstance(event, RunStarted)), None)
+        run, has_trials = _beginning(path)
         start_is_written = run is not None
         if run is None:
             run = _run_file(folder)
-            if run is None and any(isinstance(event, TrialStarted) for event in events):
+            if run is None and has_trials:
                 raise UserError(
                     f"{folder} can't be resumed: neither {JOURNAL_FILE} nor run.json says what was run; "
                     f"its tables can still be read, begin a new search in another folder with --out"
                 )
             if run is None:
-                return OpenRun(folder, space, Ledger(), journal, left_out)  # killed before it had begun
+                list(journal_events(path, left_out))  # killed before it had begun
+                return OpenRun(folder, space, Ledger(), journal, left_out)
         _refuse_other_schedules(folder, run)
         _refuse(folder, identity.differences(run))
         # First, even where its own entry was damaged and written again later: the rungs are counted from here on.
-        ledger = Ledger([RunStarted(run), *events])
+        ledger = Ledger(itertools.chain([RunStarted(run)], journal_events(path, left_out)))
     except BaseException:
         journal.close()
         raise
     return OpenRun(folder, space, ledger, journal, left_out + ledger.left_out, start_is_written)
+
+
+def _beginning(path: Path) -> tuple[Mapping[str, Any] | None, bool]:
+    """What the journal says was run, None where it does not, and whether a trial was begun.
+
+    The journal is read for this alone, as its events, of which there may be millions, are never in memory together.
+    """
+    run, has_trials = None, False
+    for event in journal_events(path, [], kinds=(RunStarted.kind, TrialStarted.kind)):
+        if isinstance(event, RunStarted):
+            run = event.run
+        has_trials = has_trials or isinstance(event, TrialStarted)
+    return run, has_trials
 
 
 def _refuse_other_schedules(folder: Path, run: Mapping[str, Any]) -> None:
@@ -181,8 +209,9 @@ def _refuse(folder: Path, found: Iterable[str]) -> None:
 def _run_file(folder: Path) -> dict[str, Any] | None:
     """The content of run.json in `folder`; None where it is missing or damaged, or does not say what was run."""
     try:
-        run = load_run(folder)
-    except UserError:
+        run = load_run(folder, _NEEDED)
+        is_whole = space_hash(run["space"]) == run["space_hash"]
+    except (UserError, ValueError):
         return None
     run.pop("sessions", None)  # the journal tells them
-    return run if "space" in run else None
+    return run if is_whole else None

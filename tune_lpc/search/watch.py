@@ -20,7 +20,7 @@ Step = tuple[str, int]
 """What a worker is at, and the budget of the run that it belongs to (0 where that does not matter)."""
 
 PREPARING: Step = ("prepare", 0)
-"""A process starts and prepares the data; over when it says so, or with the first epoch of a process that was there."""
+"""A new process prepares the data; over when it says so, or with the first epoch of a process that was there."""
 MEASURING: Step = ("measure", 0)
 
 
@@ -81,7 +81,7 @@ class Watch:
         self._seen.setdefault(step, deque(maxlen=REMEMBERED)).append(seconds)
 
     def begins(self, number: int, now: float) -> None:
-        """A trial is given to a worker, perhaps one that must start first."""
+        """A trial is given to a worker, perhaps one that must prepare the data first."""
         self._running[number] = _Watched(PREPARING, now)
 
     def passes(self, number: int, following: Step, now: float, *, budget: int = 0) -> None:
@@ -90,7 +90,9 @@ class Watch:
         budget: of the run whose epoch is through, 0 where the data have been prepared. In a process that was there
         before, a trial begins with its first epoch.
         """
-        trial = self._running.setdefault(number, _Watched(following, now))
+        trial = self._running.get(number)
+        if trial is None:
+            return  # the last word of a worker that was killed as stuck; nobody knows how long it took
         done, took = trial.step, now - trial.since
         if done == PREPARING and budget:
             done = first_epoch(budget)
