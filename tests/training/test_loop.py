@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import zipfile
 from pathlib import Path
@@ -443,6 +444,21 @@ def test_noise_is_a_function_of_seed_and_epoch() -> None:
     assert not torch.equal(*noises)
     other = _all_images(_training(input_noise=0.1, seed=1), 1) - _all_images(_training(seed=1), 1)
     assert not torch.equal(other, noises[0])
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_noise_is_drawn_from_other_numbers_than_the_order(seed: int) -> None:
+    images, labels = _blobs()
+    rows = torch.arange(128)
+    spec = TrialSpec.build({"epochs": 3, "batch_size": 128, "seed": seed, "input_noise": 1.0})
+    noisy = Training(spec, torch.zeros_like(images), labels, rows, rows)
+    plain = Training(dataclasses.replace(spec, input_noise=0.0), images, torch.arange(len(images)), rows, rows)
+    for epoch in (1, 2):
+        ((noise, _),), ((_, order),) = noisy.batches(epoch), plain.batches(epoch)
+        of_order = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        assert torch.equal(torch.randperm(128, generator=of_order), order)  # else the next line tells nothing
+        again = torch.randn(noise.permute(0, 2, 3, 1).shape, generator=of_order.manual_seed(of_order.initial_seed()))
+        assert not torch.allclose(noise.permute(0, 2, 3, 1), again)
 
 
 def test_a_little_noise_changes_the_numbers_and_none_does_not() -> None:

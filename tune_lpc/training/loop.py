@@ -31,8 +31,10 @@ from tune_lpc.training.persistence import warm_up as warm_up_deaths
 EVALUATION_PIXELS = {"cpu": 512 * 32 * 32, "cuda": 2048 * 32 * 32}
 """Pixels of one channel in a batch that is only evaluated: as many images as still add speed."""
 ATTACKED_IMAGES = 1000
-NOISE_SEEDS = 2**62
-"""Set in the seeds of input noise, so that it is drawn from other numbers than the order of the same epoch."""
+NOISE_SEEDS = 2**31
+"""Added to the seeds of input noise, so that it is drawn from other numbers than the order of the same epoch.
+
+Of a seed torch's generator on CPUs takes the lowest 32 bits alone, so it has to differ in those."""
 
 
 class Training:
