@@ -134,6 +134,13 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pyte
     assert "can't be written" in line
 
 
+@pytest.mark.parametrize("methods", [["lpc"], ["lpc", "vanilla"]])
+def test_a_folder_whose_name_is_too_long_is_refused(methods: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    lines = refused(["digits", "--method", *methods, "--out", "x" * 300], capsys)
+    assert len(lines) == len(methods)
+    assert all("can't be written (File name too long); choose another with --out" in line for line in lines)
+
+
 def test_a_folder_that_holds_a_run_is_refused_and_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

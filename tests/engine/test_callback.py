@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.engine.searches import STUCK_AFTER, Search, placed
-from tune_lpc.engine.callback import DISK_CHECK_EVERY, LONGEST_REASON, DirectorCallback, reason_of_failure
+from tune_lpc.engine.callback import DISK_CHECK_EVERY, LONGEST_REASON, DirectorCallback, EndOfSearch, reason_of_failure
 from tune_lpc.engine.report import Report
 from tune_lpc.search.watch import SHORTEST_FIRST_WAIT
 
@@ -174,6 +174,15 @@ def test_failures_in_a_row_for_the_same_reason_end_the_search(search: Search) ->
     )
     assert search.searcher.suggest("the next") is None
     assert search.interrupt.requested is None, "nobody interrupted it"
+    assert EndOfSearch(search.interrupt, search.director).stop_all(), "those that still run need not go on"
+
+
+def test_the_search_goes_on_until_somebody_asks_it_to_end(search: Search) -> None:
+    end = EndOfSearch(search.interrupt, search.director)
+    assert not end.stop_all()
+    search.interrupt.requested = "SIGTERM"
+    assert end.stop_all()
+    assert not end("a trial", {}), "of one trial the scheduler hears"
 
 
 # Trials that say nothing more
@@ -339,7 +348,8 @@ def test_the_disk_is_looked_at_every_so_often(search: Search, disk: Disk) -> Non
 
 def test_ray_may_save_what_it_calls_and_nothing_of_this_process_is_in_it(search: Search) -> None:
     search.epoch(search.start(), 1, placed=placed(0))
-    for part in (search.callback, search.scheduler, search.searcher):
+    end = EndOfSearch(search.interrupt, search.director)
+    for part in (search.callback, search.scheduler, search.searcher, end):
         copy = pickle.loads(pickle.dumps(part))
         assert type(copy) is type(part)
         assert vars(copy) == {}

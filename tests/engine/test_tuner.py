@@ -39,6 +39,16 @@ MIXED = replace(
 )
 
 
+RECORD: dict[str, Any] = {
+    "budget": 1,
+    "epoch": 1,
+    "validation_accuracy": 0.5,
+    "validation_loss": 1.0,
+    "seconds": 1.0,
+    "diverged": None,
+}
+
+
 class View(Told):
     """A view as a context manager."""
 
@@ -89,8 +99,7 @@ def train(director: Director, most: int = 100, failure: str | None = None) -> li
         if failure is not None:
             director.told(TrialEnded(assignment.trial_id, Status.FAILED, failure), time.monotonic())
         else:
-            record = {"budget": 1, "epoch": 1, "validation_accuracy": 0.5, "validation_loss": 1.0, "seconds": 1.0}
-            director.told(EpochDone(assignment.trial_id, {**record, "diverged": None}), time.monotonic())
+            director.told(EpochDone(assignment.trial_id, RECORD), time.monotonic())
     return found
 
 
@@ -215,6 +224,39 @@ def test_run_json_tells_of_the_schedules_and_of_every_process_that_went_on(searc
         assert session["command"] == "python -m tune_lpc.run small"
         assert session["versions"] == begun["versions"]
         assert {"started", "git", "hardware", "resources"} <= session.keys()
+
+
+def test_a_resume_keeps_the_checkpoints_that_somebody_needs_and_no_others(searches: Searches) -> None:
+    space = replace(SPACE, settings={**SPACE.settings, "epochs": 9})
+
+    def two_epochs_of_the_first(director: Director) -> None:
+        assignment = director.ask(0.0)
+        assert assignment is not None
+        director.starts(assignment.number, 0.0)
+        for epoch in (1, 2):
+            director.told(EpochDone(assignment.trial_id, {**RECORD, "budget": 9, "epoch": epoch}), 0.0)
+        train(director, 1, failure="it was told to")
+        failed = director.ask(0.0)
+        assert failed is not None
+        director.starts(failed.number, 0.0)
+        director.told(TrialEnded(failed.trial_id, Status.COMPLETED, ""), 0.0)  # without an epoch: still to train
+        stopped = director.ask(0.0)
+        assert stopped is not None
+        director.starts(stopped.number, 0.0)
+        director.told(TrialEnded(stopped.trial_id, Status.STOPPED, ""), 0.0)
+
+    searches.fit = two_epochs_of_the_first
+    searches.run(space)
+    checkpoints = searches.folder / "0" / "checkpoints"
+    for trial in ("0", "1", "2", "3", "77", "of mine"):
+        (checkpoints / trial).mkdir(parents=True)
+        for epoch in (1, 2, 3, 4):
+            (checkpoints / trial / f"000009-00000{epoch}-01234567.pt").touch()
+    searches.fit = lambda director: None
+    searches.run(space, resume=True)
+    kept = {folder.name: sorted(int(path.name[7:13]) for path in folder.iterdir()) for folder in checkpoints.iterdir()}
+    # One may be an epoch ahead of the journal, as it is written first.
+    assert kept == {"0": [1, 2, 3], "1": [1], "2": [1], "of mine": [1, 2, 3, 4]}
 
 
 # The precision, fixed once

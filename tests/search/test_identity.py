@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +101,26 @@ def test_every_difference_is_told_at_once(opened: Any, made: Made) -> None:
 def test_more_trials_are_no_change(opened: Any, made: Made) -> None:
     made.trial(0, 12, Status.COMPLETED)
     assert opened(space=replace(SPACE, trials=10)).to_come == 9
+
+
+def test_more_trials_that_would_make_others_control_trials_are_refused(opened: Any, made: Made) -> None:
+    few, enough = replace(SPACE, trials=3, control_trials=2), replace(SPACE, trials=6, control_trials=2)
+    with Journal(made.path) as journal:
+        journal.write(RunStarted(run_like_made(few)))
+    with pytest.raises(UserError) as caught:
+        opened(space=replace(few, trials=10))
+    assert caught.value.problems[0] == (
+        f"{made.folder} can't be resumed with a change: control_trials: 2 of 3 trials before, of 10 now: "
+        "other trials would be control trials"
+    )
+    with Journal(made.path) as journal:
+        journal.write(RunStarted(run_like_made(enough)))
+    assert opened(space=replace(enough, trials=10)).to_come == 10, "the control trials are the same"
+
+
+def run_like_made(space: Space) -> dict[str, Any]:
+    """What run.json says of another space searched in the same folder."""
+    return {**RUN, "space": json.loads(space.canonical_json())}
 
 
 # Runs of older versions

@@ -1,4 +1,4 @@
-"""What Ray Tune calls besides the scheduler: trials that start and fail, and every step of its loop."""
+"""What Ray Tune calls besides the scheduler: trials that start and fail, every step of its loop, and its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.tune import Callback
+from ray.tune.stopper import Stopper
 
+from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.journalling import View, WaitingLog
 from tune_lpc.engine.report import NUMBER, REPORT
 from tune_lpc.engine.trainable import checkpoint_folder
@@ -110,6 +112,25 @@ class DirectorCallback(Callback):
         if free >= MIN_FREE_BYTES:
             return None
         return f"the disk of {self._folder} is full ({free / 2**20:.0f} MB free, {MIN_FREE_BYTES >> 20} MB needed)"
+
+
+class EndOfSearch(Stopper):
+    """Tells Ray Tune to end the search when somebody asked for it, or when the director sees no use in going on."""
+
+    def __init__(self, interrupt: Interrupt, director: Director) -> None:
+        self._interrupt, self._director = interrupt, director
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray saves its stopper; what belongs to this process stays out of it."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never: of a trial that reports the scheduler hears first."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the whole search ends now."""
+        return self._interrupt.requested is not None or self._director.ends_early is not None
 
 
 def without_checkpoints(folder: Path) -> Callable[[Event], None]:

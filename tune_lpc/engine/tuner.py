@@ -9,13 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from ray import tune
-from ray.tune.stopper import Stopper
 from rich.console import Console
 
-from tune_lpc.engine.callback import DirectorCallback, without_checkpoints
+from tune_lpc.engine.callback import DirectorCallback, EndOfSearch, without_checkpoints
 from tune_lpc.engine.cluster import (
     address_problems,
     cluster,
@@ -254,25 +252,6 @@ def _director(request: Request, run: OpenRun, place: Place, log: WaitingLog, vie
     )
 
 
-class _EndOfSearch(Stopper):
-    """Tells Ray Tune to end the search when somebody asked for it, or when the director sees no use in going on."""
-
-    def __init__(self, interrupt: Interrupt, director: Director) -> None:
-        self._interrupt, self._director = interrupt, director
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray saves its stopper; what belongs to this process stays out of it."""
-        return {}
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Never: of a trial that reports the scheduler hears first."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Whether the whole search ends now."""
-        return self._interrupt.requested is not None or self._director.ends_early is not None
-
-
 def _job(request: Request, director: Director, resources: Resources, prepared: Prepared) -> Job:
     space = request.space
     return Job(
@@ -321,7 +300,7 @@ def _fit(
                 # Not in the folder of the results: nobody reads it, and a full disk there must not end the search.
                 storage_path=storage,
                 verbose=0,
-                stop=_EndOfSearch(interrupt, director),
+                stop=EndOfSearch(interrupt, director),
                 callbacks=[DirectorCallback(director, log, view, request.out)],
                 failure_config=tune.FailureConfig(max_failures=request.max_failures),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
