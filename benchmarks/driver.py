@@ -9,7 +9,7 @@ time and in CPU.
 
     python benchmarks/driver.py [--trials 500 1000] [--rounds 2] [--only ours] [--sampler random]
 
-Seen on 2026-11-24 (2-core Intel Xeon with AMX, quiet, one round):
+All seen with version 0.1.0, before the director. On 2026-11-24 (2-core Intel Xeon with AMX, quiet, one round):
 
 | trials | driver | seconds | start, s | sampler, s | rest per trial, ms | CPU, ms | growth | peak, MiB | ratio to raw |
 |---|---|---|---|---|---|---|---|---|---|

@@ -2,8 +2,6 @@
 
 A journal as a search writes it, of trials of 100 epochs each, is exported in a process of its own; memory is that
 process's highest (VmHWM), the interpreter and its libraries included.
-
-Seen on a 2-core AMD EPYC, November 2026: see the figures in the closing notes of the issue, and run it yourself.
 """
 
 from __future__ import annotations

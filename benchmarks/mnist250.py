@@ -8,8 +8,8 @@ Prints a table of accuracy for weight decay 1e-3 (the text of the source) and 1e
 
 Published (test accuracy, 10 splits): vanilla 92.53 ± 0.76, sliding 94.24 ± 0.47.
 
-Seen on 2026-11-22 (3 splits, bfloat16, 2 processes of one thread on a 2-core AMD EPYC with AVX512-BF16, about 4 minutes
-a network):
+Seen on 2026-11-22 with the schedules of version 0.1.0 (3 splits, bfloat16, 2 processes of one thread on a 2-core AMD
+EPYC with AVX512-BF16, about 4 minutes a network):
 
 | accuracy %, 3 splits | mean | each |
 |---|---|---|

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tune_lpc.plan import Space
+from tune_lpc.plan.methods import METHODS
 from tune_lpc.plan.trial import setting_names
 from tune_lpc.run import main as run
 from tune_lpc.train import main as train
@@ -66,4 +67,4 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytes
         names: dict[str, object] = {}
         exec(script, names)
         if isinstance(space := names.get("SPACE"), Space):
-            assert space.checked().dimensions
+            assert all(space.checked().for_method(method).dimensions for method in METHODS)

@@ -225,10 +225,18 @@ def test_an_address_where_nothing_listens_is_one_line(tmp_path: Path, capsys: py
 # Methods and measures
 
 
-def test_every_method_runs_on_digits_and_its_own_parameters_are_in_the_file(ray_session: str, tmp_path: Path) -> None:
+def test_every_method_runs_on_digits_and_its_own_parameters_are_in_the_file(
+    ray_session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     with trials_run_here():
         assert main(["digits", "--method", *METHODS, "--trials", "2", "--epochs", "2", "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = [line for line in lines if line.startswith("search ")]
+    assert told == [
+        f"search {number} of {len(METHODS)}: method {name}, results in {out / name}"
+        for number, name in enumerate(METHODS, start=1)
+    ]
     for name, method in METHODS.items():
         trials = pd.read_parquet(out / name / "trials.parquet")
         assert trials["status"].tolist() == ["completed", "completed"], name

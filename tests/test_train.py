@@ -238,8 +238,8 @@ def test_bad_options_are_refused_in_one_line(
     ("folder", "told"),
     [
         ("", "holds no run: it has no best.parquet"),
-        ("nowhere", "holds no run"),
-        ("file", "holds no run"),
+        ("nowhere", "nowhere holds no run: there is no such folder; check the path"),
+        ("file", "holds no run: it has no best.parquet"),
         ("x" * 300, "can't be read (File name too long)"),
         ("nul\0", "can't be read (embedded null byte)"),
     ],
@@ -249,6 +249,17 @@ def test_a_folder_without_a_run_is_refused(
 ) -> None:
     (tmp_path / "file").touch()
     assert told in refusal([tmp_path / folder], capsys)
+
+
+def test_the_folder_of_several_methods_names_those_that_hold_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("lpc", "vanilla", "other"):
+        (tmp_path / name).mkdir()
+    for name in ("vanilla", "lpc"):
+        (tmp_path / name / "best.parquet").touch()
+    told = refusal([tmp_path], capsys)
+    assert told.endswith("it has no best.parquet, but its folders have: lpc, vanilla; give one of them")
 
 
 def test_a_search_that_was_killed_is_to_go_on_first(capsys: pytest.CaptureFixture[str]) -> None:

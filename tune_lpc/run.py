@@ -83,7 +83,9 @@ def _parser() -> Parser:
         help="restart a trial without an epoch in so many times the time expected "
         f"(default {STUCK_AFTER}, at least {STUCK_LIMITS[0]})",
     )
-    parser.add_argument("--data-dir", metavar="DIR", help="images on disk: Parquet files or class folders (see README)")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="images on disk: Parquet files or class folders (docs/images.md)"
+    )
     parser.add_argument("--concurrent", metavar="N", help="trials at once (default: as many as fit)")
     parser.add_argument("--cpus-per-trial", metavar="C", help="CPUs of a trial (default 1), or auto: measured")
     parser.add_argument(

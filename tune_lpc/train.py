@@ -136,8 +136,9 @@ def _train(spec: TrialSpec, run: Mapping[str, Any], session: Session, data_dir: 
     training = start_training(spec, prepared, best_device() if session.on_gpu else "cpu")
     for record in training.epochs():
         accuracy = "none" if record.validation_accuracy is None else f"{record.validation_accuracy:.4f}"
+        loss = "none" if record.train_loss is None else f"{record.train_loss:.4g}"
         print(
-            f"epoch {record.epoch}/{spec.epochs}: train loss {record.train_loss}, validation accuracy {accuracy}, "
+            f"epoch {record.epoch}/{spec.epochs}: train loss {loss}, validation accuracy {accuracy}, "
             f"gamma {record.gamma:.3g}, {record.seconds:.1f} s",
             flush=True,
         )

@@ -161,6 +161,22 @@ def test_the_note_stands_in_the_dry_run(tmp_path: Path, capsys: pytest.CaptureFi
     assert "note: the ramps" in printed([*out, "--fidelity", "truncated"], capsys)
 
 
+def test_only_the_configs_that_will_be_trained_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for trials, told in (("1", 1), ("2", 2), ("9", 2)):
+        assert printed(["--out", str(tmp_path / "run"), "--trials", trials], capsys).count("begins with: ") == told
+
+
+@pytest.mark.parametrize("wrong", [["--gpus-per-trial", "99"], ["--data-dir", "{empty}"]])
+def test_a_problem_is_told_before_anything_is_printed(
+    wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [text.format(empty=tmp_path) for text in wrong]
+    assert main(["digits", "--dry-run", "--out", str(tmp_path / "run"), *options]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("error: ")
+
+
 def test_a_folder_with_a_run_is_no_problem_when_it_is_to_be_resumed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -137,6 +137,20 @@ def test_the_table_shows_what_runs_the_counts_and_the_best() -> None:
     assert "left" in text
 
 
+def test_a_terminal_too_low_for_the_table_shows_the_counts_and_the_best() -> None:
+    live, screen = Live(), io.StringIO()
+    live.progress.console = Console(file=screen, force_terminal=True, width=100, height=5)
+    with live.progress:
+        watch(live)
+        for number in range(4, 9):
+            live.start(number, optimizer="sgd")
+        assert live.progress._live is not None
+        live.progress._live.refresh()
+        seen = screen.getvalue().rpartition("6 running")[2]
+    assert "15 epochs" in seen and "best so far: 0.7500" in seen
+    assert "\u2502     8 " not in seen, "the last trials of the table are what is cut"
+
+
 def test_failures_are_told_beside_the_table() -> None:
     live, screen = Live(), io.StringIO()
     live.progress.console = Console(file=screen, force_terminal=True, width=100)

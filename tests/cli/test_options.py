@@ -47,6 +47,26 @@ def test_an_unknown_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == "error: unrecognized arguments: --two lines (see try --help)\n"
 
 
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (["--trail", "3"], "; did you mean '--trials'?"),
+        (["--trail=3"], "; did you mean '--trials'?"),
+        (["--zzz"], ""),
+        (["3"], ""),
+    ],
+)
+def test_an_unknown_option_is_told_with_the_nearest(
+    given: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = Parser(prog="try")
+    parser.add_argument("--trials")
+    with pytest.raises(SystemExit):
+        parser.parse_args(given)
+    told = f"error: unrecognized arguments: {' '.join(given)}{hint} (see try --help)\n"
+    assert capsys.readouterr().err == told
+
+
 def test_numbers_that_are_none_are_told_together() -> None:
     options = argparse.Namespace(trials="many", epochs="3", gpus_per_trial="half", seed=None)
     kinds: dict[str, type[int | float]] = {"trials": int, "epochs": int, "gpus_per_trial": float, "seed": int}

@@ -42,6 +42,13 @@ def test_it_says_so_when_the_short_runs_cost_more_than_stopping_saved(tmp_path: 
     assert "epochs trained: 6; early stopping cost 50% more than the 4 without it (fidelity compressed)" in printed
 
 
+def test_where_there_are_no_rungs_nothing_is_said_of_what_they_saved(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    search.trial([0.5] * BUDGET)
+    printed = summary(tmp_path, dataclasses.replace(SPACE, fidelity_mode="full"))
+    assert "epochs trained: 4; no early stopping (fidelity full)" in printed
+
+
 def test_epochs_that_were_done_again_are_told(tmp_path: Path) -> None:
     search = Search(tmp_path)
     trial = search.start()

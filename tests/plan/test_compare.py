@@ -91,6 +91,14 @@ def test_a_changed_setting_of_the_search_is_told(changes: dict[str, Any], told: 
     assert compared(SPACE, dataclasses.replace(SPACE, **changes)) == [told]
 
 
+def test_of_another_space_or_method_only_that_is_told() -> None:
+    digits = load_space("digits")
+    assert compared(digits, load_space("mnist250")) == ["name: digits before, mnist250 now"]
+    lpc, vanilla = (digits.for_method(name) for name in ("lpc", "vanilla"))
+    assert compared(digits, lpc) == ["method: lpc_topological before, lpc now"]
+    assert compared(lpc, vanilla) == ["method: lpc before, vanilla now"]
+
+
 def test_more_trials_are_no_difference_and_fewer_are_one() -> None:
     assert compared(SPACE, dataclasses.replace(SPACE, trials=9)) == []
     (told,) = compared(SPACE, dataclasses.replace(SPACE, trials=7))

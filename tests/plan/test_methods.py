@@ -7,7 +7,7 @@ import functools
 
 import pytest
 
-from tune_lpc.plan import Choice, Float, Space, TrialSpec, UserError, load_space, shipped_names
+from tune_lpc.plan import Choice, Float, Int, Space, TrialSpec, UserError, load_space, shipped_names
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.methods import METHODS
 from tune_lpc.plan.trial import setting_default
@@ -127,6 +127,37 @@ def test_a_note_names_the_ranges_that_are_added() -> None:
     assert space.for_method("arcface").notes == ("method arcface adds to the search: margin 0.1 to 0.8",)
     fixed = Space("own", "", {"learning_rate": Float(1e-3, 1e-2)}, {"head": "linear"})
     assert fixed.for_method("vanilla").notes == ("method vanilla sets head=none in place of 'linear'",)
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("vanilla", "penultimate_width, gamma_ramp, gamma_end"),
+        ("sliding", "penultimate_width, gamma_ramp, gamma_end"),
+        ("lpc", "penultimate_width"),
+        ("lpc_topological", None),
+    ],
+)
+def test_what_a_method_takes_out_of_the_search_is_told(name: str, taken: str | None) -> None:
+    ranges = {
+        "learning_rate": Float(1e-3, 1e-2),
+        "penultimate_width": Int(16, 128),
+        "gamma_ramp": Choice(["off", "linear"]),
+        "gamma_end": Float(1.0, 10.0),
+    }
+    told = [note for note in Space("own", "", ranges).for_method(name).notes if "takes out" in note]
+    assert told == ([f"method {name} takes out of the search: {taken}"] if taken else [])
+
+
+def test_ranges_of_a_method_that_do_not_fit_those_of_the_space_are_named() -> None:
+    ranges = {"gamma_ramp": Choice(["off", "linear"]), "gamma_end": Float(1e-2, 1e-1)}
+    with pytest.raises(UserError) as caught:
+        Space("own", "", ranges).checked().for_method("lpc")
+    assert caught.value.problems == [
+        "space own: gamma_end is 0.01, but must be above gamma_start (0.01)",
+        "method lpc adds to the search: gamma_start 1e-05 to 0.01, logarithmic; gamma_ramp_length 0.1 to 0.8; "
+        "give the space ranges that fit",
+    ]
 
 
 def test_notes_are_no_part_of_what_is_searched() -> None:

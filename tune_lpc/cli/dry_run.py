@@ -21,18 +21,16 @@ def describe_search(
 ) -> None:
     """Print the space, the rungs, the resources and the cost of a search.
 
-    Raises UserError when the resources asked for are not there.
+    Raises UserError, before anything is printed, when the resources asked for or the images are not there.
     """
     from tune_lpc.training.device import gpus_here
 
-    # As Text: what the user has written is not to be read as markup.
-    console.print(Text(f"{space.name}: {space.about}", style="italic"), soft_wrap=True)
     table = Table("searched", "range", box=None, pad_edge=False)
     for name in space.dimensions:
+        # As Text: what the user has written is not to be read as markup.
         table.add_row(name, Text(space.describe(name)))
-    console.print(table)
     fixed = ", ".join(f"{name}={value}" for name, value in space.settings.items())
-    lines = [f"begins with: {describe_values(config)}" for config in space.first]
+    lines = [f"begins with: {describe_values(config)}" for config in space.first[: space.trials]]
     lines += [f"fixed: {fixed}", f"space hash: {space.hash()}"]
     lines.append(f"trials: {space.trials} of up to {space.epochs} epochs")
     lines += [*early_stopping_lines(space), *ramp_notes(space), *space.notes]
@@ -45,6 +43,8 @@ def describe_search(
     else:
         lines.append(f"resources: those of the Ray cluster at {address}")
     lines += [_cost(space, data_dir), f"results: {out}"]
+    console.print(Text(f"{space.name}: {space.about}", style="italic"), soft_wrap=True)
+    console.print(table)
     print_lines(console, lines)
 
 

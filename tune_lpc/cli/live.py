@@ -192,14 +192,14 @@ class Progress:
             if trial.status == "running":
                 score = "" if trial.score is None else f"{trial.score:.4f}"
                 table.add_row(str(trial.number), _place(trial), score, describe_values(trial.drawn))
-        lines: list[RenderableType] = [table] if table.row_count else []
-        lines.append(Text(self._counts()))
+        # The figures stand above the table: where the terminal is too low for both, it is the table that is cut.
+        lines: list[RenderableType] = [Text(self._counts())]
         if self._paused is not None:
             lines.append(Text(f"paused: {self._paused}", style="bold yellow"))
         if self.best is not None and self.best.score is not None:
             best = f"best so far: {self.best.score:.4f}, trial {self.best.number}: {describe_values(self.best.drawn)}"
             lines.append(Text(best, style="bold green"))
-        return Group(*lines)
+        return Group(*lines, *([table] if table.row_count else []))
 
 
 def _place(trial: Shown) -> str:

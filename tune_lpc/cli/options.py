@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tune_lpc.plan.errors import UserError, shown
+from tune_lpc.plan.errors import UserError, nearest, shown
 
 USER_ERROR = 2
 
@@ -20,7 +21,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with status 2."""
-        self.exit(USER_ERROR, f"error: {_one_line(message)} (see {self.prog} --help)\n")
+        unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
+        hint = nearest(unknown[1], re.findall(r"--[a-z][a-z-]*", self.format_usage())) if unknown else ""
+        self.exit(USER_ERROR, f"error: {_one_line(message)}{hint} (see {self.prog} --help)\n")
 
 
 def numbers(options: argparse.Namespace, kinds: Mapping[str, type[int | float]]) -> tuple[dict[str, Any], list[str]]:

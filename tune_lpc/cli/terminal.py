@@ -67,6 +67,8 @@ def _cost_line(summary: Summary, mode: str) -> str:
     again = (
         f", {summary.epochs_repeated:,} of them again after a failure or on resuming" if summary.epochs_repeated else ""
     )
+    if mode == "full":
+        return f"epochs trained: {summary.epochs_spent:,}{again}; no early stopping (fidelity {mode})"
     share, without = summary.share_saved, f"{summary.epochs_without_stopping:,}"
     # The short runs of a climb come on top of the last one: a small search can cost more than one without rungs.
     saved = f"saved {share:.0%} of {without}" if share >= 0 else f"cost {-share:.0%} more than the {without} without it"

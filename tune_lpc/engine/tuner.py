@@ -81,7 +81,10 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
             place = find_place(requests[0], runs, checked.resources, console)
             for run in runs:
                 refuse_other_precision(run, place)
-        for request, run in zip(requests, runs, strict=True):
+        for number, (request, run) in enumerate(zip(requests, runs, strict=True), start=1):
+            if len(requests) > 1:
+                method = request.space.fixed("method")
+                _tell(console, f"search {number} of {len(requests)}: method {method}, results in {request.out}")
             yield request, _run(request, run, place, checked, interrupt, console, view_of)
             if interrupt.requested is not None:
                 return

@@ -10,17 +10,20 @@ from typing import Any
 from tune_lpc.plan.errors import shown, shown_limit
 
 _PARTS = ("dimensions", "settings", "first")
+_WHOLE = ("name", "method")
+"""Where one of these differs, it is another search altogether, and what else differs follows from it."""
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """The differences between two spaces as `Space.as_dict` gives them, one line each; empty when they are the same.
 
-    Either may have been through JSON. More trials than before are no difference, as a search that is resumed may be
-    made longer; fewer are one.
+    Of a space of another name, or of another method, only that is told. More trials than before are no difference, as a
+    search that is resumed may be made longer; fewer are one. Either may have been through JSON.
     """
     old, new = _values(before), _values(now)
+    of_another = [name for name in _WHOLE if name in old and name in new and old[name] != new[name]]
     found = []
-    for name in dict.fromkeys([*old, *new]):
+    for name in of_another[:1] or dict.fromkeys([*old, *new]):
         if _longer(name, old, new) or (name in old and name in new and _plain(old[name]) == _plain(new[name])):
             continue
         told = [_told(values[name]) if name in values else "absent" for values in (old, new)]

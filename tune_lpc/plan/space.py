@@ -304,9 +304,18 @@ class Space:
         method = METHODS[name]
         dimensions = dimensions_of(method, self.dimensions, self.settings)
         settings = {n: v for n, v in self.settings.items() if n not in dimensions} | {**method.settings, "method": name}
-        changed = dataclasses.replace(self, dimensions=dimensions, settings=settings)._settled(method).checked()
+        changed = dataclasses.replace(self, dimensions=dimensions, settings=settings)._settled(method)
         added = [f"{n} {changed.describe(n)}" for n in added_by(method, self.dimensions, self.settings)]
         notes = [f"method {name} adds to the search: {'; '.join(added)}"] if added else []
+        try:
+            changed = changed.checked()
+        except UserError as error:
+            # The space is right by itself, and does not name what the user has to mend.
+            raise UserError(
+                [*error.problems, *(f"{note}; give the space ranges that fit" for note in notes)]
+            ) from error
+        taken = [n for n in self.dimensions if n not in changed.dimensions]
+        notes += [f"method {name} takes out of the search: {', '.join(taken)}"] if taken else []
         notes += overridden_by(method, self.settings)
         return dataclasses.replace(changed, notes=(*notes, *changed.notes))
 

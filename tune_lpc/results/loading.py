@@ -113,10 +113,19 @@ def _content(path: Path) -> bytes:
         if (path.parent / JOURNAL_FILE).exists():
             problem = f"{path.parent} has no {path.name}, which its search writes; go on with it, by its --resume"
             raise UserError(problem) from error
-        raise UserError(f"{path.parent} holds no run: it has no {path.name}") from error
+        raise UserError(f"{path.parent} holds no run: {_why_no_run(path)}") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"{str(path)!r} can't be read ({reason}); check the path") from error
+
+
+def _why_no_run(path: Path) -> str:
+    """What is there in place of the file `path` of a run."""
+    if not path.parent.exists():
+        return "there is no such folder; check the path"
+    of_methods = sorted(found.parent.name for found in path.parent.glob(f"*/{path.name}"))
+    others = f", but its folders have: {_some(of_methods)}; give one of them" if of_methods else ""
+    return f"it has no {path.name}{others}"
 
 
 def _some(names: Sequence[str]) -> str:
