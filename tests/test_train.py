@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from tune_lpc import __version__
 from tune_lpc.plan.trial import TrialSpec, setting_names
-from tune_lpc.results import Journal, load_ranked, load_run
+from tune_lpc.results import Journal, export, load_ranked, load_run
 from tune_lpc.results.events import RunResumed, TrialPlaced
 from tune_lpc.results.loading import BEFORE
 from tune_lpc.run import main as run
@@ -92,6 +92,16 @@ def test_a_setting_that_the_older_version_did_not_have_does_what_that_version_di
     assert load_ranked(OLD_RUN, rank).hold_out == 0.0
     recorded = {name.removeprefix("config.") for name in pq.read_schema(OLD_RUN / "best.parquet").names}
     assert set(setting_names()) - recorded == set(BEFORE)
+
+
+@pytest.mark.parametrize("rank", range(1, 4))
+def test_a_run_of_an_older_version_that_was_exported_by_this_one_gives_back_the_same_trials(
+    old_run: Path, rank: int
+) -> None:
+    export(old_run)
+    columns = pq.read_schema(old_run / "best.parquet").names
+    assert {f"config.{name}" for name in setting_names()} <= set(columns)
+    assert load_ranked(old_run, rank) == load_ranked(OLD_RUN, rank)
 
 
 def test_other_images_than_those_of_the_search_are_told_of_an_older_version_and_refused_of_this(
