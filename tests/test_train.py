@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 
 from tune_lpc import __version__
 from tune_lpc.plan.trial import TrialSpec, setting_names
-from tune_lpc.results import load_ranked
+from tune_lpc.results import Journal, export, load_ranked, load_run
+from tune_lpc.results.events import RunResumed, TrialPlaced
 from tune_lpc.results.loading import BEFORE
 from tune_lpc.run import main as run
 from tune_lpc.train import main
@@ -93,6 +94,16 @@ def test_a_setting_that_the_older_version_did_not_have_does_what_that_version_di
     assert set(setting_names()) - recorded == set(BEFORE)
 
 
+@pytest.mark.parametrize("rank", range(1, 4))
+def test_a_run_of_an_older_version_that_was_exported_by_this_one_gives_back_the_same_trials(
+    old_run: Path, rank: int
+) -> None:
+    export(old_run)
+    columns = pq.read_schema(old_run / "best.parquet").names
+    assert {f"config.{name}" for name in setting_names()} <= set(columns)
+    assert load_ranked(old_run, rank) == load_ranked(OLD_RUN, rank)
+
+
 def test_other_images_than_those_of_the_search_are_told_of_an_older_version_and_refused_of_this(
     old_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +112,45 @@ def test_other_images_than_those_of_the_search_are_told_of_an_older_version_and_
     assert "the images of digits differ from those of the search" in capsys.readouterr().out
     change_run(old_run, lambda run: run["versions"].update(tune_lpc=__version__))
     assert "differ from those of the search; give its data" in refusal([old_run], capsys)
+
+
+MORE_THREADS = {"resources": {"concurrent": 1, "cpus_per_trial": 2, "gpus_per_trial": 0.0, "packing": None}}
+
+
+@pytest.mark.parametrize(
+    ("sessions", "threads", "told"),
+    [
+        ([], 1, ""),
+        ([MORE_THREADS], 2, "other resources"),
+        ([{"hardware": {"cpus": 999}}], 1, "other hardware"),
+        ([{"versions": {"torch": "1.0"}, **MORE_THREADS}], 2, "versions and resources"),
+        ([{}], 1, ""),
+    ],
+    ids=["none", "more threads", "another machine", "all of it", "the same"],
+)
+def test_it_is_trained_as_in_the_session_of_its_last_epoch_and_changes_are_told(
+    old_run: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    sessions: list[dict[str, Any]],
+    threads: int,
+    told: str,
+) -> None:
+    trial_id = pd.read_parquet(old_run / "best.parquet")["trial_id"].iloc[0]
+    begun = load_run(old_run)
+    with Journal(old_run / "journal.jsonl") as journal:
+        for changes in sessions:
+            facts = {name: begun[name] for name in ("versions", "hardware", "resources")}
+            journal.write(RunResumed("", "", session={**facts, **changes}))
+            journal.write(TrialPlaced(trial_id, "here", 1, (12, 11)))
+    used: list[int] = []
+    monkeypatch.setattr("tune_lpc.training.device.use_threads", used.append)
+    monkeypatch.setattr("tune_lpc.training.prepare.start_training", lambda *_: pytest.skip("far enough"))
+    with pytest.raises(pytest.skip.Exception, match="far enough"):
+        main([str(old_run)])
+    assert used == [threads]
+    line = capsys.readouterr().out.splitlines()[0]
+    assert (told in line and "sessions with other" in line) if told else "begun by tune_lpc" in line
 
 
 def test_images_of_other_classes_are_refused_of_every_version(

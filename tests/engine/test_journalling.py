@@ -89,5 +89,6 @@ def test_a_wait_ends_when_the_search_is_asked_to_end(search: Search) -> None:
 
     search.log.wait_until(never, "the disk is full")
     assert search.kinds() == ["paused"]
+    assert len(search.view.pauses) == 1, "nobody says that it goes on"
     assert search.log.write(INTERRUPTED)
     assert search.kinds() == ["paused", "run_ended"], "the journal itself could be written"

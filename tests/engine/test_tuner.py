@@ -17,10 +17,13 @@ from rich.console import Console
 from tests.engine.searches import Told
 from tune_lpc.engine import place, tuner
 from tune_lpc.engine.request import Outcome, Request
+from tune_lpc.engine.trainable import Job
 from tune_lpc.plan import Choice, Float, Space, UserError
+from tune_lpc.plan.resources import Resources
 from tune_lpc.results import read_journal
 from tune_lpc.results.events import EpochDone, Status, TrialEnded
 from tune_lpc.search.director import Assignment, Director
+from tune_lpc.training.prepare import Prepared
 
 SPACE = Space(
     name="small",
@@ -66,6 +69,7 @@ class Searches:
     folder: Path
     lacking: list[str] = field(default_factory=list)
     asked: int = 0
+    jobs: list[Job] = field(default_factory=list)
     fit: Callable[[Director], None] = lambda director: train(director)
     assigned: list[Assignment] = field(default_factory=list)
     told: io.StringIO = field(default_factory=io.StringIO)
@@ -103,6 +107,14 @@ def train(director: Director, most: int = 100, failure: str | None = None) -> li
     return found
 
 
+def begin(director: Director) -> str:
+    """The name of the next trial, given to a worker."""
+    assignment = director.ask(0.0)
+    assert assignment is not None
+    director.starts(assignment.number, 0.0)
+    return assignment.trial_id
+
+
 @pytest.fixture
 def searches(ray_session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Searches:
     found = Searches(tmp_path)
@@ -112,7 +124,12 @@ def searches(ray_session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return found.lacking
 
     monkeypatch.setattr(place, "nodes_without_bfloat16", without_bfloat16)
-    monkeypatch.setattr(tuner, "_fit", lambda request, director, *_: found.fit(director))
+
+    def fit(request: Request, director: Director, resources: Resources, prepared: Prepared, *_: Any) -> None:
+        found.jobs.append(tuner._job(request, director, resources, prepared))
+        found.fit(director)
+
+    monkeypatch.setattr(tuner, "_fit", fit)
     return found
 
 
@@ -226,26 +243,30 @@ def test_run_json_tells_of_the_schedules_and_of_every_process_that_went_on(searc
         assert {"started", "git", "hardware", "resources"} <= session.keys()
 
 
+def test_a_resume_first_writes_the_ends_that_the_search_before_could_not_write_any_more(searches: Searches) -> None:
+    searches.run(SPACE)
+    journal = searches.folder / "0" / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert [b"trial_ended" in line for line in lines[-2:]] == [True, False]
+    journal.write_bytes(b"".join(lines[:-2]))
+    searches.fit = lambda director: pytest.fail("nothing is left to train")
+    (outcome,) = searches.run(SPACE, resume=True)
+    assert (outcome.exit_status, searches.end()) == (0, ("finished", "all trials ended"))
+    assert outcome.tables is not None and outcome.tables.trials["status"].tolist() == ["completed"] * 4
+
+
 def test_a_resume_keeps_the_checkpoints_that_somebody_needs_and_no_others(searches: Searches) -> None:
     space = replace(SPACE, settings={**SPACE.settings, "epochs": 9})
 
-    def two_epochs_of_the_first(director: Director) -> None:
-        assignment = director.ask(0.0)
-        assert assignment is not None
-        director.starts(assignment.number, 0.0)
+    def one_of_each(director: Director) -> None:
+        running = begin(director)
         for epoch in (1, 2):
-            director.told(EpochDone(assignment.trial_id, {**RECORD, "budget": 9, "epoch": epoch}), 0.0)
-        train(director, 1, failure="it was told to")
-        failed = director.ask(0.0)
-        assert failed is not None
-        director.starts(failed.number, 0.0)
-        director.told(TrialEnded(failed.trial_id, Status.COMPLETED, ""), 0.0)  # without an epoch: still to train
-        stopped = director.ask(0.0)
-        assert stopped is not None
-        director.starts(stopped.number, 0.0)
-        director.told(TrialEnded(stopped.trial_id, Status.STOPPED, ""), 0.0)
+            director.told(EpochDone(running, {**RECORD, "budget": 9, "epoch": epoch}), 0.0)
+        director.told(TrialEnded(begin(director), Status.FAILED, "it was told to"), 0.0)
+        director.told(TrialEnded(begin(director), Status.COMPLETED, "but its epochs were lost"), 0.0)
+        director.told(TrialEnded(begin(director), Status.STOPPED, "number 3 of 3"), 0.0)
 
-    searches.fit = two_epochs_of_the_first
+    searches.fit = one_of_each
     searches.run(space)
     checkpoints = searches.folder / "0" / "checkpoints"
     for trial in ("0", "1", "2", "3", "77", "of mine"):
@@ -279,6 +300,7 @@ def test_auto_becomes_what_all_nodes_compute_in(
     searches.run(space)
     assert searches.asked == 1
     assert searches.run_json()["precision"] == of_run
+    assert [job.needs_bfloat16 for job in searches.jobs] == [of_run == "bfloat16"], "else its workers refuse"
     assert len(searches.assigned) == space.trials
     assert {spec.network: spec.precision for spec in (assigned.spec for assigned in searches.assigned)} == {
         network: of_network[network] for network in {assigned.spec.network for assigned in searches.assigned}
@@ -306,6 +328,7 @@ def test_a_space_without_a_network_that_gains_trains_in_float32_and_goes_on_anyw
     searches.fit = lambda director: train(director, 1) and None
     (outcome,) = searches.run(SPACE)
     assert searches.run_json()["precision"] == "float32"
+    assert not searches.jobs[0].needs_bfloat16
     assert outcome.tables is not None and set(outcome.tables.trials["config.precision"]) == {"float32"}
     searches.lacking = ["node-7"]
     searches.fit = lambda director: train(director) and None

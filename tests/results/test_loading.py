@@ -11,6 +11,8 @@ import pytest
 from tests.results.runs import LPC, RUN, SGD, TOPOLOGICAL, Search, largest_file
 from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.results import export, load_ranked, load_run, write_run
+from tune_lpc.results.events import RunResumed
+from tune_lpc.results.loading import sessions_of
 
 
 @pytest.fixture
@@ -46,6 +48,22 @@ def test_a_ranked_row_gives_back_its_trial(search: Search, settings: dict[str, A
     export(search.directory)
     assert load_ranked(search.directory, 1) == TrialSpec.build({"epochs": 4, **settings})
     assert load_ranked(search.directory, 2) == TrialSpec.build({"epochs": 4})
+
+
+def test_a_ranked_trial_tells_in_which_sessions_it_was_trained(search: Search) -> None:
+    search.placed(search.trial([0.3, 0.3, 0.3, 0.3]))
+    second = search.trial([0.2, 0.2], None)
+    search.placed(second)
+    search.journal.write(RunResumed("resume 1", "", session={"hardware": "of the first resume"}))
+    search.journal.write(RunResumed("resume 2", "", session={"hardware": "of the second"}))
+    search.placed(second, (4, 2))
+    export(search.directory)
+    assert [facts.get("hardware", "of the beginning") for facts in sessions_of(search.directory, 2)] == [
+        "of the beginning",
+        "of the second",
+    ]
+    search.journal.path.unlink()
+    assert sessions_of(search.directory, 2) == [], "the tables alone don't tell"
 
 
 @pytest.mark.parametrize("rank", [-1, 0, 3])

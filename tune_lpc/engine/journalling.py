@@ -75,5 +75,6 @@ class WaitingLog:
         while not well and self._interrupt.requested is None:
             time.sleep(TRY_AGAIN_EVERY)
             well = is_well()
-        self._view.pause(None)
+        if well:
+            self._view.pause(None)
         return well

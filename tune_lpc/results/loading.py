@@ -47,7 +47,8 @@ def load_run(directory: Path, needed: Mapping[str, tuple[type, ...]] | None = No
 
 
 BEFORE: Mapping[str, Value] = {"hold_out": 0.0, "input_noise": 0.0, "persistence_backend": "auto"}
-"""Settings that tables of version 0.1.0 don't have, each with the value that does what that version did."""
+"""Settings that version 0.1.0 did not have, each with the value that does what that version did. Its tables lack them;
+those that a later version exports from its journals have no values there."""
 
 
 def load_ranked(directory: Path, rank: int) -> TrialSpec:
@@ -59,8 +60,9 @@ def load_ranked(directory: Path, rank: int) -> TrialSpec:
     path = directory / BEST_FILE
     row = _ranked_row(directory, rank)
     settings = {name.removeprefix("config."): row[name] for name in row if name.startswith("config.")}
+    settings |= {name: value for name, value in BEFORE.items() if settings.get(name) is None}
     try:
-        return TrialSpec.build({**BEFORE, **settings})
+        return TrialSpec.build(settings)
     except UserError as error:
         raise UserError([f"{path} is damaged: {problem}" for problem in error.problems]) from error
 
