@@ -7,7 +7,7 @@ import functools
 
 import pytest
 
-from tune_lpc.plan import Choice, Float, Int, Space, TrialSpec, UserError, load_space, shipped_names
+from tune_lpc.plan import Choice, Float, Int, Space, TrialSpec, UserError, gamma, load_space, shipped_names
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.methods import METHODS
 from tune_lpc.plan.trial import setting_default
@@ -84,6 +84,20 @@ def test_the_option_off_is_taken_away_where_the_method_needs_it_on() -> None:
     ramp = load_space("digits").for_method("lpc").dimensions["gamma_ramp"]
     assert isinstance(ramp, Choice)
     assert set(ramp.options) == {"two_regime", "exponential", "linear", "cosine"}
+
+
+def test_off_as_the_only_option_counts_as_off_and_the_methods_own_range_is_added_and_told() -> None:
+    space = Space(
+        "own",
+        "",
+        {"learning_rate": Float(1e-3, 1e-2, log=True), "gamma_ramp": Choice(["off"])},
+        first=[{"learning_rate": 2e-3, "gamma_ramp": "off"}],
+    ).checked()
+    found = space.for_method("lpc")
+    assert found.dimensions["gamma_ramp"] == gamma.RANGES["gamma_ramp"]
+    assert found.first[0]["gamma_ramp"] == "two_regime"
+    assert any("adds to the search" in note and "gamma_ramp one of" in note for note in found.notes)
+    assert "gamma_ramp" not in space.for_method("vanilla").dimensions
 
 
 def test_searches_of_different_methods_have_different_hashes_and_begin_with_the_papers_values() -> None:

@@ -19,7 +19,7 @@ from tests.commands import image_folder
 from tune_lpc.plan import TrialSpec
 from tune_lpc.plan.trial import Value
 from tune_lpc.training.prepare import prepare, start_training
-from tune_lpc.training.probe import Probe, images_per_epoch, memory_free, memory_used
+from tune_lpc.training.probe import Probe, memory_free, memory_used
 
 CPU = torch.device("cpu")
 DIGITS: dict[str, Value] = {"dataset": "digits", "network": "mlp", "batch_size": 64, "groups": 4, "epochs": 8}
@@ -39,7 +39,7 @@ def test_the_images_of_an_epoch_are_those_that_it_trains_on(settings: dict[str, 
     spec = TrialSpec.build({**DIGITS, **settings})
     prepared = prepare(spec)
     training = start_training(spec, prepared)
-    assert images_per_epoch(spec, len(prepared.split.train)) == training.train_on(training.batches(1), 1)
+    assert spec.batches.images_per_epoch(len(prepared.split.train)) == training.train_on(training.batches(1), 1)
 
 
 class _Clocked:

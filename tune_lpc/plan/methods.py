@@ -152,7 +152,8 @@ def dimensions_of(
 ) -> dict[str, Dimension]:
     """The dimensions of a space under `method`, given what it searches and fixes; first those that the space lacks."""
     found: dict[str, Dimension] = {}
-    for name, dimension in {**added_by(method, searched, fixed), **searched}.items():
+    added = added_by(method, searched, fixed)
+    for name, dimension in {**added, **searched, **added}.items():
         if name in method.settings:
             continue
         if name in method.dimensions and isinstance(dimension, Choice) and "off" in dimension.options:
@@ -162,9 +163,14 @@ def dimensions_of(
 
 
 def added_by(method: Method, searched: Mapping[str, Dimension], fixed: Mapping[str, Value]) -> dict[str, Dimension]:
-    """The method's own parameters that are neither searched nor fixed; fixed at "off" does not count."""
-    known = {*searched, *(name for name, value in fixed.items() if value != "off")}
+    """The method's own parameters that are neither searched nor fixed; "off" alone does not count."""
+    known = {name for name, dimension in searched.items() if not _is_off(dimension)}
+    known |= {name for name, value in fixed.items() if value != "off"}
     return {name: dimension for name, dimension in method.dimensions.items() if name not in known}
+
+
+def _is_off(dimension: Dimension) -> bool:
+    return isinstance(dimension, Choice) and list(dimension.options) == ["off"]
 
 
 def overridden_by(method: Method, fixed: Mapping[str, Value]) -> list[str]:

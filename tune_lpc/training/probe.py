@@ -39,7 +39,7 @@ class Probe:
         self._device = device
         self._epoch = min(spec.epochs, spec.epochs // 2 + 1)  # most ramps and weights are above 0 there
         self._training = start_training(spec, prepared, device)
-        self._to_train = images_per_epoch(spec, len(prepared.split.train))
+        self._to_train = spec.batches.images_per_epoch(len(prepared.split.train))
         self._to_validate = len(prepared.split.validation)
         self._rest: Iterator[tuple[Tensor, Tensor]] = iter(())
 
@@ -93,11 +93,6 @@ class Probe:
     def _wait(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-
-
-def images_per_epoch(spec: TrialSpec, train_images: int) -> int:
-    """Images that an epoch of the trial trains on; an image drawn twice counts twice."""
-    return spec.batches.images_per_epoch(train_images)
 
 
 def memory_used(device: torch.device) -> int:

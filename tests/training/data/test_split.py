@@ -109,6 +109,16 @@ def test_a_train_size_that_does_not_fit_is_refused(train_size: int, words: str) 
         _split(np.arange(100) % 10, train_size)
 
 
+@pytest.mark.parametrize("each", [0, 1])
+def test_no_train_size_is_advised_that_would_be_refused_in_its_turn(each: int) -> None:
+    labels = np.arange(4 + 2 * each) % 2
+    contents = np.concatenate([np.zeros(4, int), np.arange(1, 1 + 2 * each)])
+    with pytest.raises(UserError) as caught:
+        _split(labels, 4, digests=_digests(contents))
+    (line,) = caught.value.problems
+    assert f"class '0' has {each}, class '1' has {each}, but each class needs 2 or more" in line
+
+
 def test_classes_too_small_for_the_groups_are_named_with_the_mend() -> None:
     labels = np.repeat(np.arange(3), [12, 100, 8])
     with pytest.raises(UserError) as caught:

@@ -61,7 +61,7 @@ def test_too_few_training_points_or_values_that_are_not_finite_are_errors() -> N
             knn_accuracy(broken[0], labels, broken[1], labels, 5)
 
 
-def test_a_training_gives_its_training_images_as_they_are_in_float32() -> None:
+def test_a_training_gives_its_images_as_they_are_in_float32() -> None:
     random = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (100, 8, 8, 1), generator=random).to(torch.uint8)
     rows, labels = torch.randperm(100, generator=random), torch.arange(100) % 4
@@ -73,6 +73,10 @@ def test_a_training_gives_its_training_images_as_they_are_in_float32() -> None:
     z, its_labels = evaluated.training()
     _, expected, _ = training.represent(select_rows(images, labels, rows[:70], torch.device("cpu")), precise=True)
     assert torch.equal(z, expected) and torch.equal(its_labels, labels[rows[:70]])
+    validation = select_rows(images, labels, rows[70:], torch.device("cpu"))
+    logits, of_validation, _ = training.represent(validation, precise=True)
+    assert torch.equal(evaluated.z, of_validation) and torch.equal(evaluated.logits, logits)
+    assert not torch.equal(evaluated.z, training.represent(validation)[1].float())  # as in bfloat16
     assert torch.equal(z, evaluated.training()[0])  # nothing is drawn at random
     values, reasons = compute_measures(["knn_accuracy_20", "knn_accuracy_200"], evaluated)
     assert values["knn_accuracy_20"] == knn_accuracy(evaluated.z, evaluated.labels, z, its_labels, 20)

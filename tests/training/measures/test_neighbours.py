@@ -73,9 +73,12 @@ def test_all_points_may_be_asked_for() -> None:
     _assert_nearest(nearest(points, points, len(points)), points, points)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e5])
 @pytest.mark.parametrize("way", [pytest.param("faiss", marks=needs_faiss), "products"])
-def test_a_fast_way_proves_its_answer_where_points_lie_apart(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    points = clusters(1.0, points=300)[0]
+def test_a_fast_way_proves_its_answer_where_points_lie_apart(
+    way: str, offset: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = clusters(1.0, points=300)[0] + offset
     left: list[int] = []
     all_distances = neighbours._among_all
     monkeypatch.setattr(neighbours, "_among_all", lambda q, *rest: left.append(len(q)) or all_distances(q, *rest))

@@ -94,7 +94,8 @@ def _check_counts(found: Sequence[Stratum], images: int, names: Sequence[str], t
         problems.append(
             f"train_size is {train_size}, but must be {classes} or more, one image a class; --set train_size={classes}"
         )
-    if train_size is not None and 2 * train_size > usable:
+    # With fewer images some class has been named above, and no train_size would do.
+    if train_size is not None and 2 * train_size > usable >= 2 * classes:
         problems.append(
             f"train_size is {train_size:,}, but must be {usable // 2:,} or less: as many of the {usable:,} images "
             f"again validate; --set train_size={usable // 2}, or none to train on all but the validation share"
