@@ -197,6 +197,15 @@ def test_the_statistics_are_those_of_the_training_images_and_computed_once(
     assert torch.equal(_Epochs(root).training.mean_and_deviation()[0], wanted[0])
 
 
+def test_statistics_are_not_those_of_another_size_or_of_other_images_kept_apart(root: Path) -> None:
+    rows = torch.arange(40)
+    for size, share in ((SIDE, 0.0), (8, 0.0), (SIDE, 0.2), (SIDE, 0.5)):
+        files = find_image_files("pets", root, size, hold_out=share)
+        found = select_rows(DiskReader(files, 0, CPU), torch.from_numpy(files.labels), rows, CPU).mean_and_deviation()
+        images = torch.from_numpy(load_training_images("pets", root, image_size=size, hold_out=share).images)
+        torch.testing.assert_close(found, channel_statistics([images[rows]]), rtol=1e-6, atol=0)
+
+
 def test_statistics_of_many_images_come_from_a_fixed_sample(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = _Epochs(root).training.mean_and_deviation()
     monkeypatch.setattr("tune_lpc.training.data.disk.STATISTICS_IMAGES", 50)
