@@ -120,7 +120,7 @@ def _control_line(space: Space) -> str:
 
 def _cost(space: Space, data_dir: Path | None) -> str:
     """The epochs that the search costs, and the images where their number is known."""
-    from tune_lpc.training.data import count_training_images
+    from tune_lpc.training.data import check_hold_out, count_training_images
 
     fidelity = space.fidelity
     expected = fidelity.expected_epochs(space.trials, space.control_trials)
@@ -128,6 +128,8 @@ def _cost(space: Space, data_dir: Path | None) -> str:
     cost = f"cost: about {expected:,} epochs, {at_most:,} if no trial is stopped early"
     if not fidelity.rungs():
         cost = f"cost: {at_most:,} epochs"
+    if "hold_out" in space.settings:
+        check_hold_out(space.dataset, data_dir, space.highest("hold_out"))
     images = count_training_images(space.dataset, data_dir, hold_out=space.highest("hold_out"))
     if images is not None:
         each = space.images_per_epoch(images)

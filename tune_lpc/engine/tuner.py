@@ -40,6 +40,7 @@ from tune_lpc.search.provenance import describe_run, describe_session
 from tune_lpc.search.sampler import SAMPLERS
 from tune_lpc.search.watch import PREPARING, Watch
 from tune_lpc.training.checkpoints import Checkpoints
+from tune_lpc.training.data import check_hold_out
 from tune_lpc.training.device import best_device, gpus_here, resolved_precision
 from tune_lpc.training.persistence import check_backend
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
@@ -108,6 +109,8 @@ def _check(requests: Sequence[Request]) -> _Checked:
     try:
         # What decides the data is the same in every trial of every search.
         spec = one.space.trial(one.space.draw(RandomChooser(0)))
+        if "hold_out" in one.space.settings:
+            check_hold_out(spec.dataset, one.data_dir, spec.hold_out)
         prepared = prepare(spec, one.data_dir, max(groups, default=None))
         for network in sorted({str(network) for request in requests for network in request.space.possible("network")}):
             check_image_size(network, prepared)

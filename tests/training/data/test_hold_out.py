@@ -15,6 +15,7 @@ from tests.training.data.samples import POISON, png, random_images, write_folder
 from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.training.data import (
     FinalTest,
+    check_hold_out,
     count_training_images,
     find_image_files,
     held_out_rows,
@@ -122,6 +123,7 @@ def test_a_tenth_is_kept_apart_in_every_layout_and_never_seen(
     apart = held_out_rows(whole.source.labels, whole.source.digests, 0.1)
     assert _seen(prepared) == _seen(whole) - {whole.source.digests[row].tobytes() for row in apart}
     assert count_training_images("pets", tmp_path, hold_out=0.1) == 54
+    check_hold_out("pets", tmp_path, 0.1)
 
 
 def test_the_same_images_are_kept_apart_in_every_layout(tmp_path: Path) -> None:
@@ -190,6 +192,13 @@ def test_with_a_folder_test_nothing_is_kept_apart_and_its_files_are_counted(
     assert prepared.describe().endswith("54 to train, 6 to validate; 3 test images lie beside them")
     assert prepared.source.fingerprint == read(tmp_path, hold_out=0.5).source.fingerprint
     assert count_training_images("pets", tmp_path, hold_out=0.1) == 60
+    with pytest.raises(UserError, match=r"hold_out is 0\.3, but has no effect: pets from .*; leave it out"):
+        check_hold_out("pets", tmp_path, 0.3)
+
+
+def test_of_digits_the_images_for_a_final_test_are_fixed() -> None:
+    with pytest.raises(UserError, match="hold_out is 0, but has no effect: digits from scikit-learn"):
+        check_hold_out("digits", None, 0.0)
 
 
 @pytest.mark.parametrize("place", ["pets", "."])

@@ -4,6 +4,7 @@ from tune_lpc.training.data.hold_out import FinalTest, held_out_rows
 from tune_lpc.training.data.image_files import ImageFiles, find_image_files
 from tune_lpc.training.data.sources import (
     TrainingImages,
+    check_hold_out,
     count_training_images,
     load_training_images,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "ImageFiles",
     "Split",
     "TrainingImages",
+    "check_hold_out",
     "count_training_images",
     "find_image_files",
     "held_out_rows",

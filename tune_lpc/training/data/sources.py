@@ -85,6 +85,16 @@ def count_training_images(dataset: str, data_dir: Path | None = None, *, hold_ou
     return images - images_to_hold_out(images, source.hold_out(hold_out))
 
 
+def check_hold_out(dataset: str, data_dir: Path | None, hold_out: float) -> None:
+    """Raise UserError where the share `hold_out` that a user asks for has no effect on these data; reads no image."""
+    source = find_source(dataset, data_dir, cache_folder())
+    if source.hold_out(0.0) == source.hold_out(0.5):
+        raise UserError(
+            f"hold_out is {hold_out:g}, but has no effect: {dataset} from {source.place} has images for a final test "
+            "already; leave it out"
+        )
+
+
 def find_source(dataset: str, data_dir: Path | None, cache: Path) -> Source:
     """Where the training images of `dataset` come from; reads no image. Raises UserError where there is none."""
     if dataset in ("", "..") or Path(dataset).name != dataset:
