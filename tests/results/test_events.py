@@ -47,11 +47,11 @@ EVENTS: list[Event] = [
 WRITTEN = {
     "run_started": "run",
     "run_resumed": "command started left_out session",
-    "trial_started": "trial_id number config control",
+    "trial_started": "trial_id number config control repeat_of",
     "trial_placed": "trial_id host pid continued_from left_out",
     "measures": "trial_id values reasons",
     "epoch": "trial_id record",
-    "rung": "trial_id rung score rank of goes_on control",
+    "rung": "trial_id rung score rank of goes_on control promoted",
     "trial_restarted": "trial_id reason",
     "trial_ended": "trial_id status reason",
     "paused": "reason",

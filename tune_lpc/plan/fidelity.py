@@ -11,8 +11,10 @@ from tune_lpc.plan.errors import nearest, shown
 
 MODES = ("compressed", "truncated", "full")
 """How rungs are reached: by complete short runs, by one long run looked at early, or no rungs at all."""
-LOOKS = 2
-"""Rungs placed below the full budget when no first rung is asked for."""
+RUNG_RULES = ("promote", "stop")
+"""What becomes of a trial that a rung leaves: it waits, and goes on when it is among the best later, or it ends."""
+MOST_RUNGS = 2
+"""Rungs placed below the full budget, at most, when no first rung is asked for."""
 EARLIEST_LOOK = 3
 """No rung is placed before this epoch unless asked for: one or two epochs tell more of luck than of a config."""
 
@@ -28,8 +30,8 @@ class Fidelity:
         into it, one after another, then that of the full budget; a rung's score is that of its run's last epoch.
         "truncated": one run of the full budget; a rung is an epoch of it. "full": one run, no rungs.
     reduction_factor: 2 or more.
-    first_rung: epochs of the first rung; None places two, at epochs / factor^2 and epochs / factor, those before
-        epoch 3 left out. At the full budget there is none.
+    first_rung: epochs of the first rung; None places `most_rungs`, at epochs / factor, epochs / factor^2 and so on,
+        those before epoch 3 left out. At the full budget there is none.
 
     A trial stands at a (budget, epoch): the length of the run that it is in, one of `runs`, and the epoch of that run.
     """
@@ -38,13 +40,15 @@ class Fidelity:
     mode: str = "truncated"
     reduction_factor: int = 3
     first_rung: int | None = None
+    most_rungs: int = MOST_RUNGS
 
     @classmethod
     def of_run(cls, run: Mapping[str, Any]) -> Fidelity | None:
         """The rungs that were in force in a run, from the content of its run.json; None where it does not say."""
         try:
             space, rungs = run["space"], run["rungs"]
-            as_asked = cls(space["settings"]["epochs"], space["fidelity_mode"], space["reduction_factor"])
+            most = space.get("most_rungs", MOST_RUNGS)
+            as_asked = cls(space["settings"]["epochs"], space["fidelity_mode"], space["reduction_factor"], None, most)
         except KeyError:
             return None
         # The usual rungs are no multiples of the first; any others are.
@@ -69,7 +73,7 @@ class Fidelity:
         if self.mode == "full":
             return []
         if self.first_rung is None:
-            powers = range(LOOKS, 0, -1)
+            powers = range(self.most_rungs, 0, -1)
             candidates = [math.ceil(self.epochs / self.reduction_factor**power) for power in powers]
             candidates = [rung for rung in candidates if rung >= EARLIEST_LOOK]
         else:

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tune_lpc.plan.errors import nearest, shown
-from tune_lpc.plan.fidelity import MODES
+from tune_lpc.plan.fidelity import MODES, RUNG_RULES
 from tune_lpc.plan.settings import Value
 
 WHOLE_NUMBERS = {
     "trials": (1, 10**6),
     "reduction_factor": (2, 10**6),
     "first_rung": (1, 10**6),
+    "most_rungs": (0, 20),
     "control_trials": (0, 10**6),
+    "score_window": (1, 10**6),
+    "seeds": (1, 20),
 }
 """Smallest and largest value of the settings that are whole numbers."""
-SEARCH_SETTINGS = ("trials", "fidelity_mode", "reduction_factor", "first_rung", "first_rung_after", "control_trials")
+SEARCH_SETTINGS = (
+    "trials",
+    "fidelity_mode",
+    "reduction_factor",
+    "rung_rule",
+    "most_rungs",
+    "first_rung",
+    "first_rung_after",
+    "control_trials",
+    "score_window",
+    "seeds",
+    "seed_splits",
+)
+ONE_OF: Mapping[str, Sequence[Value]] = {"fidelity_mode": MODES, "rung_rule": RUNG_RULES, "seed_splits": (True, False)}
+"""Settings that take one of a few values."""
 WIDEST_STRIDE = 3
 """Control trials stand so far apart, where there are trials enough."""
 OPTIONAL = ("first_rung", "first_rung_after")
@@ -27,15 +44,15 @@ def search_setting_problems(name: str, value: object) -> list[str]:
     if value is None and name in OPTIONAL:
         return []
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if name == "fidelity_mode":
-        rule, fits = f"one of {', '.join(MODES)}", value in MODES
+    if name in ONE_OF:
+        rule, fits = f"one of {', '.join(map(str, ONE_OF[name]))}", value in ONE_OF[name]
     elif name == "first_rung_after":
         rule, fits = "a number above 0 and up to 1", number and 0 < value <= 1  # type: ignore[operator]
     else:
         low, high = WHOLE_NUMBERS[name]
         rule = f"a whole number from {low} to {high}"
         fits = number and isinstance(value, int) and low <= value <= high
-    hint = nearest(value, MODES) if name == "fidelity_mode" else ""
+    hint = nearest(value, map(str, ONE_OF[name])) if name in ONE_OF else ""
     return [] if fits else [f"{name} is {shown(value)}, but must be {rule}{hint}"]
 
 
@@ -62,8 +79,8 @@ def search_setting_conflicts(values: Mapping[str, object]) -> list[str]:
 
 def parse_search_setting(name: str, text: str) -> Value:
     """The value that a text means; a text that means none is returned as it is, and fails the check later."""
-    if name == "fidelity_mode":
-        return text
+    if name in ONE_OF:
+        return {"true": True, "false": False}.get(text.lower(), text)
     if text.lower() == "none":
         return None
     try:

@@ -22,7 +22,7 @@ from tune_lpc.plan.compare import canonical_json, space_hash
 from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, describe_range
 from tune_lpc.plan.effects import Effects, possible_values
 from tune_lpc.plan.errors import UserError, nearest, shown
-from tune_lpc.plan.fidelity import EARLIEST_LOOK, Fidelity
+from tune_lpc.plan.fidelity import EARLIEST_LOOK, MOST_RUNGS, Fidelity
 from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, Method, added_by, dimensions_of, overridden_by
 from tune_lpc.plan.ramps import epoch_with_ramps_up, slowest_choosers
 from tune_lpc.plan.search_settings import (
@@ -48,7 +48,12 @@ class Space:
     `first_rung_after` (mode "truncated" only, in place of `first_rung`) puts the first rung where, in every trial that
     the space can draw, the ramps of gamma and of the topological weight have reached that share (above 0, up to 1)
     of their ends, though not before the usual first rung; there are no rungs where that is never so.
+    `rung_rule` says what becomes of a trial that a rung leaves: "promote", it waits with its checkpoint and goes on
+    when it is among the best later, or "stop", it ends.
     `control_trials` is the number of trials that no rung stops: they show how well the rungs foretell the end.
+    `score_window` is the number of last epochs whose mean validation accuracy is the score, at a rung and at the end.
+    `seeds` is the most seeds with which a config is trained, the best alone with more than one; with `seed_splits` each
+    further seed also draws a split of its own.
 
     Names are those of `TrialSpec`; a setting not named keeps its default there. A dimension is drawn where its setting
     has an effect; a condition of its own may refer to a setting or to a dimension that stands above it. `checked`
@@ -65,7 +70,12 @@ class Space:
     reduction_factor: int = 3
     first_rung: int | None = None
     first_rung_after: float | None = None
+    rung_rule: str = "stop"
+    most_rungs: int = MOST_RUNGS
     control_trials: int = 0
+    score_window: int = 1
+    seeds: int = 1
+    seed_splits: bool = False
     start: Mapping[str, Value] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -91,7 +101,7 @@ class Space:
     @property
     def fidelity(self) -> Fidelity:
         """The rungs of early stopping; of a space that is right, as its trials are drawn to place the first."""
-        return Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor, self._first_rung)
+        return Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor, self._first_rung, self.most_rungs)
 
     @cached_property
     def _first_rung(self) -> int | None:
@@ -99,7 +109,7 @@ class Space:
             return self.first_rung
         up = self.epoch_with_ramps_up(self.first_rung_after)
         # Where the ramps are up early, or nothing ramps, that is no reason to look earlier than without them.
-        usual = Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor).rungs()
+        usual = Fidelity(self.epochs, self.fidelity_mode, self.reduction_factor, most_rungs=self.most_rungs).rungs()
         return self.epochs if up is None else min(self.epochs, max(up, *usual[:1], EARLIEST_LOOK))
 
     def epoch_with_ramps_up(self, share: float) -> int | None:

@@ -34,6 +34,9 @@ NETWORKS = (
     "wide_resnet50_2",
 )
 
+SPLITS = 10
+"""Fixed stratified splits of a data set."""
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -44,7 +47,7 @@ class DataSettings:
     train_size: int | None = setting(
         None, "images to train on, stratified; None takes all that remain", low=1, high=10**9
     )
-    split: int = setting(0, "which of the fixed stratified splits", low=0, high=9)
+    split: int = setting(0, "which of the fixed stratified splits", low=0, high=SPLITS - 1)
     validation_share: float | None = setting(
         0.1, "share split off for validation", above=0.0, high=0.5, needs=({"train_size": (None,)},)
     )

@@ -60,7 +60,8 @@ class TrialStarted(Event):
     """A trial begins; or begins again in a resumed search.
 
     number: from 0, in order of creation. config: every setting of its TrialSpec, the epochs those of the full budget.
-    control: it is never stopped at a rung.
+    control: it is never stopped at a rung. repeat_of: number of the first trial of its config, of which this is a
+    further seed; None for a first trial.
     """
 
     kind: ClassVar[str] = "trial_started"
@@ -68,6 +69,7 @@ class TrialStarted(Event):
     number: int
     config: Mapping[str, Any]
     control: bool = False
+    repeat_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ class RungDecided(Event):
     """What a rung said of a trial.
 
     score: None where it was infinite or not a number. rank: its place, from 1, among the `of` scores there so far, its
-    own included. goes_on: whether the trial does; a control trial does whatever the rung says.
+    own included. goes_on: whether the trial does; a control trial does whatever the rung says. promoted: it had been
+    left at this rung when it came, and goes on now.
     """
 
     kind: ClassVar[str] = "rung"
@@ -117,6 +120,7 @@ class RungDecided(Event):
     of: int
     goes_on: bool
     control: bool = False
+    promoted: bool = False
 
 
 @dataclass(frozen=True)

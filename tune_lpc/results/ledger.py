@@ -100,6 +100,14 @@ class TrainingRun:
         value = self._values[_WIDTH * (epoch - 1) + _SCORE]
         return None if math.isnan(value) else value
 
+    def mean_score(self, epoch: int, window: int) -> float | None:
+        """The mean score of the last `window` epochs up to `epoch`, as far as there are; None without its own."""
+        if self.score(epoch) is None:
+            return None
+        scores = (self.score(earlier) for earlier in range(max(1, epoch - window + 1), epoch + 1) if earlier in self)
+        known = [score for score in scores if score is not None]
+        return math.fsum(known) / len(known)
+
     def diverged(self, epoch: int) -> str | None:
         """Why training could not go on after an epoch, None when it could."""
         return self._diverged.get(epoch)
@@ -159,7 +167,8 @@ class Placement:
 class Trial:
     """One trial.
 
-    control: whether no rung stops it. runs: by budget. looks: what the rungs said, by rung.
+    control: whether no rung stops it. repeat_of: number of the first trial of its config; None for that one itself.
+    window: last epochs whose mean is its score. runs: by budget. looks: what the rungs said last, by rung.
     measures: those taken at the end by name, None where one could not be computed; measure_reasons: why not.
     epochs_repeated: how many epochs were done again. seconds: of all epochs, those done again included.
     restarts: how often it was started again in the same search.
@@ -169,6 +178,8 @@ class Trial:
     number: int
     config: Mapping[str, Any]
     control: bool = False
+    repeat_of: int | None = None
+    window: int = 1
     runs: dict[int, TrainingRun] = field(default_factory=dict)
     looks: dict[int, RungDecided] = field(default_factory=dict)
     placements: list[Placement] = field(default_factory=list)
@@ -232,6 +243,15 @@ class Trial:
         """
         finished = max((budget for budget, run in self.runs.items() if budget in run), default=None)
         return self.runs.get(self.full_budget if finished is None else finished)
+
+    def score(self, budget: int, epoch: int) -> float | None:
+        """Its score after an epoch that has a record."""
+        return self.runs[budget].mean_score(epoch, self.window)
+
+    @property
+    def final_score(self) -> float | None:
+        """Its score after the full budget; None where that was not trained."""
+        return self.score(self.full_budget, self.full_budget) if self.is_trained else None
 
     def has(self, budget: int, epoch: int) -> bool:
         """Whether an epoch of the run of `budget` epochs has a record."""
@@ -332,7 +352,10 @@ class Ledger:
     def _start_trial(self, event: TrialStarted) -> None:
         trial = self.trials.get(event.trial_id)
         if trial is None:
-            self.trials[event.trial_id] = Trial(event.trial_id, event.number, event.config, bool(event.control))
+            window = self.run.get("space", {}).get("score_window", 1)
+            self.trials[event.trial_id] = Trial(
+                event.trial_id, event.number, event.config, bool(event.control), event.repeat_of, window
+            )
         else:
             trial.end = None
 
@@ -348,15 +371,19 @@ class Ledger:
         run.put(record)
         trial.seconds += record.get("seconds") or 0.0
         rung = self.fidelity.rung_at(budget, epoch) if self.fidelity is not None else None
-        if rung is not None:
-            self.arrivals.setdefault(rung, {}).setdefault(trial.number, run.score(epoch))
+        if rung is not None and trial.repeat_of is None:
+            self.arrivals.setdefault(rung, {}).setdefault(trial.number, trial.score(budget, epoch))
 
     def _look(self, trial: Trial, look: RungDecided) -> None:
-        """What was decided stands; of several entries of one trial at one rung the first."""
-        if look.rung not in trial.looks:
-            trial.looks[look.rung] = look
-            self.looks.append(look)
-            self.arrivals.setdefault(look.rung, {}).setdefault(trial.number, look.score)
+        """What was decided stands; of several entries of one trial at one rung the first, unless it is promoted."""
+        before = trial.looks.get(look.rung)
+        if before is not None and (before.goes_on or not look.promoted):
+            return
+        trial.looks[look.rung] = look
+        self.looks.append(look)
+        self.arrivals.setdefault(look.rung, {}).setdefault(trial.number, look.score)
+        if look.promoted:
+            trial.end = None
 
 
 def read_ledger(path: Path) -> tuple[Ledger, list[str]]:

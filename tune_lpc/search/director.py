@@ -17,12 +17,13 @@ from typing import Any, Protocol
 from tune_lpc.plan.choosers import Given
 from tune_lpc.plan.fidelity import Fidelity
 from tune_lpc.plan.space import Space
-from tune_lpc.plan.trial import TrialSpec
+from tune_lpc.plan.trial import SPLITS, TrialSpec
 from tune_lpc.results.events import (
     EpochDone,
     Event,
     Measured,
     Position,
+    RungDecided,
     Status,
     TrialEnded,
     TrialPlaced,
@@ -32,8 +33,9 @@ from tune_lpc.results.events import (
     trial_id_of,
 )
 from tune_lpc.results.ledger import Ledger, Trial
-from tune_lpc.search.rungs import decide, reason
+from tune_lpc.search.rungs import Arrivals, decide, promotable, promote, reason
 from tune_lpc.search.sampler import Drawn, Sampler
+from tune_lpc.search.seeds import Standing, next_repeat
 from tune_lpc.search.watch import MEASURING, Breaker, Watch, first_epoch, later_epoch
 
 
@@ -53,12 +55,17 @@ class Log(Protocol):
 
 @dataclass(frozen=True)
 class Assignment:
-    """A trial to be trained. drawn: the values of the searched settings. control: no rung stops it."""
+    """A trial to be trained.
+
+    drawn: the values of the searched settings. control: no rung stops it. repeat_of: number of the first trial of its
+    config, of which this is a further seed; None for a first trial.
+    """
 
     number: int
     spec: TrialSpec
     drawn: Drawn
-    control: bool
+    control: bool = False
+    repeat_of: int | None = None
 
     @property
     def trial_id(self) -> str:
@@ -92,7 +99,10 @@ class Director:
         self._fidelity: Fidelity = space.fidelity
         self._runs = self._fidelity.runs()
         self._next = 0
+        self._configs: dict[int, Assignment] = {}
+        self._places: dict[int, int] = {}
         self._handed_out: dict[int, Assignment] = {}
+        self._running: set[int] = set()
         self._waiting: deque[Assignment] = deque()
         self.ends_early: str | None = None
         """Why no further trial is to be trained although some are to come; None while all is well."""
@@ -110,22 +120,39 @@ class Director:
 
     @property
     def to_come(self) -> int:
-        """How many trials are still to be asked for, those that are to go on included."""
-        return len(self._waiting) + max(0, self._space.trials - self._next)
+        """How many trials could be asked for now: those that are to go on, configs to be drawn, and what follows."""
+        found = len(self._waiting) + max(0, self._space.trials - len(self._configs))
+        return found or int(self._promotion() is not None or self._next_repeat() is not None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing runs and nothing is to come."""
+        return not self._running and not self.to_come
 
     # Asked
 
     def ask(self, now: float) -> Assignment | None:
-        """The trial to train next, None when there is none to come."""
+        """The trial to train next; None when there is none, or none before one that runs has come further.
+
+        First those that were interrupted, then those that a rung lets go on now, from the highest rung down, then new
+        configs, and when all of them have come as far as they will, further seeds of the best.
+        """
         if self.ends_early is not None:
             return None
         if self._waiting:
             assignment = self._waiting.popleft()
-        elif self._next < self._space.trials:
+        elif (promotion := self._promotion()) is not None:
+            if not self._record(promotion):
+                return None
+            assignment = self._configs[number_of(promotion.trial_id)]
+        elif len(self._configs) < self._space.trials:
             assignment = self._draw()
+        elif (number := self._next_repeat()) is not None:
+            assignment = self._repeat(number)
         else:
             return None
         self._handed_out[assignment.number] = assignment
+        self._running.add(assignment.number)
         return assignment
 
     # Told
@@ -136,7 +163,7 @@ class Director:
         for rung, arrived in self._ledger.arrivals.items():
             for number in list(arrived):
                 if rung not in by_number[number].looks:
-                    self._record(decide(by_number[number], rung, arrived, self._fidelity.reduction_factor))
+                    self._record(self._decided(by_number[number], rung, arrived))
         for trial in self._ledger.in_order():
             if trial.status is Status.INTERRUPTED and (position := trial.position(self._runs)) is not None:
                 self._verdict(trial, position)
@@ -163,7 +190,8 @@ class Director:
         assignment = self._handed_out.pop(number, None)
         if assignment is not None:
             config = assignment.spec.as_dict()
-            self._record(TrialStarted(assignment.trial_id, number, config, assignment.control))
+            repeat_of = assignment.repeat_of
+            self._record(TrialStarted(assignment.trial_id, number, config, assignment.control, repeat_of))
 
     def prepared(self, number: int, now: float) -> None:
         """A new worker has prepared the data for its first trial."""
@@ -193,9 +221,9 @@ class Director:
 
     def _verdict(self, trial: Trial, position: Position) -> Verdict:
         """Decide about a trial that stands at `position`: its rung, and whether it has come to its end."""
-        rung = self._fidelity.rung_at(*position)
+        rung = self._fidelity.rung_at(*position) if trial.repeat_of is None else None
         if rung is not None and rung not in trial.looks:
-            self._record(decide(trial, rung, self._ledger.arrivals[rung], self._fidelity.reduction_factor))
+            self._record(self._decided(trial, rung, self._ledger.arrivals[rung]))
         end = self._end_at(trial, position)
         if end is None:
             return Verdict.GOES_ON
@@ -213,8 +241,69 @@ class Director:
             return TrialEnded(trial.trial_id, Status.STOPPED, reason(look))
         return None
 
+    def _decided(self, trial: Trial, rung: int, arrivals: Arrivals) -> RungDecided:
+        return decide(trial, rung, arrivals, self._fidelity.reduction_factor, self._space.rung_rule)
+
+    def _promotion(self) -> RungDecided | None:
+        """What lets a trial that waits at a rung go on, if one is among the best there now."""
+        if self._space.rung_rule != "promote":
+            return None
+        by_number = self._by_number()
+        for rung in reversed(self._fidelity.rungs()):
+            arrivals = self._ledger.arrivals.get(rung, {})
+            for number in promotable(arrivals, self._fidelity.reduction_factor, are_all=self._all_have_come(rung)):
+                trial = by_number[number]
+                if trial.status is Status.STOPPED and not trial.looks[rung].goes_on:
+                    return promote(trial, rung, arrivals)
+        return None
+
+    def _all_have_come(self, rung: int) -> bool:
+        """Whether no further trial will come to a rung: none is to be drawn, and none is on its way there."""
+        if len(self._configs) < self._space.trials or self._waiting:
+            return False
+        below = [lower for lower in self._fidelity.rungs() if lower < rung]
+        for number in self._running:
+            trial = self._ledger.trials.get(trial_id_of(number))
+            if trial is None or (trial.repeat_of is None and rung not in trial.looks):
+                return False
+        if not below:
+            return True
+        if not self._all_have_come(below[-1]):
+            return False
+        lower = self._ledger.arrivals.get(below[-1], {})
+        by_number = self._by_number()
+        expected = promotable(lower, self._fidelity.reduction_factor, are_all=True)
+        return all(by_number[number].looks[below[-1]].goes_on for number in expected)
+
+    def _by_number(self) -> dict[int, Trial]:
+        return {trial.number: trial for trial in self._ledger.trials.values()}
+
+    def _next_repeat(self) -> int | None:
+        """The number of the config to train with a further seed, once all configs have come as far as they will."""
+        first = [number for number in self._running if number in self._configs]
+        if self._space.seeds == 1 or len(self._configs) < self._space.trials or self._waiting or first:
+            return None
+        begun = [other.repeat_of for other in self._handed_out.values()]
+        found = [
+            dataclasses.replace(config, running=config.running + begun.count(config.number))
+            for config in standings(self._ledger)
+        ]
+        return next_repeat(found, self._space.seeds, self._fidelity.reduction_factor)
+
+    def _repeat(self, number: int) -> Assignment:
+        """A further seed of the config whose first trial has that number."""
+        first = self._configs[number]
+        others = [trial.repeat_of for trial in self._ledger.trials.values()]
+        others += [assignment.repeat_of for assignment in self._handed_out.values()]
+        own, self._next = self._next, self._next + 1
+        further = 1 + others.count(number)
+        split = (first.spec.split + further) % SPLITS if self._space.seed_splits else first.spec.split
+        spec = dataclasses.replace(first.spec, seed=first.spec.seed + further, split=split)
+        return Assignment(own, spec, first.drawn, repeat_of=number)
+
     def _end(self, event: TrialEnded) -> None:
         self.watch.ends(number_of(event.trial_id))
+        self._running.discard(number_of(event.trial_id))
         if self._record(event):
             problem = self._breaker.ended(event.reason if event.status is Status.FAILED else None)
             self.ends_early = self.ends_early or problem
@@ -226,10 +315,14 @@ class Director:
         self._ledger.apply(event)
         trial = self._ledger.trials.get(getattr(event, "trial_id", ""))
         if trial is not None and not isinstance(event, (EpochDone, TrialPlaced, Measured)):
-            self._sampler.learn(trial)
+            self._learn(trial)
         for watched in self._watched:
             watched(event)
         return True
+
+    def _learn(self, trial: Trial) -> None:
+        if trial.repeat_of is None:
+            self._sampler.learn(self._places[trial.number], trial)
 
     # Drawing
 
@@ -238,28 +331,56 @@ class Director:
 
         One that failed is tried again: what made it fail may have been mended.
         """
-        trials = {trial.number: trial for trial in self._ledger.trials.values()}
+        trials = self._by_number()
         for number in range(max(trials, default=-1) + 1):
-            if (trial := trials.get(number)) is None:
+            trial = trials.get(number)
+            if trial is None and len(self._configs) < self._space.trials:
                 self._waiting.append(self._draw())
-                continue
-            assignment = self._draw(trial)
-            if trial.status is not Status.FAILED:
-                self._sampler.learn(trial)
-            if trial.is_to_go_on:
-                self._waiting.append(assignment)
+            elif trial is None:
+                self._next += 1  # a further seed, which is decided again
+            elif trial.repeat_of is not None:
+                self._next += 1
+                drawn = self._space.draw(Given(trial.config))
+                again = Assignment(number, spec_of(trial.config), drawn, repeat_of=trial.repeat_of)
+                self._waiting.extend([again] if trial.is_to_go_on else [])
+            else:
+                assignment = self._draw(trial)
+                if trial.status is not Status.FAILED:
+                    self._learn(trial)
+                self._waiting.extend([assignment] if trial.is_to_go_on else [])
 
     def _draw(self, past: Trial | None = None) -> Assignment:
+        """The next config, or that of a trial of before."""
         number, self._next = self._next, self._next + 1
+        place = len(self._configs)
         if past is not None:
-            drawn = self._sampler.draw(number, self._space.draw(Given(past.config)))
-            return Assignment(number, spec_of(past.config), drawn, past.control)
-        given = self._space.first[number] if number < len(self._space.first) else None
-        drawn = self._sampler.draw(number, given)
-        spec = self._space.trial(drawn)
-        if self._precision is not None:
-            spec = dataclasses.replace(spec, precision=self._precision(spec))
-        return Assignment(number, spec, drawn, self._space.is_control(number))
+            drawn = self._sampler.draw(place, self._space.draw(Given(past.config)))
+            assignment = Assignment(number, spec_of(past.config), drawn, past.control)
+        else:
+            given = self._space.first[place] if place < len(self._space.first) else None
+            drawn = self._sampler.draw(place, given)
+            spec = self._space.trial(drawn)
+            if self._precision is not None:
+                spec = dataclasses.replace(spec, precision=self._precision(spec))
+            assignment = Assignment(number, spec, drawn, self._space.is_control(place))
+        self._configs[number], self._places[number] = assignment, place
+        return assignment
+
+
+def standings(ledger: Ledger) -> list[Standing]:
+    """The configs that have trained their full budget, with the scores of their seeds."""
+    repeats: dict[int, list[Trial]] = {}
+    for trial in ledger.in_order():
+        if trial.repeat_of is not None:
+            repeats.setdefault(trial.repeat_of, []).append(trial)
+    found = []
+    for trial in ledger.in_order():
+        if trial.repeat_of is None and trial.status is Status.COMPLETED:
+            of = repeats.get(trial.number, [])
+            ended = [repeat for repeat in of if not repeat.is_to_go_on or repeat.status is Status.FAILED]
+            scores = [trial.final_score, *(None if repeat.has_diverged else repeat.final_score for repeat in ended)]
+            found.append(Standing(trial.number, scores, running=len(of) - len(ended)))
+    return found
 
 
 def spec_of(config: Mapping[str, Any]) -> TrialSpec:

@@ -1,4 +1,9 @@
-"""Early stopping: the rule of asynchronous successive halving (ASHA; Li et al., MLSys 2020)."""
+"""Early stopping: asynchronous successive halving (ASHA; Li et al., MLSys 2020), in both forms that are in use.
+
+"promote" is the published one: a trial that is not among the best when it comes to a rung waits with its checkpoint,
+and goes on when it is later; nothing passes merely for coming first. "stop" decides once and for all when a trial
+comes, needs no checkpoints of trials that wait, and lets more pass: the first to come is always the best so far.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +15,55 @@ from tune_lpc.plan.record import SCORE
 from tune_lpc.results.events import RungDecided
 from tune_lpc.results.ledger import Trial
 
+Arrivals = Mapping[int, float | None]
+"""The scores of the trials that have come to a rung, by number, in the order of arrival; None for one that was infinite
+or not a number: it is worse than any other, counts as one of those that have come, and never goes on."""
 
-def decide(trial: Trial, rung: int, arrivals: Mapping[int, float | None], reduction_factor: int) -> RungDecided:
-    """What a rung says of a trial that has come to it.
 
-    arrivals: the scores of the trials that have come to the rung, by number, in the order of arrival, None for one that
-    was infinite or not a number; those that came after this one do not count.
+def decide(trial: Trial, rung: int, arrivals: Arrivals, reduction_factor: int, rule: str = "stop") -> RungDecided:
+    """What a rung says of a trial when it comes there; those that came after it do not count.
 
-    A trial goes on when it is among the best of the scores that have come so far, its own included: the best
-    1 / reduction_factor of them, rounded up. So the first arrival goes on; a tie with the last of the best goes on too.
-    A score that is infinite or not a number is worse than any other, counts as one of those that have come, and never
-    goes on. A control trial counts like any other and always goes on.
+    "stop": it goes on when it is among the best 1 / reduction_factor of the scores that have come, its own included,
+    rounded up. So the first arrival goes on; a tie with the last of the best goes on too.
+    "promote": rounded down, and of a tie who came first. So a trial goes on at once when it would be the next to be
+    promoted.
+    A control trial counts like any other and always goes on.
     """
     score = arrivals[trial.number]
     own = -math.inf if score is None else score
     of = list(arrivals).index(trial.number) + 1
-    better = sum(other is not None and other > own for other in islice(arrivals.values(), of))
-    goes_on = score is not None and (better < math.ceil(of / reduction_factor) or trial.control)
+    others = [other for other in islice(arrivals.values(), of - 1) if other is not None]
+    better = sum(other > own for other in others)
+    if rule == "stop":
+        is_among_best = better < math.ceil(of / reduction_factor)
+    else:
+        is_among_best = sum(other >= own for other in others) < of // reduction_factor
+    goes_on = score is not None and (is_among_best or trial.control)
     return RungDecided(trial.trial_id, rung, score, better + 1, of, goes_on, trial.control)
+
+
+def best_first(arrivals: Arrivals) -> list[int]:
+    """The numbers of the trials that have a score, the best first, of equals the one that came first."""
+    known = [(number, score) for number, score in arrivals.items() if score is not None]
+    return [number for number, _ in sorted(known, key=lambda pair: -pair[1])]  # sorted keeps the order of equals
+
+
+def promotable(arrivals: Arrivals, reduction_factor: int, *, are_all: bool) -> list[int]:
+    """The numbers of the trials that may be beyond the rung as things stand, the best first.
+
+    They are the best 1 / reduction_factor of those that have come, rounded down; rounded up when `are_all`, that is
+    when no other will come any more, so that a small search ends with a trial that is trained.
+    """
+    share = len(arrivals) / reduction_factor
+    return best_first(arrivals)[: math.ceil(share) if are_all else math.floor(share)]
+
+
+def promote(trial: Trial, rung: int, arrivals: Arrivals) -> RungDecided:
+    """What is written down when a trial that waits at a rung goes on."""
+    score = arrivals[trial.number]
+    assert score is not None  # without one it is not among the best
+    better = sum(other is not None and other > score for other in arrivals.values())
+    return RungDecided(trial.trial_id, rung, score, better + 1, len(arrivals), goes_on=True, promoted=True)
 
 
 def reason(look: RungDecided) -> str:

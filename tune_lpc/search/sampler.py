@@ -1,39 +1,38 @@
 """Where the next configs come from: Optuna's estimator over a `Space`, or random draws.
 
-Each trial is drawn by a generator of its own, seeded by the search's seed and the trial's number. So nothing but the
-trials themselves is needed to go on with a search: those that come next are those that would have come.
+Each config is drawn by a generator of its own, seeded by the search's seed and the place of the config among all that
+are drawn. So nothing but the trials themselves is needed to go on with a search: those that come next are those that
+would have come.
 """
 
 from __future__ import annotations
 
-import copy
 import random
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tune_lpc.plan.choosers import RandomChooser
+from tune_lpc.plan.choosers import Given, RandomChooser
+from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
-from tune_lpc.plan.trial import Value
 from tune_lpc.results.events import Status
 from tune_lpc.results.ledger import Trial
 
-_DIVERGED = "diverged"
 Drawn = dict[str, Value]
 
 
 class Sampler(Protocol):
     """Draws configs, and learns from the trials."""
 
-    def draw(self, number: int, given: Mapping[str, Value] | None) -> Drawn:
-        """The values of trial `number`: those `given`, or new ones. Numbers come in order, none is left out."""
+    def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
+        """The values of the config at `place`, from 0, among all that are drawn: those `given`, or new ones."""
 
-    def learn(self, trial: Trial) -> None:
-        """Take in what is new of a trial: its scores at rungs, its end. Saying the same twice changes nothing."""
+    def learn(self, place: int, trial: Trial) -> None:
+        """Take in how the first trial of the config at `place` stands. Saying the same twice changes nothing."""
 
 
 class RandomSampler:
@@ -42,21 +41,22 @@ class RandomSampler:
     def __init__(self, space: Space) -> None:
         self._space = space
 
-    def draw(self, number: int, given: Mapping[str, Value] | None) -> Drawn:
+    def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
         """See `Sampler`."""
         if given is not None:
             return dict(given)
-        return self._space.draw(RandomChooser(random.Random(_seed(self._space.seed, number)).getrandbits(32)))
+        return self._space.draw(RandomChooser(random.Random(_seed(self._space.seed, place)).getrandbits(32)))
 
-    def learn(self, trial: Trial) -> None:
+    def learn(self, place: int, trial: Trial) -> None:
         """Nothing."""
 
 
 class EstimatorSampler:
     """The tree-structured Parzen estimator, conditions included.
 
-    A trial stopped at a rung is told to Optuna as pruned, with its scores at the rungs, a diverged or failed one as
-    failed; so a diverged one never counts as a result, yet the estimator sees where it lay and keeps away.
+    A trial stopped at a rung is to Optuna a pruned one, with its scores at the rungs; a diverged one is one without any
+    score, the worst there is, so that it never counts as a result, yet the estimator sees where it lay and keeps away.
+    One that a rung lets go on later is then what it has become: Optuna itself could be told of a trial only once.
 
     concurrent: how many trials run at once; of several, those still running count as poor, so that the next ones go
     elsewhere.
@@ -64,47 +64,61 @@ class EstimatorSampler:
 
     def __init__(self, space: Space, concurrent: int = 1) -> None:
         self._space, self._concurrent = space, concurrent
+        self._trials: dict[int, FrozenTrial] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(direction="maximize")
-        self._running: dict[int, optuna.Trial] = {}
-        self._rungs_told: dict[int, set[int]] = {}
 
     @property
-    def study(self) -> optuna.Study:
-        """The trials as Optuna knows them, each under the number that it has here."""
-        return self._study
+    def trials(self) -> Sequence[FrozenTrial]:
+        """The configs as Optuna sees them, by place, which is `number` - 1 there."""
+        return [self._trials[place] for place in sorted(self._trials)]
 
-    def draw(self, number: int, given: Mapping[str, Value] | None) -> Drawn:
+    def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
         """See `Sampler`."""
         if given is None:
-            self._study.sampler = _sampler(_seed(self._space.seed, number), self._concurrent)
+            # A study of its own for each draw, as what is known of the trials may change: the sampler reads it here.
+            study = optuna.create_study(direction="maximize")
+            study.sampler = _sampler(self.trials, _seed(self._space.seed, place), self._concurrent)
+            drawn = self._space.draw(study.ask())
         else:
-            self._study.sampler = optuna.samplers.RandomSampler(seed=0)  # draws nothing, and costs nothing
-            self._study.enqueue_trial(dict(given))
-        trial = self._study.ask()
-        if trial.number != number:
-            raise ValueError(f"trial {number} is drawn as the study's trial {trial.number}; draw numbers in order")
-        self._running[number] = trial
-        return self._space.draw(trial)
+            drawn = dict(given)
+        self._note(place, drawn, TrialState.RUNNING)
+        return drawn
 
-    def learn(self, trial: Trial) -> None:
+    def learn(self, place: int, trial: Trial) -> None:
         """See `Sampler`."""
-        running = self._running.get(trial.number)
-        if running is None:
-            return
-        told = self._rungs_told.setdefault(trial.number, set())
-        for rung in sorted(trial.looks.keys() - told):
-            told.add(rung)
-            if (score := trial.looks[rung].score) is not None and not trial.has_diverged:
-                running.report(score, rung)
+        drawn = self._trials[place].params
+        looks = {} if trial.has_diverged else {rung: look.score for rung, look in sorted(trial.looks.items())}
+        scores = {rung: score for rung, score in looks.items() if score is not None}
         if trial.status is Status.INTERRUPTED:
-            return
-        del self._running[trial.number], self._rungs_told[trial.number]
-        if trial.status is Status.COMPLETED:
-            self._study.tell(running, trial.runs[trial.full_budget].score(trial.full_budget))
-            return
-        running.set_user_attr(_DIVERGED, trial.status is Status.DIVERGED)
-        self._study.tell(running, state=TrialState.PRUNED if trial.status is Status.STOPPED else TrialState.FAIL)
+            self._note(place, drawn, TrialState.RUNNING, scores)
+        elif trial.status is Status.COMPLETED:
+            self._note(place, drawn, TrialState.COMPLETE, scores, trial.final_score)
+        elif trial.status is Status.STOPPED:
+            self._note(place, drawn, TrialState.PRUNED, scores)
+        elif trial.status is Status.DIVERGED:
+            self._note(place, drawn, TrialState.PRUNED)
+        else:
+            self._note(place, drawn, TrialState.FAIL)
+
+    def _note(
+        self,
+        place: int,
+        drawn: Mapping[str, Value],
+        state: TrialState,
+        scores: Mapping[int, float] | None = None,
+        value: float | None = None,
+    ) -> None:
+        noted = _Distributions(drawn)
+        values = self._space.draw(noted)
+        trial = create_trial(
+            state=state,
+            value=value,
+            params=values,
+            distributions={name: noted.found[name] for name in values},
+            intermediate_values=dict(scores or {}),
+        )
+        trial.number = place + 1  # not 0, the number of the one that is being drawn
+        self._trials[place] = trial
 
 
 SAMPLERS: dict[str, Callable[[Space, int], Sampler]] = {
@@ -114,57 +128,70 @@ SAMPLERS: dict[str, Callable[[Space, int], Sampler]] = {
 """By name; each gets the space and how many trials run at once."""
 
 
-def _seed(seed: int, number: int) -> int:
-    return (seed * 1_000_003 + number) % 2**32
+class _Distributions(Given):
+    """Takes the values of a config, and notes what Optuna calls the distribution of each."""
+
+    def __init__(self, drawn: Mapping[str, Value]) -> None:
+        super().__init__(drawn)
+        self.found: dict[str, BaseDistribution] = {}
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        self.found[name] = FloatDistribution(low, high, log=log)
+        return super().suggest_float(name, low, high, log=log)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        self.found[name] = IntDistribution(low, high, log=log)
+        return super().suggest_int(name, low, high, log=log)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        self.found[name] = CategoricalDistribution(cast(Sequence[Any], choices))
+        return super().suggest_categorical(name, choices)
 
 
-def _sampler(seed: int, concurrent: int) -> optuna.samplers.BaseSampler:
+def _seed(seed: int, place: int) -> int:
+    return (seed * 1_000_003 + place) % 2**32
+
+
+def _sampler(trials: Sequence[FrozenTrial], seed: int, concurrent: int) -> optuna.samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return _AwayFromDiverged(seed=seed, multivariate=True, group=True, constant_liar=concurrent > 1)
+        return _Estimator(trials, seed=seed, multivariate=True, group=True, constant_liar=concurrent > 1)
 
 
-class _AwayFromDiverged(optuna.samplers.TPESampler):
-    """The estimator, with the trials that diverged among the poor ones: Optuna's own passes over failed trials."""
+class _Estimator(optuna.samplers.TPESampler):
+    """The estimator over trials that the study does not hold."""
+
+    def __init__(self, trials: Sequence[FrozenTrial], **options: Any) -> None:
+        super().__init__(**options)
+        self._told = trials
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return super().infer_relative_search_space(_with_diverged(study), trial)
+        return super().infer_relative_search_space(_holding(self._told, study), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return super().sample_relative(_with_diverged(study), trial, search_space)
+        return super().sample_relative(_holding(self._told, study), trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return super().sample_independent(_with_diverged(study), trial, param_name, param_distribution)
+        return super().sample_independent(_holding(self._told, study), trial, param_name, param_distribution)
 
 
-class _WithDiverged:
-    """A study in which the trials that diverged look like pruned ones without any score, the worst there are."""
+class _Holding:
+    """A study that holds other trials than it has been told of."""
 
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
+    def __init__(self, trials: Sequence[FrozenTrial], study: optuna.Study) -> None:
+        self._trials, self._study = trials, study
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
 
     def _get_trials(self, deepcopy: bool, states: tuple[TrialState, ...], use_cache: bool) -> list[FrozenTrial]:
-        """What the estimator asks a study for (Optuna 5)."""
-        trials = self._study._get_trials(deepcopy=deepcopy, states=(*states, TrialState.FAIL), use_cache=use_cache)
-        return [
-            trial if trial.state != TrialState.FAIL else _as_worst(trial)
-            for trial in trials
-            if trial.state != TrialState.FAIL or trial.user_attrs.get(_DIVERGED)
-        ]
+        """What a sampler asks a study for (Optuna 5)."""
+        return [trial for trial in self._trials if trial.state in states]
 
 
-def _with_diverged(study: optuna.Study) -> optuna.Study:
-    return cast(optuna.Study, _WithDiverged(study))
-
-
-def _as_worst(trial: FrozenTrial) -> FrozenTrial:
-    changed = copy.copy(trial)
-    changed.state, changed.intermediate_values = TrialState.PRUNED, {}
-    return changed
+def _holding(trials: Sequence[FrozenTrial], study: optuna.Study) -> optuna.Study:
+    return cast(optuna.Study, _Holding(trials, study))
