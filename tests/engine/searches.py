@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tune_lpc.engine import callback, scheduler
-from tune_lpc.engine.callback import DirectorCallback, without_checkpoints
+from tune_lpc.engine.callback import DirectorCallback, UnusedCheckpoints
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.journalling import WaitingLog
 from tune_lpc.engine.report import NUMBER, REPORT, Report
@@ -93,10 +93,10 @@ class Search:
         self.journal = BrokenJournal(folder / "journal.jsonl")
         self.log = WaitingLog(self.journal, self.view, self.interrupt)
         ledger = Ledger([RunStarted({"space": SPACE.as_dict(), "rungs": SPACE.fidelity.rungs()})])
-        watched = (self.view.show, without_checkpoints(folder))
         self.director = Director(
-            SPACE, ledger, self.log, RandomSampler(SPACE), watch=Watch(STUCK_AFTER), watched=watched
+            SPACE, ledger, self.log, RandomSampler(SPACE), watch=Watch(STUCK_AFTER), watched=(self.view.show,)
         )
+        self.director.watched_by(UnusedCheckpoints(folder, lambda: self.director.waiting))
         self.callback = DirectorCallback(self.director, self.log, self.view, folder)
         self.scheduler = DirectorScheduler(self.director, self.view)
         self.searcher = DirectorSearcher(self.director)

@@ -124,14 +124,24 @@ class Fidelity:
         arrivals passes with probability 1 / reduction_factor, and never less than one trial goes on.
         `control_trials` of them are never stopped.
         """
-        stoppable = float(trials - control_trials)
-        total, alive, before = float(control_trials * self.climb_epochs), stoppable, 0
-        for stage in [*self.rungs(), self.epochs]:
-            reached = self.climb_epochs if stage == self.epochs else self._trained_at(stage)
+        total, before = float(control_trials * self.climb_epochs), 0
+        for alive, reached in zip(self._alive(trials - control_trials), self.stage_ends(), strict=True):
             total += alive * (reached - before)
-            alive = min(stoppable, max(1.0, alive / self.reduction_factor))
             before = reached
         return round(total)
 
-    def _trained_at(self, rung: int) -> int:
-        return self.trained(rung, rung) if self.mode == "compressed" else rung
+    def expected_trained(self, trials: int, control_trials: int = 0) -> int:
+        """How many of the trials are trained to their end when they arrive at the rungs in random order."""
+        return math.ceil(self._alive(trials - control_trials)[-1]) + control_trials
+
+    def stage_ends(self) -> list[int]:
+        """Epochs that a trial has trained in all when it comes to each rung, and at its end."""
+        rungs = [self.trained(rung, rung) if self.mode == "compressed" else rung for rung in self.rungs()]
+        return [*rungs, self.climb_epochs]
+
+    def _alive(self, stoppable: int) -> list[float]:
+        """How many of so many trials train until each rung, and until the end."""
+        alive = [float(stoppable)]
+        for _ in self.rungs():
+            alive.append(min(alive[0], max(1.0, alive[-1] / self.reduction_factor)))
+        return alive

@@ -38,7 +38,7 @@ from tune_lpc.results.journal import journal_events
 NUMBERS = tuple(f.name for f in record_fields() if f.name not in ("budget", "epoch", "diverged"))
 """The fields of an EpochRecord that are numbers, or None; they are kept as such, since a search has many epochs."""
 _WIDTH = len(NUMBERS)
-_SCORE = NUMBERS.index(SCORE)
+_SCORE, _LOSS = NUMBERS.index(SCORE), NUMBERS.index("validation_loss")
 Record = dict[str, Any]
 
 
@@ -97,8 +97,11 @@ class TrainingRun:
 
     def score(self, epoch: int) -> float | None:
         """The score of an epoch that has a record."""
-        value = self._values[_WIDTH * (epoch - 1) + _SCORE]
-        return None if math.isnan(value) else value
+        return self._value(epoch, _SCORE)
+
+    def loss(self, epoch: int) -> float | None:
+        """The validation loss of an epoch that has a record."""
+        return self._value(epoch, _LOSS)
 
     def mean_score(self, epoch: int, window: int) -> float | None:
         """The mean score of the last `window` epochs up to `epoch`, as far as there are; None without its own."""
@@ -142,6 +145,10 @@ class TrainingRun:
         """The record of that epoch; empty without a score."""
         epoch = self.best_epoch
         return {} if epoch is None else self.record(epoch)
+
+    def _value(self, epoch: int, column: int) -> float | None:
+        value = self._values[_WIDTH * (epoch - 1) + column]
+        return None if math.isnan(value) else value
 
     def _row(self, epoch: int) -> array[float]:
         return self._values[_WIDTH * (epoch - 1) : _WIDTH * epoch]

@@ -8,7 +8,6 @@ director runs on Ray, under a simulated clock, and in tests.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any, Protocol
 from tune_lpc.plan.choosers import Given
 from tune_lpc.plan.fidelity import Fidelity
 from tune_lpc.plan.space import Space
-from tune_lpc.plan.trial import SPLITS, TrialSpec
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results.events import (
     EpochDone,
     Event,
@@ -34,9 +33,10 @@ from tune_lpc.results.events import (
     trial_id_of,
 )
 from tune_lpc.results.ledger import Ledger, Trial
-from tune_lpc.search.rungs import Arrivals, best_first, decide, promotable, promote, reason
+from tune_lpc.search.promotions import Promotions
+from tune_lpc.search.rungs import Arrivals, decide, reason
 from tune_lpc.search.sampler import Drawn, Sampler
-from tune_lpc.search.seeds import Standing, next_repeat
+from tune_lpc.search.seeds import Repeats
 from tune_lpc.search.watch import MEASURING, Breaker, Watch, first_epoch, later_epoch
 
 
@@ -99,6 +99,7 @@ class Director:
         self._breaker = Breaker()
         self._fidelity: Fidelity = space.fidelity
         self._runs = self._fidelity.runs()
+        self._promotions, self._repeats = Promotions(space, ledger), Repeats(space, ledger)
         self._next = 0
         self._configs: dict[int, Assignment] = {}
         self._places: dict[int, int] = {}
@@ -125,7 +126,10 @@ class Director:
 
     @property
     def to_come(self) -> int:
-        """How many trials could be asked for now: those that are to go on, configs to be drawn, and what follows."""
+        """How many trials could be asked for now: those interrupted, and configs to be drawn; else 1 for what follows.
+
+        What follows is a trial that a rung lets go on now, or a further seed; how many will be is not known yet.
+        """
         found = len(self._waiting) + max(0, self._space.trials - len(self._configs))
         return found or int(self._promotion() is not None or self._next_repeat() is not None)
 
@@ -137,17 +141,7 @@ class Director:
     @property
     def waiting(self) -> set[int]:
         """The numbers of the trials that a rung has left, and may still let go on: they keep their checkpoint."""
-        if self._space.rung_rule != "promote":
-            return set()
-        by_number, most = self._by_number(), self._space.trials
-        found = set()
-        for rung in self._fidelity.rungs():
-            most = math.ceil(most / self._fidelity.reduction_factor)
-            for number in best_first(self._ledger.arrivals.get(rung, {}))[:most]:
-                trial = by_number[number]
-                if trial.status is Status.STOPPED and not trial.looks[rung].goes_on:
-                    found.add(number)
-        return found
+        return self._promotions.waiting()
 
     # Asked
 
@@ -264,62 +258,31 @@ class Director:
     def _decided(self, trial: Trial, rung: int, arrivals: Arrivals) -> RungDecided:
         return decide(trial, rung, arrivals, self._fidelity.reduction_factor, self._space.rung_rule)
 
+    @property
+    def _all_have_begun(self) -> bool:
+        """Whether no further config is to be drawn, and no trial to go on after an interruption."""
+        return len(self._configs) >= self._space.trials and not self._waiting
+
+    @property
+    def _first_running(self) -> list[int]:
+        """The first trials of configs that are being trained."""
+        return [number for number in self._running if number in self._configs]
+
     def _promotion(self) -> RungDecided | None:
         """What lets a trial that waits at a rung go on, if one is among the best there now."""
-        if self._space.rung_rule != "promote":
-            return None
-        by_number = self._by_number()
-        for rung in reversed(self._fidelity.rungs()):
-            arrivals = self._ledger.arrivals.get(rung, {})
-            for number in promotable(arrivals, self._fidelity.reduction_factor, are_all=self._all_have_come(rung)):
-                trial = by_number[number]
-                if trial.status is Status.STOPPED and not trial.looks[rung].goes_on:
-                    return promote(trial, rung, arrivals)
-        return None
-
-    def _all_have_come(self, rung: int) -> bool:
-        """Whether no further trial will come to a rung: none is to be drawn, and none is on its way there."""
-        if len(self._configs) < self._space.trials or self._waiting:
-            return False
-        below = [lower for lower in self._fidelity.rungs() if lower < rung]
-        for number in self._running:
-            trial = self._ledger.trials.get(trial_id_of(number))
-            if trial is None or (trial.repeat_of is None and rung not in trial.looks):
-                return False
-        if not below:
-            return True
-        if not self._all_have_come(below[-1]):
-            return False
-        lower = self._ledger.arrivals.get(below[-1], {})
-        by_number = self._by_number()
-        expected = promotable(lower, self._fidelity.reduction_factor, are_all=True)
-        return all(by_number[number].looks[below[-1]].goes_on for number in expected)
-
-    def _by_number(self) -> dict[int, Trial]:
-        return {trial.number: trial for trial in self._ledger.trials.values()}
+        return self._promotions.next(self._first_running, all_begun=self._all_have_begun)
 
     def _next_repeat(self) -> int | None:
         """The number of the config to train with a further seed, once all configs have come as far as they will."""
-        first = [number for number in self._running if number in self._configs]
-        if self._space.seeds == 1 or len(self._configs) < self._space.trials or self._waiting or first:
-            return None
-        begun = [other.repeat_of for other in self._handed_out.values()]
-        found = [
-            dataclasses.replace(config, running=config.running + begun.count(config.number))
-            for config in standings(self._ledger)
-        ]
-        return next_repeat(found, self._space.seeds, self._fidelity.reduction_factor)
+        return self._repeats.next(self._running) if self._all_have_begun and not self._first_running else None
 
-    def _repeat(self, number: int) -> Assignment:
+    def _repeat(self, of: int) -> Assignment:
         """A further seed of the config whose first trial has that number."""
-        first = self._configs[number]
-        others = [trial.repeat_of for trial in self._ledger.trials.values()]
-        others += [assignment.repeat_of for assignment in self._handed_out.values()]
-        own, self._next = self._next, self._next + 1
-        further = 1 + others.count(number)
-        split = (first.spec.split + further) % SPLITS if self._space.seed_splits else first.spec.split
-        spec = dataclasses.replace(first.spec, seed=first.spec.seed + further, split=split)
-        return Assignment(own, spec, first.drawn, repeat_of=number)
+        first, number = self._configs[of], self._next
+        self._next += 1
+        spec = self._repeats.spec(of, first.spec)
+        self._repeats.note(number, of, spec)
+        return Assignment(number, spec, first.drawn, repeat_of=of)
 
     def _end(self, event: TrialEnded) -> None:
         self.watch.ends(number_of(event.trial_id))
@@ -351,23 +314,31 @@ class Director:
 
         One that failed is tried again: what made it fail may have been mended.
         """
-        trials = self._by_number()
+        trials = {trial.number: trial for trial in self._ledger.trials.values()}
+        known = sum(trial.repeat_of is None for trial in trials.values())
+        lost = max(0, self._space.trials - known)
         for number in range(max(trials, default=-1) + 1):
             trial = trials.get(number)
-            if trial is None and len(self._configs) < self._space.trials:
+            if trial is None and lost:
+                lost -= 1
                 self._waiting.append(self._draw())
             elif trial is None:
                 self._next += 1  # a further seed, which is decided again
             elif trial.repeat_of is not None:
                 self._next += 1
-                drawn = self._space.draw(Given(trial.config))
-                again = Assignment(number, spec_of(trial.config), drawn, repeat_of=trial.repeat_of)
-                self._waiting.extend([again] if trial.is_to_go_on else [])
+                self._recall_repeat(trial, trial.repeat_of)
             else:
                 assignment = self._draw(trial)
                 if trial.status is not Status.FAILED:
                     self._learn(trial)
                 self._waiting.extend([assignment] if trial.is_to_go_on else [])
+
+    def _recall_repeat(self, trial: Trial, of: int) -> None:
+        spec = spec_of(trial.config)
+        self._repeats.note(trial.number, of, spec)
+        if trial.is_to_go_on:
+            drawn = self._space.draw(Given(trial.config))
+            self._waiting.append(Assignment(trial.number, spec, drawn, repeat_of=of))
 
     def _draw(self, past: Trial | None = None) -> Assignment:
         """The next config, or that of a trial of before."""
@@ -385,22 +356,6 @@ class Director:
             assignment = Assignment(number, spec, drawn, self._space.is_control(place))
         self._configs[number], self._places[number] = assignment, place
         return assignment
-
-
-def standings(ledger: Ledger) -> list[Standing]:
-    """The configs that have trained their full budget, with the scores of their seeds."""
-    repeats: dict[int, list[Trial]] = {}
-    for trial in ledger.in_order():
-        if trial.repeat_of is not None:
-            repeats.setdefault(trial.repeat_of, []).append(trial)
-    found = []
-    for trial in ledger.in_order():
-        if trial.repeat_of is None and trial.status is Status.COMPLETED:
-            of = repeats.get(trial.number, [])
-            ended = [repeat for repeat in of if not repeat.is_to_go_on or repeat.status is Status.FAILED]
-            scores = [trial.final_score, *(None if repeat.has_diverged else repeat.final_score for repeat in ended)]
-            found.append(Standing(trial.number, scores, running=len(of) - len(ended)))
-    return found
 
 
 def spec_of(config: Mapping[str, Any]) -> TrialSpec:
