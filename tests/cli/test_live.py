@@ -103,7 +103,8 @@ def test_plain_lines_tell_the_end_of_each_trial() -> None:
     with live.progress:
         watch(live)
     assert lines_of(live.progress) == [
-        "trial 0 completed after epoch 9 of 9, validation_accuracy 0.7500 (best)",
+        "trial 0 completed after epoch 9 of 9, validation_accuracy 0.7500",
+        "leading: 0.7500, 1 seed, trial 0",
         "trial 1 stopped after epoch 3 of 9, validation_accuracy 0.2500",
         "trial 2 diverged after epoch 1 of 9: train_loss became nan in epoch 1",
     ]
@@ -125,19 +126,19 @@ def test_a_trial_that_fails_before_its_first_epoch_is_told() -> None:
     assert lines_of(live.progress) == ["trial 0 failed after epoch 0: UserError: no such folder"]
 
 
-def test_the_table_shows_what_runs_the_counts_and_the_best() -> None:
+def test_the_table_shows_what_runs_the_counts_and_who_leads() -> None:
     live = Live()
     watch(live)
     text = table_of(live.progress)
     assert "1 running, 1 stopped early, 1 done, 1 diverged, 0 failed, 0 to come" in text
     assert "15 epochs" in text
-    assert "best so far: 0.7500, trial 0: optimizer=sgd" in text
+    assert "leading: 0.7500, 1 seed, trial 0: optimizer=sgd" in text
     assert "2 of 9" in text and "0.5000" in text
     assert "9 of 9" not in text, "what has ended is not in the table"
     assert "left" in text
 
 
-def test_a_terminal_too_low_for_the_table_shows_the_counts_and_the_best() -> None:
+def test_a_terminal_too_low_for_the_table_shows_the_counts_and_who_leads() -> None:
     live, screen = Live(), io.StringIO()
     live.progress.console = Console(file=screen, force_terminal=True, width=100, height=5)
     with live.progress:
@@ -147,7 +148,7 @@ def test_a_terminal_too_low_for_the_table_shows_the_counts_and_the_best() -> Non
         assert live.progress._live is not None
         live.progress._live.refresh()
         seen = screen.getvalue().rpartition("6 running")[2]
-    assert "15 epochs" in seen and "best so far: 0.7500" in seen
+    assert "15 epochs" in seen and "leading: 0.7500" in seen
     assert "\u2502     8 " not in seen, "the last trials of the table are what is cut"
 
 
@@ -180,22 +181,23 @@ def test_an_epoch_trained_again_counts_once() -> None:
     assert "3 epochs" in table_of(live.progress)
 
 
-def test_a_stopped_trial_is_never_the_best() -> None:
+def test_a_stopped_trial_never_leads() -> None:
     live = Live()
     live.start(0)
     live.epoch(0, 3, 0.99)
     live.end(0, Status.STOPPED)
-    assert live.progress.best is None
+    assert live.progress.leading is None
+    assert "leading" not in table_of(live.progress)
 
 
-def test_the_first_of_two_equals_is_the_best() -> None:
+def test_the_first_of_two_equals_leads_and_who_leads_is_told_when_it_changes() -> None:
     live = Live()
-    for number, score in enumerate((0.5, 0.5, 0.4)):
+    for number, score in enumerate((0.5, 0.5, 0.4, 0.6)):
         live.start(number)
         live.epoch(number, 9, score)
         live.end(number, Status.COMPLETED)
-    assert live.progress.best is live.progress.trials[0]
-    assert [line.endswith("(best)") for line in lines_of(live.progress)] == [True, False, False]
+    told = [line for line in lines_of(live.progress) if line.startswith("leading")]
+    assert told == ["leading: 0.5000, 1 seed, trial 0", "leading: 0.6000, 1 seed, trial 3"]
 
 
 def test_events_that_nobody_need_see_say_nothing() -> None:
@@ -235,7 +237,7 @@ def test_trials_of_before_are_shown_as_they_stood() -> None:
     text = table_of(live.progress)
     assert "0 running, 0 stopped early, 1 done, 0 failed, 3 to come" in text
     assert "11 epochs" in text
-    assert "best so far: 0.7500, trial 0: optimizer=sgd" in text
+    assert "leading: 0.7500, 1 seed, trial 0: optimizer=sgd" in text
     live.start(1, optimizer="adamw")
     text = table_of(live.progress)
     assert "1 running, 0 stopped early, 1 done, 0 failed, 2 to come" in text
