@@ -20,7 +20,7 @@ Arrivals = Mapping[int, float | None]
 or not a number: it is worse than any other, counts as one of those that have come, and never goes on."""
 
 
-def decide(trial: Trial, rung: int, arrivals: Arrivals, reduction_factor: int, rule: str = "stop") -> RungDecided:
+def decide(trial: Trial, rung: int, arrivals: Arrivals, reduction_factor: int, rule: str) -> RungDecided:
     """What a rung says of a trial when it comes there; those that came after it do not count.
 
     "stop": it goes on when it is among the best 1 / reduction_factor of the scores that have come, its own included,
