@@ -24,7 +24,7 @@ ADDED: dict[str, dict[str, list[object]]] = {
     "rungs.parquet": {"promoted": [False] * 6},
     "fidelity.parquet": {},
 }
-"""What the columns that a later version added, those of settings aside, say of the run: every config had one seed, whose
+"""What the columns that a later version added, those of settings aside, say of the run: every config had one seed, its
 interval is that of its images (180), and a rung let nobody go on who had been left."""
 
 

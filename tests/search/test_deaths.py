@@ -25,17 +25,26 @@ MOST_TORN = 4
 """Events at the end of a journal that a death may take with it."""
 
 
-def space_of(seed: int) -> Space:
+ENDING: dict[str, Any] = {"rung_rule": "stop", "seeds": 1, "score_window": 1}
+WAITING: dict[str, Any] = {"rung_rule": "promote", "seeds": 3, "score_window": 3}
+WITH_SPLITS: dict[str, Any] = {**WAITING, "seed_splits": True}
+RULES = pytest.mark.parametrize("rules", [ENDING, WAITING, WITH_SPLITS], ids=["stop", "promote", "promote, splits"])
+
+
+def space_of(seed: int, rules: dict[str, Any]) -> Space:
     """The space of the digits with more trials, and a seed of its own."""
     digits = load_space("digits")
     settings = {**digits.settings, "seed": seed}
-    return dataclasses.replace(digits, trials=TRIALS, settings=settings, control_trials=seed % 4)
+    return dataclasses.replace(digits, trials=TRIALS, settings=settings, control_trials=seed % 4, **rules)
 
 
 def decisions(ledger: Ledger) -> list[Any]:
-    """Everything that was decided: configs, controls, what rungs said, how trials ended, the ranking."""
+    """Everything that was decided: configs, controls, further seeds, what rungs said, how trials ended, the ranking."""
     trials = [
-        (trial.number, trial.config, trial.control, sorted(trial.looks.items()), trial.status, trial.reason)
+        (
+            *(trial.number, trial.config, trial.control, trial.repeat_of),
+            *(sorted(trial.looks.items()), trial.status, trial.reason),
+        )
         for trial in ledger.in_order()
     ]
     return [trials, ledger.looks, [(config.trial.number, config.scores) for config in ranked(ledger)]]
@@ -56,23 +65,28 @@ def with_deaths(space: Space, draw: random.Random) -> tuple[Ledger, int]:
         log = MemoryLog(log.events[: max(1, len(log.events) - torn)])
 
 
+@RULES
 @pytest.mark.slow
-def test_no_decision_of_a_search_that_died_differs(capsys: pytest.CaptureFixture[str]) -> None:
-    deaths = 0
+def test_no_decision_of_a_search_that_died_differs(rules: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    deaths = promoted = repeats = 0
     for seed in range(SEARCHES):
-        space = space_of(seed)
+        space = space_of(seed, rules)
         whole = begin(space, "tpe")
         simulate(whole, noisy_curve)
         resumed, died = with_deaths(space, random.Random(seed))
         deaths += died
         assert decisions(resumed) == decisions(whole.ledger), f"seed {seed}"
+        promoted += sum(look.promoted for look in resumed.looks)
+        repeats += sum(trial.repeat_of is not None for trial in resumed.trials.values())
     assert deaths >= SEARCHES  # about three a search
+    assert (promoted > SEARCHES, repeats > SEARCHES) == ((False, False) if rules is ENDING else (True, True))
     with capsys.disabled():
-        print(f"\n{SEARCHES} searches of {TRIALS} trials, {deaths} deaths")
+        print(f"\n{SEARCHES} searches of {TRIALS} configs, {deaths} deaths")
 
 
-def test_what_a_death_takes_with_it_is_trained_again() -> None:
-    space, log = space_of(1), MemoryLog()
+@RULES
+def test_what_a_death_takes_with_it_is_trained_again(rules: dict[str, Any]) -> None:
+    space, log = space_of(1, rules), MemoryLog()
     simulate(begin(space, log=log), noisy_curve, most_events=10)
     torn = MemoryLog(log.events[:-3])
     epochs = [event for event in torn.events if isinstance(event, EpochDone)]

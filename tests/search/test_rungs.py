@@ -259,8 +259,10 @@ def test_the_best_come_first_and_of_equals_the_one_that_came_first() -> None:
 
 @pytest.mark.parametrize(
     ("come", "factor", "are_all", "expected"),
-    [(0, 3, False, 0), (2, 3, False, 0), (3, 3, False, 1), (8, 3, False, 2), (8, 4, False, 2), (1, 2, False, 0)]
-    + [(0, 3, True, 0), (1, 3, True, 1), (3, 3, True, 1), (4, 3, True, 2), (8, 3, True, 3), (9, 3, True, 3)],
+    [
+        *[(0, 3, False, 0), (2, 3, False, 0), (3, 3, False, 1), (8, 3, False, 2), (8, 4, False, 2), (1, 2, False, 0)],
+        *[(0, 3, True, 0), (1, 3, True, 1), (3, 3, True, 1), (4, 3, True, 2), (8, 3, True, 3), (9, 3, True, 3)],
+    ],
 )
 def test_the_share_beyond_a_rung_is_rounded_down_until_all_have_come(
     come: int, factor: int, are_all: bool, expected: int

@@ -65,7 +65,7 @@ def test_with_one_seed_or_without_configs_there_is_none() -> None:
 
 
 def test_of_equals_the_lower_number_comes_first() -> None:
-    assert played([0.5] * 6, dict.fromkeys(range(6), [0.5, 0.5]), most=3) == [0, 1, 0, 1]
+    assert played([0.5] * 6, {number: [0.5, 0.5] for number in range(6)}, most=3) == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("share", [2, 3, 5])
@@ -95,7 +95,7 @@ def test_a_config_of_which_a_seed_diverged_comes_behind_those_of_which_none_did(
 
 
 def test_where_all_diverged_the_rest_is_by_the_mean_of_what_there_is() -> None:
-    assert played([0.5, 0.4, 0.3, 0.2], dict.fromkeys(range(4), [None, 0.5]), most=3) == [0, 1, 0, 1]
+    assert played([0.5, 0.4, 0.3, 0.2], {number: [None, 0.5] for number in range(4)}, most=3) == [0, 1, 0, 1]
 
 
 def test_a_first_trial_without_a_score_comes_last() -> None:
