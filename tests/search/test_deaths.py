@@ -15,8 +15,9 @@ import pytest
 from tests.search.curves import begin, noisy_curve
 from tune_lpc.plan import Space, load_space
 from tune_lpc.results import Ledger
-from tune_lpc.results.events import EpochDone
+from tune_lpc.results.events import EpochDone, Status
 from tune_lpc.results.ranking import ranked
+from tune_lpc.search.seeds import repeats_of
 from tune_lpc.search.simulated import MemoryLog, simulate
 
 SEARCHES = int(os.environ.get("TUNE_LPC_DEATHS", "12"))
@@ -50,14 +51,15 @@ def decisions(ledger: Ledger) -> list[Any]:
     return [trials, ledger.looks, [(config.trial.number, config.scores) for config in ranked(ledger)]]
 
 
-def with_deaths(space: Space, draw: random.Random) -> tuple[Ledger, int]:
+def with_deaths(space: Space, draw: random.Random, slots: int = 1) -> tuple[Ledger, int]:
     """The search in as many lives as it takes, and how often it died."""
     log, deaths = MemoryLog(), 0
     while True:
-        director = begin(space, "tpe", log=log)
+        director = begin(space, "tpe", slots, log)
         if director.to_come == 0:
             return director.ledger, deaths
-        simulate(director, noisy_curve, most_events=draw.randint(1, 250), lost=draw.randint(0, 2))
+        most, lost = draw.randint(1, 250), draw.randint(0, 2)
+        simulate(director, noisy_curve, slots=slots, most_events=most, lost=lost)
         if director.to_come == 0 and not any(trial.end is None for trial in director.ledger.trials.values()):
             return director.ledger, deaths
         deaths += 1
@@ -93,3 +95,27 @@ def test_what_a_death_takes_with_it_is_trained_again(rules: dict[str, Any]) -> N
     assert 0 < len(epochs) < 10
     simulate(begin(space, log=torn), noisy_curve)
     assert len([event for event in torn.events if isinstance(event, EpochDone)]) > 10
+
+
+@pytest.mark.slow
+def test_with_several_slots_nothing_is_lost_and_nothing_done_twice() -> None:
+    """Decisions may differ, as they depend on which trial is faster; so there is no reference."""
+    for seed in range(SEARCHES):
+        space, draw = space_of(seed, WITH_SPLITS), random.Random(seed)
+        ledger, deaths = with_deaths(space, draw, slots=3)
+        trials = ledger.in_order()
+        firsts = [trial for trial in trials if trial.repeat_of is None]
+        assert [trial.number for trial in trials] == list(range(len(trials)))
+        assert len(firsts) == TRIALS and deaths
+        for trial in trials:
+            run = trial.runs[trial.full_budget]
+            assert len(run) == run.epochs, "no epoch is missing"
+            assert trial.status in (Status.COMPLETED, Status.STOPPED, Status.DIVERGED)
+            assert all(look.goes_on for look in list(trial.looks.values())[:-1])
+        for first in firsts:
+            further = [trial.config for trial in trials if trial.repeat_of == first.number]
+            assert first.status is Status.COMPLETED or not further
+            assert [config["seed"] - seed for config in further] == list(range(1, len(further) + 1))
+            assert len(further) < 3
+        completed = sum(trial.status is Status.COMPLETED for trial in firsts)
+        assert len(trials) - TRIALS == repeats_of(completed, 3, space.reduction_factor)
