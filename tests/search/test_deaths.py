@@ -17,7 +17,7 @@ from tune_lpc.plan import Space, load_space
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, Status
 from tune_lpc.results.ranking import ranked
-from tune_lpc.search.seeds import repeats_of
+from tune_lpc.search.seeds import stages
 from tune_lpc.search.simulated import MemoryLog, simulate
 
 SEARCHES = int(os.environ.get("TUNE_LPC_DEATHS", "12"))
@@ -118,4 +118,4 @@ def test_with_several_slots_nothing_is_lost_and_nothing_done_twice() -> None:
             assert [config["seed"] - seed for config in further] == list(range(1, len(further) + 1))
             assert len(further) < 3
         completed = sum(trial.status is Status.COMPLETED for trial in firsts)
-        assert len(trials) - TRIALS == repeats_of(completed, 3, space.reduction_factor)
+        assert len(trials) - TRIALS == sum(stages(completed, 3, space.reduction_factor))

@@ -27,7 +27,7 @@ from tune_lpc.run import main
 from tune_lpc.search.director import Assignment, Director
 from tune_lpc.search.opening import Identity, open_run
 from tune_lpc.search.sampler import EstimatorSampler
-from tune_lpc.search.seeds import repeats_of
+from tune_lpc.search.seeds import stages
 from tune_lpc.search.simulated import Record, recorded_curves, recorded_measures, simulate
 
 pytestmark = pytest.mark.slow
@@ -168,7 +168,7 @@ def test_truncated(
     assert any(look.promoted for look in recorded.ledger.looks) == (changed is not ENDING)
     further = [trial for trial in trials if trial.repeat_of is not None]
     trained = sum(trial.status is Status.COMPLETED for trial in trials) - len(further)
-    assert len(further) == (0 if changed is ENDING else repeats_of(trained, 3, 3))
+    assert len(further) == (0 if changed is ENDING else sum(stages(trained, 3, 3)))
     assert {trial.config["split"] for trial in further} == ({1, 2} if changed is SPLITS else {0} if further else set())
     same_tables(recorded, tmp_path, capsys)
 

@@ -70,6 +70,9 @@ class Rungs:
         self.starts(number)
         return number, look.rung
 
+    def waiting(self) -> set[int]:
+        return self.promotions.waiting(self.space.trials)
+
     def _note(self, event: Event) -> None:
         self.ledger.apply(event)
 
@@ -130,7 +133,7 @@ def test_nobody_waits_where_a_rung_ends_who_is_not_among_the_best() -> None:
     rungs = Rungs(replace(TWO_RUNGS, rung_rule="stop"))
     for number in range(9):
         rungs.arrives(number, 0.9 - number / 10)
-    assert (rungs.next(all_begun=True), rungs.promotions.waiting()) == (None, set())
+    assert (rungs.next(all_begun=True), rungs.waiting()) == (None, set())
 
 
 # When no other comes any more
@@ -198,11 +201,11 @@ def test_all_that_may_still_go_on_wait_and_no_others() -> None:
     rungs = Rungs()  # of nine trials at most three go on
     for number, score in enumerate((0.9, 0.8, 0.7, 0.6, None)):
         rungs.arrives(number, score)
-    assert rungs.promotions.waiting() == {0, 1, 2}
+    assert rungs.waiting() == {0, 1, 2}
     assert rungs.next() == (0, 2)
-    assert rungs.promotions.waiting() == {1, 2}
+    assert rungs.waiting() == {1, 2}
     rungs.arrives(5, 0.75)
-    assert rungs.promotions.waiting() == {1, 5}, "of trial 2 three are better now"
+    assert rungs.waiting() == {1, 5}, "of trial 2 three are better now"
 
 
 def test_a_control_trial_takes_a_place_at_the_next_rung() -> None:
@@ -214,16 +217,16 @@ def test_a_control_trial_takes_a_place_at_the_next_rung() -> None:
     assert [rungs.next() for _ in range(4)] == [(1, 2), (2, 2), (3, 2), None]
     for number in range(1, 4):
         rungs.arrives(number, 0.9 - number / 10, rung=6)
-    assert rungs.promotions.waiting() == {1, 2}
+    assert rungs.waiting() == {1, 2}
 
 
 def test_one_that_has_come_further_does_not_wait_below_though_what_was_said_there_is_lost() -> None:
     rungs = Rungs()
     to_the_second_rung(rungs)
-    waiting = rungs.promotions.waiting()
+    waiting = rungs.waiting()
     first = rungs.ledger.trials[trial_id_of(0)]
     del first.looks[2]
-    assert rungs.promotions.waiting() == waiting == {0}
+    assert rungs.waiting() == waiting == {0}
     assert rungs.next() == (0, 6)
 
 
@@ -263,7 +266,7 @@ class Searched:
         return None if self.draw.random() < 0.05 else round(number / 100 + self.draw.gauss(0, 0.3), 1)
 
     def look_who_waits(self) -> None:
-        waiting = self.rungs.promotions.waiting()
+        waiting = self.rungs.waiting()
         stopped = {t.number for t in self.rungs.ledger.trials.values() if t.status is Status.STOPPED}
         assert waiting <= stopped
         self.hopeless |= stopped - waiting

@@ -14,7 +14,7 @@ from tests.search.searches import SPACE, failed, run_of
 from tune_lpc.plan import Space, TrialSpec
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, Event, RunStarted, Status, TrialEnded, TrialStarted, trial_id_of
-from tune_lpc.search.seeds import FEWEST, Repeats, Standing, next_repeat, repeats_of
+from tune_lpc.search.seeds import FEWEST, Repeats, Standing, next_repeat, stages
 
 Scores = dict[int, list[float | None]]
 
@@ -77,7 +77,7 @@ def test_as_many_as_reckoned_beforehand(configs: int, share: int) -> None:
         number: [draw.choice([draw.random(), None]) for _ in range(4)] for number in range(configs)
     }
     for most in range(1, 6):
-        assert len(played(first, more, most, share)) == repeats_of(configs, most, share)
+        assert len(played(first, more, most, share)) == sum(stages(configs, most, share))
 
 
 def test_no_config_gets_more_seeds_than_asked_for() -> None:
@@ -279,4 +279,4 @@ def test_all_further_seeds_of_a_search() -> None:
         order.append(of)
         trained.trains(number, 0.5, of)
     assert order == [6, 5, 4, 6, 5]
-    assert len(order) == repeats_of(7, TRUNCATED.seeds, TRUNCATED.reduction_factor)
+    assert len(order) == sum(stages(7, TRUNCATED.seeds, TRUNCATED.reduction_factor))

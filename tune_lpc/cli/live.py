@@ -20,7 +20,7 @@ from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, Event, Status, TrialEnded, TrialStarted, number_of, trial_id_of
 from tune_lpc.results.ledger import Trial
 from tune_lpc.results.ranking import Config, comes_first, ranked
-from tune_lpc.search.seeds import repeats_of
+from tune_lpc.search.seeds import stages
 
 PLAIN_LINE_EVERY = 15.0
 """Seconds between progress lines when the output is not a terminal."""
@@ -213,7 +213,7 @@ class Progress:
         trained = sum(trial.status == "completed" for trial in firsts)
         if len(firsts) < space.trials or not all(trial.has_ended for trial in firsts):
             trained = max(trained, space.fidelity.expected_trained(space.trials, space.control_trials))
-        most = repeats_of(trained, space.seeds, space.reduction_factor)
+        most = sum(stages(trained, space.seeds, space.reduction_factor))
         return max(0, most - (len(shown) - len(firsts)))
 
     def _counts(self) -> str:

@@ -124,24 +124,22 @@ class Fidelity:
         arrivals passes with probability 1 / reduction_factor, and never less than one trial goes on.
         `control_trials` of them are never stopped.
         """
-        total, before = float(control_trials * self.climb_epochs), 0
-        for alive, reached in zip(self._alive(trials - control_trials), self.stage_ends(), strict=True):
+        stoppable = float(trials - control_trials)
+        total, alive, before = float(control_trials * self.climb_epochs), stoppable, 0
+        for reached in self.stage_ends():
             total += alive * (reached - before)
+            alive = min(stoppable, max(1.0, alive / self.reduction_factor))
             before = reached
         return round(total)
 
     def expected_trained(self, trials: int, control_trials: int = 0) -> int:
-        """How many of the trials are trained to their end when they arrive at the rungs in random order."""
-        return math.ceil(self._alive(trials - control_trials)[-1]) + control_trials
+        """How many of them train their full budget, reckoned in the same way."""
+        stoppable = alive = float(trials - control_trials)
+        for _ in self.rungs():
+            alive = min(stoppable, max(1.0, alive / self.reduction_factor))
+        return control_trials + math.ceil(alive)
 
     def stage_ends(self) -> list[int]:
         """Epochs that a trial has trained in all when it comes to each rung, and at its end."""
         rungs = [self.trained(rung, rung) if self.mode == "compressed" else rung for rung in self.rungs()]
         return [*rungs, self.climb_epochs]
-
-    def _alive(self, stoppable: int) -> list[float]:
-        """How many of so many trials train until each rung, and until the end."""
-        alive = [float(stoppable)]
-        for _ in self.rungs():
-            alive.append(min(alive[0], max(1.0, alive[-1] / self.reduction_factor)))
-        return alive

@@ -141,7 +141,7 @@ class Director:
     @property
     def waiting(self) -> set[int]:
         """The numbers of the trials that a rung has left, and may still let go on: they keep their checkpoint."""
-        return self._promotions.waiting()
+        return self._promotions.waiting(self._space.trials)
 
     # Asked
 

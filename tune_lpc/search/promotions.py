@@ -17,7 +17,7 @@ class Promotions:
     """
 
     def __init__(self, space: Space, ledger: Ledger) -> None:
-        self._ledger, self._trials = ledger, space.trials
+        self._ledger = ledger
         self._factor = space.fidelity.reduction_factor
         self._rungs = space.fidelity.rungs() if space.rung_rule == "promote" else []
         self._orders: dict[int, list[int]] = {}
@@ -41,14 +41,14 @@ class Promotions:
                 are_all = False  # it is yet to come to the next rung
         return found
 
-    def waiting(self) -> set[int]:
+    def waiting(self, most: int) -> set[int]:
         """The numbers of the trials that wait and may still go on; those of no hope are left out.
 
+        most: configs that there will be at most.
         At each rung they are among the best 1 / reduction_factor, rounded up, of those that will have come there at
         most: who has gone on at the rung below, who waits there, and who is yet to come there.
         """
         found: set[int] = set()
-        most = self._trials
         for rung in self._rungs:
             arrivals = self._ledger.arrivals.get(rung, {})
             best = self._best_first(rung)[: places(most, self._factor, are_all=True)]
