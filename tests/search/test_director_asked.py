@@ -167,8 +167,11 @@ def test_further_seeds_begin_when_no_config_runs_any_more() -> None:
     assert search.director.ask(0.0) is None, "trial 2 may be the best"
     assert (search.director.to_come, search.director.is_over) == (0, False)
     train(search, 2, LONG, 0.85)
-    assert search.director.to_come == 1
-    assert [search.start().repeat_of for _ in range(2)] == [0, 2]
+    assert search.director.to_come == 4
+    assert search.start().repeat_of == 0
+    assert search.director.to_come == 3
+    assert search.start().repeat_of == 2
+    assert search.director.to_come == 0, "none can be asked for now"
     assert search.director.ask(0.0) is None, "who gets a third seed is not known yet"
     assert not search.director.is_over
     train(search, 3, LONG, 0.1)

@@ -138,11 +138,13 @@ class UnusedCheckpoints:
 
     Those of a trial that failed stay, as it may be resumed; of one that waits at a rung the newest, as long as it may
     still go on.
+
+    waiting: the numbers of those that may, as things stand.
     """
 
     def __init__(self, folder: Path, waiting: Callable[[], set[int]]) -> None:
         self._folder, self._waiting = folder, waiting
-        self._kept: set[int] = set()
+        self._kept = waiting()  # of an earlier process
 
     def __call__(self, event: Event) -> None:
         """Something has happened."""

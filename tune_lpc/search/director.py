@@ -126,12 +126,15 @@ class Director:
 
     @property
     def to_come(self) -> int:
-        """How many trials could be asked for now: those interrupted, and configs to be drawn; else 1 for what follows.
+        """How many trials could be asked for as things stand; 0 when none can be asked for now.
 
-        What follows is a trial that a rung lets go on now, or a further seed; how many will be is not known yet.
+        Those interrupted, and configs to be drawn; when there are none, 1 for trials that a rung lets go on now; and
+        when there is none either, the further seeds.
         """
         found = len(self._waiting) + max(0, self._space.trials - len(self._configs))
-        return found or int(self._promotion() is not None or self._next_repeat() is not None)
+        if found or self._promotion() is not None:
+            return found or 1
+        return self._repeats.to_come(self._running) if self._may_repeat else 0
 
     @property
     def is_over(self) -> bool:
@@ -268,13 +271,18 @@ class Director:
         """The first trials of configs that are being trained."""
         return [number for number in self._running if number in self._configs]
 
+    @property
+    def _may_repeat(self) -> bool:
+        """Whether all configs have come as far as they will, but for those that a rung lets go on now."""
+        return self._all_have_begun and not self._first_running
+
     def _promotion(self) -> RungDecided | None:
         """What lets a trial that waits at a rung go on, if one is among the best there now."""
         return self._promotions.next(self._first_running, all_begun=self._all_have_begun)
 
     def _next_repeat(self) -> int | None:
-        """The number of the config to train with a further seed, once all configs have come as far as they will."""
-        return self._repeats.next(self._running) if self._all_have_begun and not self._first_running else None
+        """The number of the config to train with a further seed now."""
+        return self._repeats.next(self._running) if self._may_repeat else None
 
     def _repeat(self, of: int) -> Assignment:
         """A further seed of the config whose first trial has that number."""

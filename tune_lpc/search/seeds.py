@@ -91,6 +91,13 @@ class Repeats:
         """
         return None if self._most == 1 else next_repeat(self._standings(under_way), self._most, self._share)
 
+    def to_come(self, under_way: Collection[int]) -> int:
+        """How many will begin yet, if one can begin now."""
+        if self.next(under_way) is None:
+            return 0
+        planned = sum(stages(len(self._standings(under_way)), self._most, self._share))
+        return max(1, planned - sum(map(len, self._of.values())))
+
     def spec(self, repeat_of: int, first: TrialSpec) -> TrialSpec:
         """What the next further seed of a config trains. first: what its first trial does."""
         taken = {*self._of.get(repeat_of, {}).values(), first.seed}
