@@ -452,6 +452,21 @@ def test_a_search_that_is_made_longer_after_its_seeds_draws_the_configs_that_wou
     assert [again.start().repeat_of for _ in range(2)] == [6, 7]
 
 
+def test_a_seed_whose_start_was_lost_is_taken_for_no_config_of_a_search_that_was_made_longer() -> None:
+    search = to_the_seeds()
+    for number in range(2, 6):
+        search.start()
+        train(search, number, LONG, 0.5)
+    longer = Search(replace(NEVER_STOPPED, trials=4), search.log.events)
+    configs = [longer.start() for _ in range(2)]
+    assert [given.number for given in configs] == [6, 7]
+    for lost in range(2, 6):
+        events = [e for e in longer.log.events if not (isinstance(e, TrialStarted) and e.number == lost)]
+        again = longer.again(events)
+        assert [again.start() for _ in range(2)] == configs
+        assert again.director.ask(0.0) is None
+
+
 def test_a_search_that_is_made_longer_lets_those_go_on_that_are_among_the_best_of_more() -> None:
     space = replace(PROMOTE, trials=3)
     search = Search(space)

@@ -54,7 +54,7 @@ class Promotions:
             best = self._best_first(rung)[: places(most, self._factor, are_all=True)]
             waiting = {number for number in best if self._waits(number, rung)}
             found |= waiting
-            most += len(waiting) - sum(not self._goes_on(number, rung) for number in arrivals)
+            most += len(waiting) - sum(not self._is_beyond(number, rung) for number in arrivals)
         return found
 
     def _best_first(self, rung: int) -> list[int]:
@@ -67,12 +67,13 @@ class Promotions:
     def _has_come(self, number: int, rung: int) -> bool:
         return number in self._ledger.arrivals.get(rung, ())
 
-    def _goes_on(self, number: int, rung: int) -> bool:
+    def _is_beyond(self, number: int, rung: int) -> bool:
+        """Whether a rung has let a trial go on; what it said may be lost with a damaged entry."""
         look = self._ledger.trials[trial_id_of(number)].looks.get(rung)
-        return look is not None and look.goes_on
+        return (look is not None and look.goes_on) or any(
+            self._has_come(number, higher) for higher in self._rungs if higher > rung
+        )
 
     def _waits(self, number: int, rung: int) -> bool:
-        if self._goes_on(number, rung) or self._ledger.trials[trial_id_of(number)].status is not Status.STOPPED:
-            return False
-        # What a lower rung said may be lost with a damaged entry.
-        return not any(self._has_come(number, higher) for higher in self._rungs if higher > rung)
+        end = self._ledger.trials[trial_id_of(number)].end
+        return end is not None and end.status is Status.STOPPED and not self._is_beyond(number, rung)
