@@ -70,6 +70,7 @@ def prepare(spec: TrialSpec, data_dir: Path | None = None, group_size: int | Non
         source.labels,
         train_size=spec.train_size,
         validation_share=spec.validation_share or 0.0,  # none beside train_size, where it decides nothing
+        validation_size=spec.validation_size,
         split=spec.split,
         group_size=group_size,
         class_names=source.class_names,
