@@ -29,7 +29,9 @@ from tune_lpc.engine.scheduler import DirectorScheduler, DirectorSearcher
 from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable, checkpoint_folder
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.hours import HOUR
 from tune_lpc.plan.resources import Resources, cpus_here
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results import Journal, Ledger, Tables, export
@@ -38,6 +40,7 @@ from tune_lpc.search.director import Director
 from tune_lpc.search.opening import Identity, OpenRun, open_run
 from tune_lpc.search.provenance import describe_run, describe_session
 from tune_lpc.search.sampler import SAMPLERS
+from tune_lpc.search.time_budget import Limits, TimeBudget
 from tune_lpc.search.watch import PREPARING, Watch
 from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.data import check_hold_out
@@ -45,8 +48,11 @@ from tune_lpc.training.device import best_device, gpus_here, resolved_precision
 from tune_lpc.training.persistence import check_backend
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
-ViewOf = Callable[[Space, Ledger], AbstractContextManager[View]]
-"""What shows a search to people, given what is searched and what has happened so far."""
+ViewOf = Callable[[Space, Ledger, TimeBudget], AbstractContextManager[View]]
+"""What shows a search to people, given what is searched, what has happened so far, and the time that there is."""
+LONGEST_ENDING = 10.0
+ENDING_SHARE = 0.04
+"""Seconds, or a share of the time of a search if that is less, that its end may take: Ray's workers, the tables."""
 DECODING_SECONDS = 1e-3
 """For an image that a node must decode first, while here it may lie in the cache."""
 
@@ -76,17 +82,21 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
             if request.resume:
                 _tell_what_is_there(runs[-1], console)
         place = Place(checked.resources)
-        if any(run.to_come for run in runs):
+        if any(run.to_come and _has_time(request, run) for request, run in zip(requests, runs, strict=True)):
             stack.enter_context(cluster(requests[0].address, console))
             interrupt.take_over()
             place = find_place(requests[0], runs, checked.resources, console)
             for run in runs:
                 refuse_other_precision(run, place)
+            assert place.resources is not None
+            if problems := requests[0].hours.gpu_problems(place.resources.gpus_per_trial):
+                raise UserError(problems)
         for number, (request, run) in enumerate(zip(requests, runs, strict=True), start=1):
             if len(requests) > 1:
                 method = request.space.fixed("method")
                 _tell(console, f"search {number} of {len(requests)}: method {method}, results in {request.out}")
-            yield request, _run(request, run, place, checked, interrupt, console, view_of)
+            began = request.began if number == 1 else time.monotonic()
+            yield request, _run(request, run, place, checked, interrupt, console, view_of, began)
             if interrupt.requested is not None:
                 return
 
@@ -102,6 +112,7 @@ def _check(requests: Sequence[Request]) -> _Checked:
     if one.address is None:
         resources, found = one.resources.plan(cpus_here(), gpus_here())
         problems += found
+        problems += [] if resources is None else one.hours.gpu_problems(resources.gpus_per_trial)
     problems += address_problems(one.address)
     groups = [request.space.largest_group for request in requests if request.space.largest_group is not None]
     prepared = None
@@ -149,7 +160,8 @@ def _tell_what_is_there(run: OpenRun, console: Console) -> None:
         line = f"nothing to go on with in {run.folder}: the search begins"
     else:
         kept = sum(not trial.is_to_go_on for trial in run.ledger.trials.values())
-        line = f"going on in {run.folder}: {kept} trials are kept, {run.to_come} to come"
+        to_come = "more" if run.space.trials == AS_MANY_AS_FIT else run.to_come
+        line = f"going on in {run.folder}: {kept} trials are kept, {to_come} to come"
     for text in (*(f"left out: {problem}" for problem in run.left_out), line):
         _tell(console, text)
 
@@ -165,18 +177,21 @@ def _run(
     interrupt: Interrupt,
     console: Console,
     view_of: ViewOf,
+    began: float,
 ) -> Outcome:
     with interrupt.graceful():
         try:
-            journal = _begin_or_go_on(request, run, place, checked)
+            journal = _begin_or_go_on(request, run, place, checked, time.monotonic() - began)
         except OSError as error:
             problem = f"the run in {request.out} can't be written ({error.strerror or error})"
             return _outcome(request, interrupt, None, None, problem)
         if not journal.is_locked:
             _tell(console, f"note: {request.out} has no file locks, so see to it that no second search runs there")
-        with view_of(request.space, run.ledger) as view:
+        budget = _budget(request, run, place, began)
+        budget.asked(time.monotonic())
+        with view_of(request.space, run.ledger, budget) as view:
             log = WaitingLog(journal, view, interrupt)
-            director = _director(request, run, place, log, view)
+            director = _director(request, run, place, log, view, budget)
             decoding = DECODING_SECONDS * len(checked.prepared.labels)
             director.watch.expect(PREPARING, max(checked.seconds, decoding))
             try:
@@ -195,22 +210,69 @@ def _run(
         elif early is not None:
             end = RunEnded("failed", early)
         else:
-            end = RunEnded("finished", "all trials ended")
+            end = RunEnded("finished", _why_over(director))
+            if request.hours.is_limited:
+                _tell_of_time(request, director, console)
         return _outcome(request, interrupt, early, *_finish(request, log, end, director.waiting))
 
 
 def _unfinished(director: Director) -> str | None:
     """Why the search can't count as finished although nobody ended it; None when no trial is to come."""
     trials = director.ledger.trials.values()
+    if director.budget.is_over:
+        return None
     if director.is_over and all(trial.status is not Status.INTERRUPTED for trial in trials):
         return None
     over = sum(trial.status is not Status.INTERRUPTED for trial in trials)
     return f"Ray Tune ended it after {over} of {max(director.space.trials, len(trials))} trials"
 
 
-def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Checked) -> Journal:
+def _why_over(director: Director) -> str:
+    """Why a search that nobody ended is over."""
+    if director.budget.is_over:
+        return "time is up"
+    if director.budget.is_limited and director.has_configs_left:
+        return "no further trial would end in time"
+    return "all trials ended"
+
+
+def _tell_of_time(request: Request, director: Director, console: Console) -> None:
+    """What became of the time that there was."""
+    cut_off = [trial for trial in director.ledger.trials.values() if trial.status is Status.INTERRUPTED]
+    _tell(console, f"{_why_over(director)}: the search was given {request.hours.describe()}")
+    whole = director.budget.pace.whole()
+    if whole is not None and not any(trial.is_trained for trial in director.ledger.trials.values()):
+        _tell(
+            console, f"that is too little for any trial: one takes about {whole / HOUR:.2g} hours if nothing stops it"
+        )
+    if cut_off:
+        count = f"{len(cut_off)} trial{' was' if len(cut_off) == 1 else 's were'}"
+        _tell(console, f"{count} cut off, and would go on with more hours and --resume")
+
+
+def _has_time(request: Request, run: OpenRun) -> bool:
+    """Whether a run that is opened has any left."""
+    return not _budget(request, run, Place(None), time.monotonic()).is_over
+
+
+def _budget(request: Request, run: OpenRun, place: Place, began: float) -> TimeBudget:
+    """The time of a search whose part in this process began at `began`; that of the processes before counts."""
+    hours, resources = request.hours, place.resources
+    limits = Limits(
+        seconds=None if hours.hours is None else hours.hours * HOUR,
+        gpu_seconds=None if hours.gpu_hours is None else hours.gpu_hours * HOUR,
+        slots=1 if resources is None else resources.concurrent,
+        gpus_per_trial=0.0 if resources is None else resources.gpus_per_trial,
+        began=began,
+        spent=run.seconds,
+        ending=0.0 if hours.hours is None else min(LONGEST_ENDING, ENDING_SHARE * hours.hours * HOUR),
+    )
+    return TimeBudget(request.space, run.ledger, limits)
+
+
+def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Checked, startup_seconds: float) -> Journal:
     """The journal, once it says that the search begins or goes on. Raises OSError when nothing can be written."""
-    session = describe_session(place.resources)
+    session = describe_session(place.resources, request.hours, startup_seconds)
     if not run.is_new:
         journal = run.go_on(request.command, session)
         _tidy_checkpoints(run)
@@ -240,7 +302,9 @@ def _tidy_checkpoints(run: OpenRun) -> None:
             Checkpoints(folder).remove()
 
 
-def _director(request: Request, run: OpenRun, place: Place, log: WaitingLog, view: View) -> Director:
+def _director(
+    request: Request, run: OpenRun, place: Place, log: WaitingLog, view: View, budget: TimeBudget
+) -> Director:
     in_bfloat16 = run.ledger.run.get("precision") == "bfloat16"
 
     def precision(spec: TrialSpec) -> str:
@@ -255,6 +319,7 @@ def _director(request: Request, run: OpenRun, place: Place, log: WaitingLog, vie
         precision=precision,
         watch=Watch(request.stuck_after),
         watched=(view.show,),
+        budget=budget,
     )
     director.watched_by(UnusedCheckpoints(request.out, lambda: director.waiting))
     return director
@@ -354,7 +419,7 @@ def _outcome(
     if tables.best.empty:
         reasons = tables.trials["reason"].value_counts().head(3).items()
         told = "; ".join(f"{count} times: {reason}" for reason, count in reasons)
-        return Outcome(tables, 1, f"no trial reached a score ({told})")
+        return Outcome(tables, 1, f"no trial reached a score ({told or 'time was up before any could'})")
     return Outcome(tables, 0, "")
 
 

@@ -133,5 +133,12 @@ class Fidelity:
             before = reached
         return round(total)
 
+    def expected_trained(self, trials: int, control_trials: int = 0) -> int:
+        """How many of them train their full budget, reckoned in the same way."""
+        stoppable = alive = float(trials - control_trials)
+        for _ in self.rungs():
+            alive = min(stoppable, max(1.0, alive / self.reduction_factor))
+        return control_trials + math.ceil(alive)
+
     def _trained_at(self, rung: int) -> int:
         return self.trained(rung, rung) if self.mode == "compressed" else rung

@@ -37,6 +37,7 @@ from tune_lpc.results.ledger import Ledger, Trial
 from tune_lpc.search.rungs import Arrivals, best_first, decide, promotable, promote, reason
 from tune_lpc.search.sampler import Drawn, Sampler
 from tune_lpc.search.seeds import Standing, next_repeat
+from tune_lpc.search.time_budget import TimeBudget
 from tune_lpc.search.watch import MEASURING, Breaker, Watch, first_epoch, later_epoch
 
 
@@ -79,7 +80,7 @@ class Director:
 
     ledger: what has happened so far, nothing in a search that begins. sampler: knows nothing of that yet.
     precision: of a trial, resolved for the machines that train; by trial, as small networks gain nothing by bfloat16.
-    watched: told of each event, once the ledger has it.
+    watched: told of each event, once the ledger has it. budget: of time; without one there is no limit.
     """
 
     def __init__(
@@ -92,10 +93,12 @@ class Director:
         precision: Callable[[TrialSpec], str] | None = None,
         watch: Watch | None = None,
         watched: Sequence[Callable[[Event], None]] = (),
+        budget: TimeBudget | None = None,
     ) -> None:
         self._space, self._ledger, self._log, self._sampler = space, ledger, log, sampler
         self._precision, self._watched = precision, list(watched)
         self.watch = watch or Watch(20.0)
+        self.budget = budget or TimeBudget(space, ledger)
         self._breaker = Breaker()
         self._fidelity: Fidelity = space.fidelity
         self._runs = self._fidelity.runs()
@@ -126,8 +129,22 @@ class Director:
     @property
     def to_come(self) -> int:
         """How many trials could be asked for now: those that are to go on, configs to be drawn, and what follows."""
-        found = len(self._waiting) + max(0, self._space.trials - len(self._configs))
+        if self.budget.is_over:
+            return 0
+        found = len(self._waiting) + self._configs_to_come
         return found or int(self._promotion() is not None or self._next_repeat() is not None)
+
+    @property
+    def has_configs_left(self) -> bool:
+        """Whether the search has drawn fewer configs than it may, whatever time allows."""
+        return len(self._configs) < self._space.trials
+
+    @property
+    def _configs_to_come(self) -> int:
+        """How many configs are to be drawn, at most."""
+        return (
+            min(self._space.trials - len(self._configs), self.budget.configs_to_come()) if self.has_configs_left else 0
+        )
 
     @property
     def is_over(self) -> bool:
@@ -139,7 +156,7 @@ class Director:
         """The numbers of the trials that a rung has left, and may still let go on: they keep their checkpoint."""
         if self._space.rung_rule != "promote":
             return set()
-        by_number, most = self._by_number(), self._space.trials
+        by_number, most = self._by_number(), len(self._configs) + self._configs_to_come
         found = set()
         for rung in self._fidelity.rungs():
             most = math.ceil(most / self._fidelity.reduction_factor)
@@ -157,7 +174,8 @@ class Director:
         First those that were interrupted, then those that a rung lets go on now, from the highest rung down, then new
         configs, and when all of them have come as far as they will, further seeds of the best.
         """
-        if self.ends_early is not None:
+        self.budget.asked(now)
+        if self.ends_early is not None or self.budget.is_over:
             return None
         if self._waiting:
             assignment = self._waiting.popleft()
@@ -165,7 +183,7 @@ class Director:
             if not self._record(promotion):
                 return None
             assignment = self._configs[number_of(promotion.trial_id)]
-        elif len(self._configs) < self._space.trials:
+        elif self._configs_to_come:
             assignment = self._draw()
         elif (number := self._next_repeat()) is not None:
             assignment = self._repeat(number)
@@ -173,6 +191,7 @@ class Director:
             return None
         self._handed_out[assignment.number] = assignment
         self._running.add(assignment.number)
+        self.budget.begins(assignment.number, now)
         return assignment
 
     # Told
@@ -207,6 +226,7 @@ class Director:
     def starts(self, number: int, now: float) -> None:
         """A trial that was asked for is given to a worker, for the first time or again."""
         self.watch.begins(number, now)
+        self.budget.begins(number, now)
         assignment = self._handed_out.pop(number, None)
         if assignment is not None:
             config = assignment.spec.as_dict()
@@ -231,6 +251,7 @@ class Director:
         is_known = trial.has(budget, epoch) and trial.runs[budget].holds(event.record)
         # The first epoch after a checkpoint is the checkpoint's own, once more.
         self.watch.passes(trial.number, self._step_after(budget, epoch, is_known), now, budget=budget)
+        self.budget.passes(trial.number, now, is_last=budget == epoch == self._runs[-1])
         if not is_known and not self._record(event):
             return Verdict.GOES_ON
         return self._verdict(trial, (budget, epoch))
@@ -273,13 +294,14 @@ class Director:
             arrivals = self._ledger.arrivals.get(rung, {})
             for number in promotable(arrivals, self._fidelity.reduction_factor, are_all=self._all_have_come(rung)):
                 trial = by_number[number]
-                if trial.status is Status.STOPPED and not trial.looks[rung].goes_on:
+                waits = trial.status is Status.STOPPED and not trial.looks[rung].goes_on
+                if waits and self.budget.admits_rest(trial):
                     return promote(trial, rung, arrivals)
         return None
 
     def _all_have_come(self, rung: int) -> bool:
         """Whether no further trial will come to a rung: none is to be drawn, and none is on its way there."""
-        if len(self._configs) < self._space.trials or self._waiting:
+        if self._configs_to_come or self._waiting:
             return False
         below = [lower for lower in self._fidelity.rungs() if lower < rung]
         for number in self._running:
@@ -292,8 +314,8 @@ class Director:
             return False
         lower = self._ledger.arrivals.get(below[-1], {})
         by_number = self._by_number()
-        expected = promotable(lower, self._fidelity.reduction_factor, are_all=True)
-        return all(by_number[number].looks[below[-1]].goes_on for number in expected)
+        expected = [by_number[number] for number in promotable(lower, self._fidelity.reduction_factor, are_all=True)]
+        return all(trial.looks[below[-1]].goes_on or not self.budget.admits_rest(trial) for trial in expected)
 
     def _by_number(self) -> dict[int, Trial]:
         return {trial.number: trial for trial in self._ledger.trials.values()}
@@ -301,14 +323,19 @@ class Director:
     def _next_repeat(self) -> int | None:
         """The number of the config to train with a further seed, once all configs have come as far as they will."""
         first = [number for number in self._running if number in self._configs]
-        if self._space.seeds == 1 or len(self._configs) < self._space.trials or self._waiting or first:
+        if self._space.seeds == 1 or self._configs_to_come or self._waiting or first:
             return None
         begun = [other.repeat_of for other in self._handed_out.values()]
         found = [
             dataclasses.replace(config, running=config.running + begun.count(config.number))
             for config in standings(self._ledger)
         ]
-        return next_repeat(found, self._space.seeds, self._fidelity.reduction_factor)
+        number = next_repeat(found, self._space.seeds, self._fidelity.reduction_factor)
+        is_planned = number is not None
+        if not is_planned and self.has_configs_left:
+            # Time has ended the drawing. What is left of it, or a slot that waits for its stage, is for the next best.
+            number = next_repeat(found, self._space.seeds, share=1)
+        return number if number is not None and self.budget.admits_seed(number, is_planned=is_planned) else None
 
     def _repeat(self, number: int) -> Assignment:
         """A further seed of the config whose first trial has that number."""
@@ -323,6 +350,7 @@ class Director:
 
     def _end(self, event: TrialEnded) -> None:
         self.watch.ends(number_of(event.trial_id))
+        self.budget.ends(number_of(event.trial_id))
         self._running.discard(number_of(event.trial_id))
         if self._record(event):
             problem = self._breaker.ended(event.reason if event.status is Status.FAILED else None)

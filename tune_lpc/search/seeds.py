@@ -34,6 +34,18 @@ class Standing:
         return len(self.scores[:seeds]) - len(known), -mean, self.number
 
 
+def stages(configs: int, most: int, share: int) -> list[int]:
+    """How many configs are trained with a second seed, with a third and so on, of so many that train in full.
+
+    most, share: see `next_repeat`.
+    """
+    sizes = []
+    for _ in range(1, most):
+        configs = min(configs, max(FEWEST, math.ceil(configs / share)))
+        sizes.append(configs)
+    return sizes
+
+
 def next_repeat(configs: Sequence[Standing], most: int, share: int) -> int | None:
     """The number of the config to train with a further seed next; None when there is none, or none as yet.
 
@@ -42,9 +54,8 @@ def next_repeat(configs: Sequence[Standing], most: int, share: int) -> int | Non
     A stage begins when the one before has ended: what was decided in it does not depend on which seed ended first.
     """
     stage = sorted(configs, key=lambda config: config.place(1))
-    for seeds in range(1, most):
-        stage = sorted(stage, key=lambda config, seeds=seeds: config.place(seeds))  # type: ignore[misc]
-        stage = stage[: max(FEWEST, math.ceil(len(stage) / share))]
+    for seeds, size in enumerate(stages(len(configs), most, share), start=1):
+        stage = sorted(stage, key=lambda config, seeds=seeds: config.place(seeds))[:size]  # type: ignore[misc]
         lacking = [config for config in stage if len(config.scores) <= seeds]
         if lacking:
             return next((config.number for config in lacking if len(config.scores) + config.running <= seeds), None)
