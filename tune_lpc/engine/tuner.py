@@ -20,6 +20,7 @@ from tune_lpc.engine.cluster import (
     scratch_folder,
     with_the_first_experiment_state_only,
 )
+from tune_lpc.engine.hours import budget_of, has_time, lines_of_time, why_over
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.journalling import View, WaitingLog
 from tune_lpc.engine.place import Place, find_place, leaves_precision, refuse_other_precision
@@ -29,7 +30,6 @@ from tune_lpc.engine.scheduler import DirectorScheduler, DirectorSearcher
 from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable, checkpoint_folder
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
-from tune_lpc.plan.hours import HOUR
 from tune_lpc.plan.resources import Resources, cpus_here
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.space import Space
@@ -40,7 +40,7 @@ from tune_lpc.search.director import Director
 from tune_lpc.search.opening import Identity, OpenRun, open_run
 from tune_lpc.search.provenance import describe_run, describe_session
 from tune_lpc.search.sampler import SAMPLERS
-from tune_lpc.search.time_budget import Limits, TimeBudget
+from tune_lpc.search.time_budget import TimeBudget
 from tune_lpc.search.watch import PREPARING, Watch
 from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.data import check_hold_out
@@ -50,9 +50,6 @@ from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
 ViewOf = Callable[[Space, Ledger, TimeBudget], AbstractContextManager[View]]
 """What shows a search to people, given what is searched, what has happened so far, and the time that there is."""
-LONGEST_ENDING = 10.0
-ENDING_SHARE = 0.04
-"""Seconds, or a share of the time of a search if that is less, that its end may take: Ray's workers, the tables."""
 DECODING_SECONDS = 1e-3
 """For an image that a node must decode first, while here it may lie in the cache."""
 
@@ -82,7 +79,7 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
             if request.resume:
                 _tell_what_is_there(runs[-1], console)
         place = Place(checked.resources)
-        if any(run.to_come and _has_time(request, run) for request, run in zip(requests, runs, strict=True)):
+        if any(run.to_come and has_time(request, run) for request, run in zip(requests, runs, strict=True)):
             stack.enter_context(cluster(requests[0].address, console))
             interrupt.take_over()
             place = find_place(requests[0], runs, checked.resources, console)
@@ -187,7 +184,7 @@ def _run(
             return _outcome(request, interrupt, None, None, problem)
         if not journal.is_locked:
             _tell(console, f"note: {request.out} has no file locks, so see to it that no second search runs there")
-        budget = _budget(request, run, place, began)
+        budget = budget_of(request, run, place, began)
         budget.asked(time.monotonic())
         with view_of(request.space, run.ledger, budget) as view:
             log = WaitingLog(journal, view, interrupt)
@@ -210,9 +207,9 @@ def _run(
         elif early is not None:
             end = RunEnded("failed", early)
         else:
-            end = RunEnded("finished", _why_over(director))
-            if request.hours.is_limited:
-                _tell_of_time(request, director, console)
+            end = RunEnded("finished", why_over(director))
+            for line in lines_of_time(request, director):
+                _tell(console, line)
         return _outcome(request, interrupt, early, *_finish(request, log, end, director.waiting))
 
 
@@ -225,49 +222,6 @@ def _unfinished(director: Director) -> str | None:
         return None
     over = sum(trial.status is not Status.INTERRUPTED for trial in trials)
     return f"Ray Tune ended it after {over} of {max(director.space.trials, len(trials))} trials"
-
-
-def _why_over(director: Director) -> str:
-    """Why a search that nobody ended is over."""
-    if director.budget.is_over:
-        return "time is up"
-    if director.budget.is_limited and director.has_configs_left:
-        return "no further trial would end in time"
-    return "all trials ended"
-
-
-def _tell_of_time(request: Request, director: Director, console: Console) -> None:
-    """What became of the time that there was."""
-    cut_off = [trial for trial in director.ledger.trials.values() if trial.status is Status.INTERRUPTED]
-    _tell(console, f"{_why_over(director)}: the search was given {request.hours.describe()}")
-    whole = director.budget.pace.whole()
-    if whole is not None and not any(trial.is_trained for trial in director.ledger.trials.values()):
-        _tell(
-            console, f"that is too little for any trial: one takes about {whole / HOUR:.2g} hours if nothing stops it"
-        )
-    if cut_off:
-        count = f"{len(cut_off)} trial{' was' if len(cut_off) == 1 else 's were'}"
-        _tell(console, f"{count} cut off, and would go on with more hours and --resume")
-
-
-def _has_time(request: Request, run: OpenRun) -> bool:
-    """Whether a run that is opened has any left."""
-    return not _budget(request, run, Place(None), time.monotonic()).is_over
-
-
-def _budget(request: Request, run: OpenRun, place: Place, began: float) -> TimeBudget:
-    """The time of a search whose part in this process began at `began`; that of the processes before counts."""
-    hours, resources = request.hours, place.resources
-    limits = Limits(
-        seconds=None if hours.hours is None else hours.hours * HOUR,
-        gpu_seconds=None if hours.gpu_hours is None else hours.gpu_hours * HOUR,
-        slots=1 if resources is None else resources.concurrent,
-        gpus_per_trial=0.0 if resources is None else resources.gpus_per_trial,
-        began=began,
-        spent=run.seconds,
-        ending=0.0 if hours.hours is None else min(LONGEST_ENDING, ENDING_SHARE * hours.hours * HOUR),
-    )
-    return TimeBudget(request.space, run.ledger, limits)
 
 
 def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Checked, startup_seconds: float) -> Journal:

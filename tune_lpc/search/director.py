@@ -131,7 +131,7 @@ class Director:
         """How many trials could be asked for now: those that are to go on, configs to be drawn, and what follows."""
         if self.budget.is_over:
             return 0
-        found = len(self._waiting) + self._configs_to_come
+        found = len(self._waiting) + (self._configs_at_most if self._draws else 0)
         return found or int(self._promotion() is not None or self._next_repeat() is not None)
 
     @property
@@ -140,11 +140,14 @@ class Director:
         return len(self._configs) < self._space.trials
 
     @property
-    def _configs_to_come(self) -> int:
-        """How many configs are to be drawn, at most."""
-        return (
-            min(self._space.trials - len(self._configs), self.budget.configs_to_come()) if self.has_configs_left else 0
-        )
+    def _draws(self) -> bool:
+        """Whether a config is to be drawn as things stand."""
+        return self.has_configs_left and self.budget.admits_config()
+
+    @property
+    def _configs_at_most(self) -> int:
+        """How many configs may yet be drawn."""
+        return max(0, min(self._space.trials - len(self._configs), self.budget.most_configs()))
 
     @property
     def is_over(self) -> bool:
@@ -156,14 +159,17 @@ class Director:
         """The numbers of the trials that a rung has left, and may still let go on: they keep their checkpoint."""
         if self._space.rung_rule != "promote":
             return set()
-        by_number, most = self._by_number(), len(self._configs) + self._configs_to_come
-        found = set()
+        by_number, factor = self._by_number(), self._fidelity.reduction_factor
+        found: set[int] = set()
+        further = len(self._running) + self._configs_at_most
         for rung in self._fidelity.rungs():
-            most = math.ceil(most / self._fidelity.reduction_factor)
-            for number in best_first(self._ledger.arrivals.get(rung, {}))[:most]:
-                trial = by_number[number]
-                if trial.status is Status.STOPPED and not trial.looks[rung].goes_on:
-                    found.add(number)
+            # To an upper rung more than the best share of all may come, as who is among the best changes with time.
+            arrivals = self._ledger.arrivals.get(rung, {})
+            best = best_first(arrivals)[: math.ceil((len(arrivals) + further) / factor)]
+            stopped = [number for number in best if by_number[number].status is Status.STOPPED]
+            here = {number for number in stopped if not by_number[number].looks[rung].goes_on}
+            further = math.ceil(further / factor) + len(here)
+            found |= here
         return found
 
     # Asked
@@ -183,7 +189,7 @@ class Director:
             if not self._record(promotion):
                 return None
             assignment = self._configs[number_of(promotion.trial_id)]
-        elif self._configs_to_come:
+        elif self._draws:
             assignment = self._draw()
         elif (number := self._next_repeat()) is not None:
             assignment = self._repeat(number)
@@ -301,7 +307,7 @@ class Director:
 
     def _all_have_come(self, rung: int) -> bool:
         """Whether no further trial will come to a rung: none is to be drawn, and none is on its way there."""
-        if self._configs_to_come or self._waiting:
+        if self._draws or self._waiting:
             return False
         below = [lower for lower in self._fidelity.rungs() if lower < rung]
         for number in self._running:
@@ -323,7 +329,7 @@ class Director:
     def _next_repeat(self) -> int | None:
         """The number of the config to train with a further seed, once all configs have come as far as they will."""
         first = [number for number in self._running if number in self._configs]
-        if self._space.seeds == 1 or self._configs_to_come or self._waiting or first:
+        if self._space.seeds == 1 or self._draws or self._waiting or first:
             return None
         begun = [other.repeat_of for other in self._handed_out.values()]
         found = [

@@ -25,12 +25,11 @@ _PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarro
 def describe_session(
     resources: Resources | None, hours: HoursAsked | None = None, startup_seconds: float = 0.0
 ) -> dict[str, Any]:
-    """Of the process that drives a search: versions, git commit, hardware, and resources where trials are to come.
+    """Of the process that drives a search: versions, git commit, hardware, time, resources where trials are to come.
 
     hours: that the whole search may take. startup_seconds: from the start of the process until now.
     """
     return {
-        "time": {**(hours or HoursAsked()).as_dict(), "startup_seconds": round(startup_seconds, 3)},
         "versions": {
             "tune_lpc": __version__,
             "python": platform.python_version(),
@@ -44,6 +43,7 @@ def describe_session(
             "cpus": cpus_here(),
             "gpus": gpus_here(),
         },
+        "time": {**(hours or HoursAsked()).as_dict(), "startup_seconds": round(startup_seconds, 3)},
     }
 
 

@@ -93,19 +93,17 @@ class TimeBudget:
 
     # Asked
 
-    def configs_to_come(self) -> int:
-        """How many new configs may yet begin, at most; 0 when the next would not end, with its further seeds."""
-        if not self.is_limited:
-            return UNKNOWN
-        if not self._fits(self.pace.whole(), more=1):
-            return 0
+    def admits_config(self) -> bool:
+        """Whether a new config would end in time, with its further seeds after it."""
+        return not self.is_limited or self._fits(self.pace.whole(), more=1)
+
+    def most_configs(self) -> int:
+        """How many new configs may yet begin, at the very most: were each as fast as the fastest, and stopped early."""
         cheapest = self.pace.fastest * (self._space.fidelity.rungs() or [self._space.epochs])[0]
-        if not cheapest:
-            return UNKNOWN
         by_clock, by_gpus = self.seconds_left(self._now), self.gpu_seconds_left(self._now)
         rooms = [] if by_clock is None else [by_clock * self.limits.slots]
         rooms += [] if by_gpus is None else [by_gpus / (self.limits.gpus_per_trial or 1.0)]
-        return min(UNKNOWN, 1 + int(min(rooms) / cheapest))
+        return min([UNKNOWN, *(math.ceil(room / cheapest) for room in rooms if cheapest)])
 
     def admits_rest(self, trial: Trial) -> bool:
         """Whether a trial that waits at a rung would end in time, with further seeds after it."""
@@ -189,6 +187,8 @@ class TimeBudget:
 
         more: configs that would train their full budget besides those that have; each stage may want one of them.
         """
+        if self._space.seeds == 1:
+            return []
         firsts = [trial for trial in self._ledger.trials.values() if trial.repeat_of is None]
         trained = {trial.number for trial in firsts if trial.status is Status.COMPLETED}
         begun = Counter(trial.repeat_of for trial in self._ledger.trials.values())
