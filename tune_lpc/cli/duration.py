@@ -43,6 +43,11 @@ class Work:
     epochs: int
     longest: int
 
+    @property
+    def seeds(self) -> str:
+        """The further seeds in words; empty where there are none."""
+        return f"{self.repeats} further seed{'' if self.repeats == 1 else 's'} of the best" if self.repeats else ""
+
     @classmethod
     def of(cls, space: Space, configs: int) -> Work:
         """That of a search over `space`, promotions and further seeds included."""
@@ -89,7 +94,7 @@ def time_lines(space: Space, epoch: Epoch, resources: Resources, hours: HoursAsk
         lines.append(_within(space, epoch.seconds, resources, hours))
     if space.trials != AS_MANY_AS_FIT:
         work = Work.of(space, space.trials)
-        seeds = f", of that {work.repeats} further seeds" if work.repeats else ""
+        seeds = f", of that {work.seeds}" if work.seeds else ""
         taken = f"{_taken(work, epoch.seconds, resources)} with {resources.concurrent} at once{seeds}"
         lines.append(f"in all about {taken}, as far as that epoch stands for those of all trials")
     return lines
@@ -122,7 +127,7 @@ def _within(space: Space, epoch_seconds: float, resources: Resources, hours: Hou
         whole = in_words(epoch_seconds * space.fidelity.climb_epochs)
         return f"in {hours.describe()} not even one trial would train in full, which takes {whole}"
     work = Work.of(space, count)
-    seeds = f", and {work.repeats} further seeds of the best" if work.repeats else ""
+    seeds = f", and {work.seeds}" if work.seeds else ""
     return f"in {hours.describe()} about {count:,} configs would fit, {work.trained:,} of them in full{seeds}"
 
 

@@ -66,6 +66,8 @@ class DownloadSource:
 
         Returns the class names. Raises UserError when there is no network, or a file is not what its checksum says.
         """
+        if not self._may_download and not self._folder.exists():
+            raise NotDownloadedError(f"{self._dataset} is not on this machine yet")
         with writing(self._cache):
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder.with_name(self._dataset + ".lock"))
