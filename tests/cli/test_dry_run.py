@@ -160,7 +160,7 @@ def test_the_cost_is_that_of_climbs(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_it_says_hours_and_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = ["--out", str(tmp_path / "run")]
     seeds = printed([*out, "--trials", "9", "--epochs", "90", "--set", "seeds=2"], capsys)
-    assert "cost: about 330 epochs, 90 of them for 1 further seeds of the best" in seeds
+    assert "cost: about 300 epochs, 90 of them for 1 further seed of the best" in seeds
     assert "time: an epoch takes " in seeds and "in all about " in seeds
     hours = printed([*out, "--hours", "0.5"], capsys)
     assert "trials: as many as time allows, of up to 36 epochs" in hours

@@ -150,15 +150,14 @@ def _cost(space: Space, data_dir: Path | None) -> str:
         return "cost: as much as time allows" + ("" if each is None else f"; {each:,} training images an epoch")
     work, most = Work.of(space, space.trials), sum(stages(space.trials, space.seeds, space.reduction_factor))
     at_most = (space.trials + most) * space.fidelity.climb_epochs
-    seeds = f", {work.repeats * work.longest:,} of them for {work.repeats} further seeds of the best"
-    cost = (
-        f"cost: about {work.epochs:,} epochs{seeds if work.repeats else ''}, {at_most:,} if no trial is stopped early"
-    )
-    if not space.fidelity.rungs():
-        cost = f"cost: {at_most:,} epochs{seeds if work.repeats else ''}"
-    return cost + (
-        "" if each is None else f"; {each:,} training images an epoch, so about {work.epochs * each:,} in all"
-    )
+    seeds = f", {work.repeats * work.longest:,} of them for {work.seeds}" if work.seeds else ""
+    if space.fidelity.rungs():
+        cost = f"cost: about {work.epochs:,} epochs{seeds}, {at_most:,} if no trial is stopped early"
+    else:
+        cost = f"cost: {at_most:,} epochs{seeds}"
+    if each is not None:
+        cost += f"; {each:,} training images an epoch, so about {work.epochs * each:,} in all"
+    return cost
 
 
 def _listed(numbers: Sequence[int]) -> str:
