@@ -12,6 +12,7 @@ from rich.console import Console
 from tune_lpc.cli import live as live_module
 from tune_lpc.cli.live import Progress
 from tune_lpc.plan import Choice, Space, TrialSpec
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.trial import Value
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import (
@@ -27,6 +28,7 @@ from tune_lpc.results.events import (
     TrialStarted,
     trial_id_of,
 )
+from tune_lpc.search.time_budget import Limits, TimeBudget
 
 SPACE = Space(
     name="small",
@@ -414,6 +416,25 @@ def test_without_promotion_the_time_left_holds_the_seeds_to_come() -> None:
 def clock(epochs: int) -> str:
     """Ten seconds each, as it is told."""
     return f"{epochs * 10 // 60}:{epochs * 10 % 60:02d}"
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(3600.0), "about 40:00 left of 1 hours"),
+        (Limits(gpu_seconds=7200.0), "about 2:00:00 left of 2 GPU hours"),
+        (Limits(3600.0, 7200.0), "about 40:00 left of 1 hours, about 2:00:00 left of 2 GPU hours"),
+    ],
+)
+def test_with_a_budget_what_is_left_of_it_is_told(limits: Limits, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = Live(replace(SPACE, trials=AS_MANY_AS_FIT))
+    limits = replace(limits, began=live.progress.started - 1200.0)
+    live.progress = Progress(live.space, live.progress.console, live.ledger, TimeBudget(SPACE, live.ledger, limits))
+    live.start(0)
+    monkeypatch.setattr(live_module.time, "monotonic", lambda: live.progress.started)
+    text = " ".join(table_of(live.progress).split())
+    assert f"0 failed | 0 epochs, 0:00 spent, {words}" in text, "how many are to come nobody knows"
+    assert "small: as many trials as time allows of up to 9 epochs" in text
 
 
 # What is said

@@ -14,13 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_lpc.plan.dimensions import describe_values
+from tune_lpc.plan.hours import HOUR
 from tune_lpc.plan.record import SCORE
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.space import Space
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, Event, Status, TrialEnded, TrialStarted, number_of, trial_id_of
 from tune_lpc.results.ledger import Trial
 from tune_lpc.results.ranking import Config, comes_first, ranked
 from tune_lpc.search.seeds import stages
+from tune_lpc.search.time_budget import TimeBudget
 
 PLAIN_LINE_EVERY = 15.0
 """Seconds between progress lines when the output is not a terminal."""
@@ -53,14 +56,14 @@ class Shown:
 class Progress:
     """The state of a search as people see it; a context manager. See `engine.journalling.View`.
 
-    ledger: trials of before an interruption are shown as they stand.
+    ledger: trials of before an interruption are shown as they stand. budget: of time; without one there is no limit.
     """
 
-    def __init__(self, space: Space, console: Console, ledger: Ledger) -> None:
+    def __init__(self, space: Space, console: Console, ledger: Ledger, budget: TimeBudget | None = None) -> None:
         self.space, self.console = space, console
         self.started = time.monotonic()
         self.trials: dict[int, Shown] = {}
-        self._ledger = ledger
+        self._ledger, self._budget = ledger, budget
         self.leading: Config | None = None
         self._live: Live | None = None
         self._said: set[str] = set()
@@ -222,17 +225,33 @@ class Progress:
         to_come, repeats = self.space.trials - len(_firsts(shown)) + count["waiting"], self._repeats_to_come(shown)
         parts = [f"{count['running']} running", f"{count['stopped']} stopped early", f"{count['completed']} done"]
         parts += [f"{count['diverged']} diverged"] if count["diverged"] else []
-        parts += [f"{count['failed']} failed", f"{to_come} to come"]
-        parts += [f"then about {repeats} further seed{'s' if repeats > 1 else ''}"] if repeats else []
+        is_open = self.space.trials == AS_MANY_AS_FIT
+        parts += [f"{count['failed']} failed"]
+        parts += [f"{to_come} to come"] if not is_open else []
+        parts += [f"then about {repeats} further seed{'s' if repeats > 1 else ''}"] if repeats and not is_open else []
         epochs = sum(trial.trained for trial in shown)
         text = f"{', '.join(parts)} | {epochs:,} epochs, {_clock(self._seconds())} spent"
         if not count["running"] and not to_come and not repeats:
             return text
+        if limits := self._limits_left():
+            return f"{text}, {limits}"
         left = self._seconds_left()
         return f"{text}, {'time left unknown' if left is None else f'about {_clock(left)} left'}"
 
+    def _limits_left(self) -> str:
+        """What is left of the time that there is; empty where there is no limit."""
+        if self._budget is None:
+            return ""
+        now, limits = time.monotonic(), self._budget.limits
+        found = []
+        if (seconds := self._budget.seconds_left(now)) is not None and limits.seconds is not None:
+            found.append(f"about {_clock(seconds)} left of {limits.seconds / HOUR:g} hours")
+        if (gpu_seconds := self._budget.gpu_seconds_left(now)) is not None and limits.gpu_seconds is not None:
+            found.append(f"about {_clock(gpu_seconds)} left of {limits.gpu_seconds / HOUR:g} GPU hours")
+        return ", ".join(found)
+
     def _table(self) -> Group:
-        table = Table(title=f"{self.space.name}: {self.space.trials} trials of up to {self.space.epochs} epochs")
+        table = Table(title=f"{self.space.name}: {self.space.size} of up to {self.space.epochs} epochs")
         table.add_column("trial", justify="right")
         table.add_column("epoch", justify="right")
         table.add_column(SCORE.replace("_", " "), justify="right")

@@ -115,7 +115,7 @@ class DirectorCallback(Callback):
 
 
 class EndOfSearch(Stopper):
-    """Tells Ray Tune to end the search when somebody asked for it, or when the director sees no use in going on."""
+    """Tells Ray Tune to end the search: somebody asked for it, the director sees no use in going on, or time is up."""
 
     def __init__(self, interrupt: Interrupt, director: Director) -> None:
         self._interrupt, self._director = interrupt, director
@@ -130,7 +130,9 @@ class EndOfSearch(Stopper):
 
     def stop_all(self) -> bool:
         """Whether the whole search ends now."""
-        return self._interrupt.requested is not None or self._director.ends_early is not None
+        self._director.budget.asked(time.monotonic())
+        ends = self._director.ends_early is not None or self._director.budget.is_over
+        return ends or self._interrupt.requested is not None
 
 
 class UnusedCheckpoints:

@@ -18,6 +18,8 @@ WHOLE_NUMBERS = {
     "seeds": (1, 20),
 }
 """Smallest and largest value of the settings that are whole numbers."""
+AS_MANY_AS_FIT = WHOLE_NUMBERS["trials"][1]
+"""The trials of a search that time alone limits."""
 SEARCH_SETTINGS = (
     "trials",
     "fidelity_mode",

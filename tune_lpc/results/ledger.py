@@ -288,7 +288,8 @@ class Ledger:
     """The state of a search.
 
     run: the content of run.json, empty as long as no event told it. fidelity: its rungs, None without `run`.
-    sessions: the processes that drove the search, in order, the first of them empty without `run`. trials: by name.
+    sessions: the processes that drove the search, in order, the first of them empty without `run`. session_seconds: of
+    all epochs that were reported in each. trials: by name.
     looks: what the rungs decided, in order. arrivals: by rung, the scores of the trials that have come to it, by number
     of the trial, in the order of arrival.
     """
@@ -297,6 +298,7 @@ class Ledger:
         self.run: Mapping[str, Any] = {}
         self.fidelity: Fidelity | None = None
         self.sessions = [Session("", "", {})]
+        self.session_seconds = [0.0]
         self.trials: dict[str, Trial] = {}
         self.looks: list[RungDecided] = []
         self.arrivals: dict[int, dict[int, float | None]] = {}
@@ -313,6 +315,7 @@ class Ledger:
             self._start_run(event.run)
         elif isinstance(event, RunResumed):
             self.sessions.append(Session(event.command, event.started, event.session))
+            self.session_seconds.append(0.0)
         elif isinstance(event, TrialStarted):
             self._start_trial(event)
         elif isinstance(event, (EpochDone, TrialPlaced, Measured, RungDecided, TrialRestarted, TrialEnded)):
@@ -376,7 +379,9 @@ class Ledger:
         epoch: int = record["epoch"]
         trial.epochs_repeated += epoch in run
         run.put(record)
-        trial.seconds += record.get("seconds") or 0.0
+        seconds = record.get("seconds") or 0.0
+        trial.seconds += seconds
+        self.session_seconds[-1] += seconds
         rung = self.fidelity.rung_at(budget, epoch) if self.fidelity is not None else None
         if rung is not None and trial.repeat_of is None:
             self.arrivals.setdefault(rung, {}).setdefault(trial.number, trial.score(budget, epoch))

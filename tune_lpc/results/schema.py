@@ -34,7 +34,7 @@ def trials_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
             _trial_id(),
             _number(),
             _status(),
-            _column("reason", str, "why the trial ended; null when it was interrupted"),
+            _column("reason", str, "why the trial ended; null when it was interrupted, by a kill or as time was up"),
             _control("the trial"),
             _column(
                 "repeat_of",

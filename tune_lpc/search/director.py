@@ -37,6 +37,7 @@ from tune_lpc.search.promotions import Promotions
 from tune_lpc.search.rungs import Arrivals, decide, reason
 from tune_lpc.search.sampler import Drawn, Sampler
 from tune_lpc.search.seeds import Repeats
+from tune_lpc.search.time_budget import TimeBudget
 from tune_lpc.search.watch import MEASURING, Breaker, Watch, first_epoch, later_epoch
 
 
@@ -79,7 +80,7 @@ class Director:
 
     ledger: what has happened so far, nothing in a search that begins. sampler: knows nothing of that yet.
     precision: of a trial, resolved for the machines that train; by trial, as small networks gain nothing by bfloat16.
-    watched: told of each event, once the ledger has it.
+    watched: told of each event, once the ledger has it. budget: of time; without one there is no limit.
     """
 
     def __init__(
@@ -92,10 +93,12 @@ class Director:
         precision: Callable[[TrialSpec], str] | None = None,
         watch: Watch | None = None,
         watched: Sequence[Callable[[Event], None]] = (),
+        budget: TimeBudget | None = None,
     ) -> None:
         self._space, self._ledger, self._log, self._sampler = space, ledger, log, sampler
         self._precision, self._watched = precision, list(watched)
         self.watch = watch or Watch(20.0)
+        self.budget = budget or TimeBudget(space, ledger)
         self._breaker = Breaker()
         self._fidelity: Fidelity = space.fidelity
         self._runs = self._fidelity.runs()
@@ -131,10 +134,27 @@ class Director:
         Those interrupted, and configs to be drawn; when there are none, 1 for trials that a rung lets go on now; and
         when there is none either, the further seeds.
         """
-        found = len(self._waiting) + max(0, self._space.trials - len(self._configs))
+        if self.budget.is_over:
+            return 0
+        found = len(self._waiting) + (self._configs_at_most if self._draws else 0)
         if found or self._promotion() is not None:
             return found or 1
-        return self._repeats.to_come(self._running) if self._may_repeat else 0
+        return self._repeats.to_come(self._running) if self._next_repeat() is not None else 0
+
+    @property
+    def has_configs_left(self) -> bool:
+        """Whether the search has drawn fewer configs than it may, whatever time allows."""
+        return len(self._configs) < self._space.trials
+
+    @property
+    def _draws(self) -> bool:
+        """Whether a config is to be drawn as things stand."""
+        return self.has_configs_left and self.budget.admits_config()
+
+    @property
+    def _configs_at_most(self) -> int:
+        """How many configs may yet be drawn."""
+        return max(0, min(self._space.trials - len(self._configs), self.budget.most_configs()))
 
     @property
     def is_over(self) -> bool:
@@ -144,7 +164,7 @@ class Director:
     @property
     def waiting(self) -> set[int]:
         """The numbers of the trials that a rung has left, and may still let go on: they keep their checkpoint."""
-        return self._promotions.waiting(self._space.trials)
+        return self._promotions.waiting(len(self._configs) + self._configs_at_most)
 
     # Asked
 
@@ -154,7 +174,8 @@ class Director:
         First those that were interrupted, then those that a rung lets go on now, from the highest rung down, then new
         configs, and when all of them have come as far as they will, further seeds of the best.
         """
-        if self.ends_early is not None:
+        self.budget.asked(now)
+        if self.ends_early is not None or self.budget.is_over:
             return None
         if self._waiting:
             assignment = self._waiting.popleft()
@@ -162,7 +183,7 @@ class Director:
             if not self._record(promotion):
                 return None
             assignment = self._configs[number_of(promotion.trial_id)]
-        elif len(self._configs) < self._space.trials:
+        elif self._draws:
             assignment = self._draw()
         elif (number := self._next_repeat()) is not None:
             assignment = self._repeat(number)
@@ -170,6 +191,7 @@ class Director:
             return None
         self._handed_out[assignment.number] = assignment
         self._running.add(assignment.number)
+        self.budget.begins(assignment.number, now)
         return assignment
 
     # Told
@@ -204,6 +226,7 @@ class Director:
     def starts(self, number: int, now: float) -> None:
         """A trial that was asked for is given to a worker, for the first time or again."""
         self.watch.begins(number, now)
+        self.budget.begins(number, now)
         assignment = self._handed_out.pop(number, None)
         if assignment is not None:
             config = assignment.spec.as_dict()
@@ -228,6 +251,7 @@ class Director:
         is_known = trial.has(budget, epoch) and trial.runs[budget].holds(event.record)
         # The first epoch after a checkpoint is the checkpoint's own, once more.
         self.watch.passes(trial.number, self._step_after(budget, epoch, is_known), now, budget=budget)
+        self.budget.passes(trial.number, now, is_last=budget == epoch == self._runs[-1])
         if not is_known and not self._record(event):
             return Verdict.GOES_ON
         return self._verdict(trial, (budget, epoch))
@@ -264,7 +288,7 @@ class Director:
     @property
     def _all_have_begun(self) -> bool:
         """Whether no further config is to be drawn, and no trial to go on after an interruption."""
-        return len(self._configs) >= self._space.trials and not self._waiting
+        return not self._draws and not self._waiting
 
     @property
     def _first_running(self) -> list[int]:
@@ -278,11 +302,20 @@ class Director:
 
     def _promotion(self) -> RungDecided | None:
         """What lets a trial that waits at a rung go on, if one is among the best there now."""
-        return self._promotions.next(self._first_running, all_begun=self._all_have_begun)
+        return self._promotions.next(
+            self._first_running, all_begun=self._all_have_begun, admits=self.budget.admits_rest
+        )
 
     def _next_repeat(self) -> int | None:
         """The number of the config to train with a further seed now."""
-        return self._repeats.next(self._running) if self._may_repeat else None
+        if not self._may_repeat:
+            return None
+        number = self._repeats.next(self._running)
+        is_planned = number is not None
+        if not is_planned and self.has_configs_left:
+            # Time has ended the drawing. What is left of it, or a slot that waits for its stage, is for the next best.
+            number = self._repeats.next(self._running, of_all=True)
+        return number if number is not None and self.budget.admits_seed(number, is_planned=is_planned) else None
 
     def _repeat(self, of: int) -> Assignment:
         """A further seed of the config whose first trial has that number."""
@@ -294,6 +327,7 @@ class Director:
 
     def _end(self, event: TrialEnded) -> None:
         self.watch.ends(number_of(event.trial_id))
+        self.budget.ends(number_of(event.trial_id))
         self._running.discard(number_of(event.trial_id))
         if self._record(event):
             problem = self._breaker.ended(event.reason if event.status is Status.FAILED else None)

@@ -14,7 +14,16 @@ from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.search_settings import same_controls
 from tune_lpc.plan.space import Space
-from tune_lpc.results import JOURNAL_FILE, Journal, JournalLocked, Ledger, holds_run, load_run, write_run
+from tune_lpc.results import (
+    JOURNAL_FILE,
+    Journal,
+    JournalLocked,
+    Ledger,
+    holds_run,
+    load_run,
+    seconds_written,
+    write_run,
+)
 from tune_lpc.results.events import Event, RunResumed, RunStarted, TrialStarted
 from tune_lpc.results.journal import journal_events
 from tune_lpc.search.director import Director
@@ -74,7 +83,8 @@ class OpenRun:
     """A run that may be written to.
 
     ledger: what has happened in it. journal: None as long as there is none. left_out: a line for each damaged entry of
-    the journal. start_is_written: whether the journal holds the entry that says what was run.
+    the journal. start_is_written: whether the journal holds the entry that says what was run. seconds: by the clock,
+    that the processes before this one took.
     """
 
     folder: Path
@@ -83,6 +93,7 @@ class OpenRun:
     journal: Journal | None
     left_out: list[str]
     start_is_written: bool = True
+    seconds: float = 0.0
 
     @property
     def is_new(self) -> bool:
@@ -184,7 +195,14 @@ def open_run(folder: Path, identity: Identity, *, resume: bool) -> OpenRun:
     except BaseException:
         journal.close()
         raise
-    return OpenRun(folder, space, ledger, journal, left_out + ledger.left_out, start_is_written)
+    seconds = seconds_written(path) + sum(_startup_seconds(session.facts) for session in ledger.sessions)
+    return OpenRun(folder, space, ledger, journal, left_out + ledger.left_out, start_is_written, seconds)
+
+
+def _startup_seconds(facts: Mapping[str, Any]) -> float:
+    """From the start of a process to its first entry in the journal; 0 where that was not noted."""
+    noted = (facts.get("time") or {}).get("startup_seconds")
+    return float(noted) if isinstance(noted, int | float) else 0.0
 
 
 def _beginning(path: Path) -> tuple[Mapping[str, Any] | None, bool]:

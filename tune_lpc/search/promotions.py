@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from tune_lpc.plan.space import Space
 from tune_lpc.results.events import RungDecided, Status, trial_id_of
-from tune_lpc.results.ledger import Ledger
+from tune_lpc.results.ledger import Ledger, Trial
 from tune_lpc.search.rungs import best_first, places, promote
 
 
@@ -23,11 +23,13 @@ class Promotions:
         self._orders: dict[int, list[int]] = {}
         self._counts: dict[int, int] = {}
 
-    def next(self, under_way: Collection[int], *, all_begun: bool) -> RungDecided | None:
+    def next(
+        self, under_way: Collection[int], *, all_begun: bool, admits: Callable[[Trial], bool] = lambda _: True
+    ) -> RungDecided | None:
         """What lets a trial go on now, at the highest rung where there is one; None when there is none.
 
         under_way: the numbers of the first trials of configs that are being trained. all_begun: whether no other will
-        begin, or go on after an interruption.
+        begin, or go on after an interruption. admits: whether there is time for the rest of a trial.
         """
         found = None
         are_all = all_begun
@@ -35,9 +37,10 @@ class Promotions:
             are_all = are_all and all(self._has_come(number, rung) for number in under_way)
             order = self._best_first(rung)
             best = order[: places(len(self._ledger.arrivals.get(rung, ())), self._factor, are_all=are_all)]
-            number = next((number for number in best if self._waits(number, rung)), None)
-            if number is not None:
-                found = promote(self._ledger.trials[trial_id_of(number)], rung, self._ledger.arrivals[rung])
+            waiting = (self._ledger.trials[trial_id_of(number)] for number in best if self._waits(number, rung))
+            trial = next((trial for trial in waiting if admits(trial)), None)
+            if trial is not None:
+                found = promote(trial, rung, self._ledger.arrivals[rung])
                 are_all = False  # it is yet to come to the next rung
         return found
 

@@ -84,12 +84,13 @@ class Repeats:
         """There is a further seed: trial `number`, trained by `spec`, of the config whose first trial is given."""
         self._of.setdefault(repeat_of, {})[number] = spec.seed
 
-    def next(self, under_way: Collection[int]) -> int | None:
+    def next(self, under_way: Collection[int], *, of_all: bool = False) -> int | None:
         """The first trial of the config that is next, when no other config is to come; see `next_repeat`.
 
-        under_way: the numbers of the trials that are being trained.
+        under_way: the numbers of the trials that are being trained. of_all: each stage has all configs, not the best.
         """
-        return None if self._most == 1 else next_repeat(self._standings(under_way), self._most, self._share)
+        share = 1 if of_all else self._share
+        return None if self._most == 1 else next_repeat(self._standings(under_way), self._most, share)
 
     def to_come(self, under_way: Collection[int]) -> int:
         """How many will begin yet, if one can begin now."""
