@@ -83,6 +83,11 @@ def _parser() -> Parser:
         metavar="K",
         help=f"trials never stopped, to see how well the rungs foretell the end (default {Space.control_trials})",
     )
+    parser.add_argument(
+        "--seeds",
+        metavar="K",
+        help=f"seeds with which the best are trained in the end, each a trial (default {Space.seeds}, {UNLESS})",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, or begin it")
     parser.add_argument(
         "--max-failures",
@@ -204,6 +209,7 @@ CHANGES = {
     "fidelity": str,
     "first_rung_after": float,
     "control_trials": int,
+    "seeds": int,
 }
 """Options that change the space, with the types of their values."""
 CHANGED_NAMES = {"fidelity": "fidelity_mode"}

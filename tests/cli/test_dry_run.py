@@ -56,6 +56,19 @@ def test_truncated_names_its_rungs_and_that_the_run_is_trained_once() -> None:
     assert lines[2].startswith("a full climb costs 90 epochs")
 
 
+def test_what_becomes_of_those_that_a_rung_leaves_is_said() -> None:
+    waits = "one that does not waits, with a checkpoint on disk, and goes on when it is among the best later"
+    assert f"{waits}; at most 6 wait at a time" in told(rung_rule="promote").splitlines()
+    assert f"{waits}; at most 1 wait at a time" in told(rung_rule="promote", trials=1).splitlines()
+    assert "wait" not in told(rung_rule="stop")
+    assert "wait" not in told(rung_rule="promote", fidelity_mode="full")
+
+
+def test_the_epochs_of_a_score_are_told_where_they_are_several() -> None:
+    assert "a score is the mean of the last 3 epochs, as far as there are so many" in told(score_window=3)
+    assert "score" not in told(score_window=1)
+
+
 def test_full_says_that_there_are_no_rungs() -> None:
     assert told(fidelity_mode="full") == (
         "fidelity full: every trial trains one run of 90 epochs to its end; there are no rungs"

@@ -129,6 +129,21 @@ def test_a_setting_that_only_one_of_them_knows_is_told() -> None:
     assert differences(now, before) == ["control_trials: 0 before, absent now"]
 
 
+def test_a_space_of_before_there_were_further_seeds_means_what_it_meant_then() -> None:
+    added = ("rung_rule", "most_rungs", "score_window", "seeds", "seed_splits")
+    as_then = dataclasses.replace(SPACE, rung_rule="stop", most_rungs=2, score_window=1, seeds=1, seed_splits=False)
+    before = {name: value for name, value in as_then.as_dict().items() if name not in added}
+    assert differences(before, as_then.as_dict()) == []
+    now = dataclasses.replace(as_then, rung_rule="promote", seeds=3, score_window=2, most_rungs=3, seed_splits=True)
+    assert sorted(differences(before, now.as_dict())) == [
+        "most_rungs: 2 before, 3 now",
+        "rung_rule: stop before, promote now",
+        "score_window: 1 before, 2 now",
+        "seed_splits: False before, True now",
+        "seeds: 1 before, 3 now",
+    ]
+
+
 def test_every_difference_is_told_at_once() -> None:
     other = dataclasses.replace(
         dimension("learning_rate", Float(1e-4, 1e-1)), settings={"optimizer": "adamw", "epochs": 9}, trials=2
