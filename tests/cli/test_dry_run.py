@@ -25,6 +25,9 @@ SPACE = Space(
     trials=9,
     settings={"epochs": 90, "gamma_ramp": "linear", "gamma_ramp_length": 0.5},
     dimensions={"learning_rate": Float(1e-4, 1e-2, log=True)},
+    rung_rule="stop",
+    score_window=1,
+    seeds=1,
 )
 
 
@@ -161,7 +164,7 @@ def test_the_options_change_the_space(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_cost_is_that_of_climbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = ["--out", str(tmp_path / "run"), "--trials", "10", "--epochs", "90"]
+    out = ["--out", str(tmp_path / "run"), "--trials", "10", "--epochs", "90", "--seeds", "1"]
     climbs = [*out, "--fidelity", "compressed"]
     assert "1,300 if no trial is stopped early" in printed(climbs, capsys)
     assert "900 if no trial is stopped early" in printed(out, capsys)

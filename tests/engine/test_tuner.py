@@ -32,6 +32,8 @@ SPACE = Space(
     settings={"dataset": "digits", "network": "mlp", "epochs": 1},
     dimensions={"learning_rate": Float(1e-4, 1e-2, log=True)},
     fidelity_mode="full",
+    score_window=1,
+    seeds=1,
 )
 CONVOLUTIONAL = replace(SPACE, settings={**SPACE.settings, "network": "small_cnn", "image_size": 16})
 """Whose network gains by bfloat16."""
@@ -81,7 +83,7 @@ class Searches:
             for number, space in enumerate(spaces)
         ]
         console = Console(file=self.told, width=400)
-        return [outcome for _, outcome in tuner.run_searches(requests, console, lambda space, ledger: View())]
+        return [outcome for _, outcome in tuner.run_searches(requests, console, lambda *_: View())]
 
     def run_json(self, number: int = 0) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.folder / str(number) / "run.json").read_text())
