@@ -132,7 +132,7 @@ class Field:
         """The points of the figure, once every search of a contestant names something."""
         found: list[dict[str, object]] = []
         for contestant in self.contestants:
-            steps = range(1, round(POINTS * self.budgets[-1]) + 1)
+            steps = range(POINTS, round(POINTS * self.budgets[-1]) + 1)  # from one full training on
             budgets = self.budgets if contestant.is_sized else [step / POINTS for step in steps]
             for budget in budgets:
                 judged = self.judge(contestant, budget)

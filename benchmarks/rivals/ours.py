@@ -28,13 +28,18 @@ Change = Callable[[Space], Space]
 """A variant: the space of a recording as it is to be searched."""
 
 
-def contestant(name: str, about: str, change: Change = lambda space: space, sampler: str = "tpe") -> Contestant:
-    """Our search of the changed space. A search of a budget has as many trials as are expected to cost it."""
+def contestant(
+    name: str, about: str, change: Change = lambda space: space, sampler: str = "tpe", own_splits: bool = False
+) -> Contestant:
+    """Our search of the changed space. A search of a budget has as many trials as are expected to cost it.
+
+    own_splits: whether the changed space trains further seeds on splits of their own.
+    """
 
     def search(problem: Problem, number: int, budget: int) -> Iterator[Named | None]:
         return _search(problem, change(problem.space), number, budget, sampler)
 
-    return Contestant(name, about, search, {"code": code_hash(), "about": about}, is_sized=True)
+    return Contestant(name, about, search, {"code": code_hash(), "about": about}, is_sized=True, own_splits=own_splits)
 
 
 def contestants() -> list[Contestant]:

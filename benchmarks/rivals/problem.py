@@ -74,12 +74,11 @@ class Problem:
         """Of a full training."""
         return self.space.epochs
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Of all that a search can see."""
+    def fingerprint(self, own_splits: bool) -> str:
+        """Of all that a search can see, the runs on splits of their own included or not."""
         found = hashlib.sha256()
         for (config, seed, split), run in sorted(self.runs.items()):
-            if config in self.values and seed in VISIBLE:
+            if config in self.values and seed in VISIBLE and (own_splits or split == 0):
                 found.update(repr((config, seed, split, run.diverged)).encode())
                 for array in (run.scores, run.losses, run.nc1, run.wide):
                     found.update(array.tobytes())
