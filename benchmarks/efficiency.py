@@ -145,7 +145,7 @@ class Field:
 def contestants_of(options: argparse.Namespace) -> list[Contestant]:
     """Those that were asked for, ours first."""
     found = [
-        *ours.contestants(),
+        *ours.contestants(options.variant),
         *ray_asha.contestants(),
         *optuna_pruners.contestants(),
         *(syne_asha.contestants(options.syne_python) if options.syne_python else []),
@@ -189,6 +189,14 @@ def main() -> int:
     parser.add_argument("--curves", type=Path, default=FOLDER, help="the recorded curves")
     parser.add_argument("--sets", nargs="+", choices=RECIPES, help="data sets (default: those recorded)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these contestants")
+    parser.add_argument(
+        "--variant",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="a variant of our search: its name, then NAME=VALUE as in run --set; also sampler=NAME, fill=SHARE",
+    )
     parser.add_argument("--budgets", nargs="+", type=float, default=[2, 4, 8, 12, 16, 24, 32], help="in full trainings")
     parser.add_argument("--searches", type=int, default=100)
     parser.add_argument("--syne-python", type=Path, help="the Python of an environment that holds Syne Tune")
