@@ -33,7 +33,7 @@ from tune_lpc.plan import UserError
 
 OURS, RAY = "ours", "ray-asha"
 POINTS = 4
-"""Points of a line of the figure for each full training, for those that name something all along."""
+"""Points of a line of the figure for each full training, for those that need not know their budget."""
 HERE = Path(__file__).parent
 
 
@@ -91,6 +91,8 @@ class Field:
             print(f"| {' | '.join([name, *cells, *rest(row[self.budgets[-1]])])} |")
 
     def _difference(self, budget: float, judged: Judged) -> str:
+        if judged is self.judged[OURS][budget]:
+            return ""
         found = difference(self.judged[OURS][budget].qualities, judged.qualities)
         text = found.text(signed=True)
         return f"**{text}**" if found.is_apart else text
@@ -132,7 +134,7 @@ class Field:
         """The points of the figure, once every search of a contestant names something."""
         found: list[dict[str, object]] = []
         for contestant in self.contestants:
-            steps = range(POINTS, round(POINTS * self.budgets[-1]) + 1)  # from one full training on
+            steps = range(round(POINTS * self.budgets[0]), round(POINTS * self.budgets[-1]) + 1)
             budgets = self.budgets if contestant.is_sized else [step / POINTS for step in steps]
             for budget in budgets:
                 judged = self.judge(contestant, budget)
