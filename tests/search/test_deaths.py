@@ -16,7 +16,7 @@ from tests.search.curves import begin, noisy_curve
 from tune_lpc.plan import Space, load_space
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone
-from tune_lpc.results.tables import ranked
+from tune_lpc.results.ranking import ranked
 from tune_lpc.search.simulated import MemoryLog, simulate
 
 SEARCHES = int(os.environ.get("TUNE_LPC_DEATHS", "12"))
@@ -38,7 +38,7 @@ def decisions(ledger: Ledger) -> list[Any]:
         (trial.number, trial.config, trial.control, sorted(trial.looks.items()), trial.status, trial.reason)
         for trial in ledger.in_order()
     ]
-    return [trials, ledger.looks, [(trial.number, run.budget) for trial, run in ranked(ledger.trials.values())]]
+    return [trials, ledger.looks, [(config.trial.number, config.scores) for config in ranked(ledger)]]
 
 
 def with_deaths(space: Space, draw: random.Random) -> tuple[Ledger, int]:

@@ -19,6 +19,7 @@ from tune_lpc.plan.space import Space
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, Event, Status, TrialEnded, TrialStarted, number_of
 from tune_lpc.results.ledger import Trial
+from tune_lpc.results.ranking import Config, ranked
 
 PLAIN_LINE_EVERY = 15.0
 """Seconds between progress lines when the output is not a terminal."""
@@ -34,6 +35,7 @@ class Shown:
 
     number: int
     drawn: dict[str, Any]
+    repeat_of: int | None = None
     status: str = "running"
     budget: int = 0
     epoch: int = 0
@@ -52,13 +54,15 @@ class Progress:
         self.space, self.console = space, console
         self.started = time.monotonic()
         self.trials: dict[int, Shown] = {}
-        self.best: Shown | None = None
+        self._ledger = ledger
+        self.leading: Config | None = None
         self._live: Live | None = None
         self._said: set[str] = set()
         self._paused: str | None = None
         self._last_line = time.monotonic()
         for trial in ledger.in_order():
             self._recall(trial)
+        self._look_who_leads()
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -76,7 +80,9 @@ class Progress:
     def show(self, event: Event) -> None:
         """Something has happened."""
         if isinstance(event, TrialStarted):
-            shown = self.trials.setdefault(event.number, Shown(event.number, self._drawn(event.config)))
+            shown = self.trials.setdefault(
+                event.number, Shown(event.number, self._drawn(event.config), event.repeat_of)
+            )
             shown.status = "running"
         elif isinstance(event, EpochDone):
             self._epoch(self.trials[number_of(event.trial_id)], event.record)
@@ -85,10 +91,9 @@ class Progress:
 
     def _recall(self, trial: Trial) -> None:
         status = "waiting" if trial.is_to_go_on else str(trial.status)
-        shown = self.trials[trial.number] = Shown(trial.number, self._drawn(trial.config), status)
+        shown = self.trials[trial.number] = Shown(trial.number, self._drawn(trial.config), trial.repeat_of, status)
         if trial.longest is not None:
             self._note(shown, trial.longest.last)
-        self._best_so_far(shown)
 
     def _drawn(self, config: Mapping[str, Any]) -> dict[str, Any]:
         return {name: config[name] for name in self.space.dimensions if config.get(name) is not None}
@@ -103,13 +108,9 @@ class Progress:
         trial.budget, trial.epoch, trial.score = record["budget"], record["epoch"], record[SCORE]
         trial.trained = self.space.fidelity.trained(trial.budget, trial.epoch)
 
-    def _best_so_far(self, trial: Shown) -> bool:
-        """Note a completed trial if it is the best; whether it is."""
-        if trial.status != "completed" or trial.score is None:
-            return False
-        if self.best is None or self.best.score is None or trial.score > self.best.score:
-            self.best = trial
-        return self.best is trial
+    def _look_who_leads(self) -> None:
+        first = next(iter(ranked(self._ledger)), None)
+        self.leading = None if first is None or first.is_short else first
 
     def say(self, text: str) -> None:
         """Tell something beside the table."""
@@ -134,15 +135,18 @@ class Progress:
 
     def _end(self, trial: Shown, status: Status, reason: str) -> None:
         trial.status = str(status)
-        is_best = self._best_so_far(trial)
+        if status is Status.COMPLETED:
+            self._look_who_leads()
         if self._live:
             if status is Status.FAILED:
                 self.console.print(Text(f"trial {trial.number} failed: {reason}", style="red"))
             return
         score = "" if trial.score is None else f", {SCORE} {trial.score:.4f}"
         detail = f": {reason}" if status in (Status.FAILED, Status.DIVERGED) else ""
-        best = " (best)" if is_best else ""
-        self._line(f"trial {trial.number} {status} after epoch {_place(trial)}{score}{best}{detail}")
+        of = "" if trial.repeat_of is None else f" (another seed of trial {trial.repeat_of})"
+        self._line(f"trial {trial.number}{of} {status} after epoch {_place(trial)}{score}{detail}")
+        if status is Status.COMPLETED and self.leading is not None:
+            self._line(f"leading: {_led(self.leading)}")
 
     # What is shown
 
@@ -167,11 +171,13 @@ class Progress:
         each = sum(ended) / len(ended)
         going = [trial for trial in shown if trial.status in ("running", "waiting")]
         running = sum(max(0.0, each - trial.trained) for trial in going)
-        return (running + each * (self.space.trials - len(shown))) * self._seconds() / here
+        configs = sum(trial.repeat_of is None for trial in shown)
+        return (running + each * (self.space.trials - configs)) * self._seconds() / here
 
     def _counts(self) -> str:
         count = Counter(trial.status for trial in self._shown())
-        to_come = self.space.trials - count.total() + count["waiting"]
+        configs = sum(trial.repeat_of is None for trial in self._shown())
+        to_come = self.space.trials - configs + count["waiting"]
         parts = [f"{count['running']} running", f"{count['stopped']} stopped early", f"{count['completed']} done"]
         parts += [f"{count['diverged']} diverged"] if count["diverged"] else []
         parts += [f"{count['failed']} failed", f"{to_come} to come"]
@@ -196,10 +202,17 @@ class Progress:
         lines: list[RenderableType] = [Text(self._counts())]
         if self._paused is not None:
             lines.append(Text(f"paused: {self._paused}", style="bold yellow"))
-        if self.best is not None and self.best.score is not None:
-            best = f"best so far: {self.best.score:.4f}, trial {self.best.number}: {describe_values(self.best.drawn)}"
-            lines.append(Text(best, style="bold green"))
+        if self.leading is not None:
+            drawn = describe_values(self._drawn(self.leading.trial.config))
+            lines.append(Text(f"leading: {_led(self.leading)}: {drawn}", style="bold green"))
         return Group(*lines, *([table] if table.row_count else []))
+
+
+def _led(config: Config) -> str:
+    """The score of the config that leads, and how sure that is."""
+    seeds = len(config.scores)
+    between = "" if config.low is None or config.high is None else f" ({config.low:.4f} to {config.high:.4f})"
+    return f"{config.score:.4f}{between}, {seeds} seed{'s' if seeds > 1 else ''}, trial {config.trial.number}"
 
 
 def _place(trial: Shown) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 from tune_lpc.plan import Space
 from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.results import RungAgreement, Summary, Tables, summarise
+from tune_lpc.results.summary import RankedConfig
 
 
 class Terminal(Console):
@@ -38,18 +39,20 @@ def print_summary(console: Console, tables: Tables, space: Space, out: Path) -> 
     if summary.best:
         console.print("best configs", style="bold")
     for row in summary.best:
-        best = f"best epoch {row.best_epoch}: {row.best_score:.4f}"
-        ended = f"{row.trial_id}, {row.status} at epoch {row.epochs} of {row.budget} ({best})"
-        console.print(f"{row.rank:>2}. validation accuracy {row.score:.4f}  {ended}", markup=False, soft_wrap=True)
+        ended = f"{row.trial_id}, {row.status} at epoch {row.epochs} of {row.budget}"
+        line = (
+            f"{row.rank:>2}. validation accuracy {_scored(row)}{', tied with 1' if row.tied and row.rank > 1 else ''}"
+        )
+        console.print(f"{line}  {ended}", markup=False, soft_wrap=True)
         config = {name: value for name, value in row.config.items() if value is not None}
         console.print(Padding(Text(describe_values(config), style="dim"), (0, 0, 0, 4)))
     if summary.best and summary.best[0].status != "completed":
         console.print("(no trial has reached its full budget; these are ranked by how far they came)")
     elif summary.best:
-        console.print(f"best validation accuracy: {summary.best[0].score:.4f}", highlight=False)
+        print_lines(console, _verdict(summary))
     ended = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if count)
     lines = [
-        f"{summary.trials} trials: {ended or 'none started'}",
+        f"{summary.trials} trials{_of_repeats(summary)}: {ended or 'none started'}",
         _cost_line(summary, space.fidelity_mode),
         *([f"trials started again: {summary.restarts} (worker or node lost, or stuck)"] if summary.restarts else []),
         *map(_agreement_line, summary.agreements if space.control_trials else ()),
@@ -60,6 +63,34 @@ def print_summary(console: Console, tables: Tables, space: Space, out: Path) -> 
     if summary.best:
         lines.append(f"train the best config again: python -m tune_lpc.train {shlex.quote(str(out))} --rank 1")
     print_lines(console, lines)
+
+
+def _scored(row: RankedConfig) -> str:
+    """A score with its interval and what it rests on."""
+    between = "" if row.low is None or row.high is None else f" ({row.low:.4f} to {row.high:.4f})"
+    return f"{row.score:.4f}{between}, {row.seeds} seed{'s' if row.seeds != 1 else ''}"
+
+
+def _verdict(summary: Summary) -> list[str]:
+    """What the ranking says, and what it does not: how sure the first place is."""
+    best, simplest = summary.best[0], summary.simplest
+    lines = [f"named: rank 1, trial {best.number}, validation accuracy {_scored(best)}"]
+    if best.seeds == 1:
+        lines.append("a single training, the luckiest of many: expect less of it; --seeds 3 trains the best again")
+    if summary.tied > 1:
+        told = f"1 to {summary.tied}" if summary.tied_in_a_row else f"{summary.tied} configs, 1 among them,"
+        lines.append(f"{told} cannot be told apart (95 %)")
+    if simplest is not None:
+        lines.append(
+            f"of these the simplest is rank {simplest.rank}, trial {simplest.number}: {simplest.regularisers} "
+            f"regularisers on, {best.regularisers} in rank 1"
+        )
+    return lines
+
+
+def _of_repeats(summary: Summary) -> str:
+    """How many of the trials are further seeds."""
+    return f" ({summary.repeats} of them further seeds of the best)" if summary.repeats else ""
 
 
 def _cost_line(summary: Summary, mode: str) -> str:

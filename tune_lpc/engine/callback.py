@@ -19,7 +19,7 @@ from tune_lpc.engine.journalling import View, WaitingLog
 from tune_lpc.engine.report import NUMBER, REPORT
 from tune_lpc.engine.trainable import checkpoint_folder
 from tune_lpc.results import MIN_FREE_BYTES
-from tune_lpc.results.events import Event, Status, TrialEnded, TrialRestarted, number_of, trial_id_of
+from tune_lpc.results.events import Event, RungDecided, Status, TrialEnded, TrialRestarted, number_of, trial_id_of
 from tune_lpc.search.director import Director
 from tune_lpc.training.checkpoints import Checkpoints
 
@@ -133,17 +133,35 @@ class EndOfSearch(Stopper):
         return self._interrupt.requested is not None or self._director.ends_early is not None
 
 
-def without_checkpoints(folder: Path) -> Callable[[Event], None]:
-    """What removes the checkpoints of trials that have ended, when told of it: they are of no more use and fill disks.
+class UnusedCheckpoints:
+    """Removes the checkpoints of trials that have ended, when told of it: they are of no more use and fill disks.
 
-    Those of a trial that failed stay, as it may be resumed.
+    Those of a trial that failed stay, as it may be resumed; of one that waits at a rung the newest, as long as it may
+    still go on.
     """
 
-    def remove(event: Event) -> None:
-        if isinstance(event, TrialEnded) and event.status is not Status.FAILED:
-            Checkpoints(checkpoint_folder(folder, number_of(event.trial_id))).remove()
+    def __init__(self, folder: Path, waiting: Callable[[], set[int]]) -> None:
+        self._folder, self._waiting = folder, waiting
+        self._kept: set[int] = set()
 
-    return remove
+    def __call__(self, event: Event) -> None:
+        """Something has happened."""
+        if isinstance(event, RungDecided) and event.promoted:
+            self._kept.discard(number_of(event.trial_id))
+        if not isinstance(event, TrialEnded):
+            return
+        number, waiting = number_of(event.trial_id), self._waiting()
+        if number in waiting:
+            self._checkpoints(number).keep_newest()
+            self._kept.add(number)
+        elif event.status is not Status.FAILED:
+            self._checkpoints(number).remove()
+        for hopeless in self._kept - waiting:
+            self._kept.discard(hopeless)
+            self._checkpoints(hopeless).remove()
+
+    def _checkpoints(self, number: int) -> Checkpoints:
+        return Checkpoints(checkpoint_folder(self._folder, number))
 
 
 def reason_of_failure(trial: Trial) -> str:

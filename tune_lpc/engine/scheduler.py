@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -27,9 +27,12 @@ class DirectorSearcher(Searcher):
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """The config of the next trial."""
+        """The config of the next trial; FINISHED when no further one will come."""
         assignment = self._director.ask(time.monotonic())
-        return None if assignment is None else trial_config(assignment.number, assignment.spec)
+        if assignment is not None:
+            return trial_config(assignment.number, assignment.spec)
+        # None asks Ray to come again: what runs may let others go on.
+        return cast(Any, Searcher.FINISHED) if self._director.is_over else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing."""

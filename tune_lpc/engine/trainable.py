@@ -14,6 +14,7 @@ from ray import tune
 from tune_lpc.engine.report import NUMBER, REPORT, SPEC, Report
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.record import EpochRecord
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results import JOURNAL_FILE
 from tune_lpc.results.events import Measured, TrialPlaced, trial_id_of
 from tune_lpc.training.checkpoints import Checkpoints
@@ -30,9 +31,10 @@ CHECKPOINT_FOLDER = "checkpoints"
 class Job:
     """What every trial of a search shares.
 
-    runs: lengths in epochs of the runs of a trial, in order. fingerprint: of the images. group_size: the largest
-    same-class group that a trial may ask for. threads: of the CPU. needs_bfloat16: whether the search chose bfloat16
-    for what the hardware of its nodes computes in. persistence_backend: None where no trial has a topological loss.
+    runs: lengths in epochs of the runs of a trial, in order. rungs: where a trial may be left to wait.
+    fingerprint: of the images. group_size: the largest same-class group that a trial may ask for. threads: of the CPU.
+    needs_bfloat16: whether the search chose bfloat16 for what the hardware of its nodes computes in.
+    persistence_backend: None where no trial has a topological loss.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class Job:
     needs_bfloat16: bool
     persistence_backend: str | None = None
     measures: tuple[str, ...] = ()
+    rungs: frozenset[tuple[int, int]] = frozenset()
 
 
 class TrialTrainable(tune.Trainable):
@@ -89,11 +92,16 @@ class TrialTrainable(tune.Trainable):
             )
         return prepared
 
+    def _with_split(self, spec: TrialSpec) -> Prepared:
+        """The same images, split as a further seed asks for."""
+        self._split = spec.split
+        return prepare(spec, self._job.data_dir, self._job.group_size)
+
     def _begin(self, prepared: Prepared) -> Climb:
         number = self._config[NUMBER]
         self._trial_id = trial_id_of(number)
         checkpoints = Checkpoints(checkpoint_folder(self._job.folder, number))
-        climb = Climb(self._config[SPEC], self._job.runs, prepared, self._device, checkpoints)
+        climb = Climb(self._config[SPEC], self._job.runs, prepared, self._device, checkpoints, self._job.rungs)
         self._records: Iterator[EpochRecord] = climb.epochs()
         self._is_first = True
         self._unmeasured: EpochRecord | None = None
@@ -107,8 +115,11 @@ class TrialTrainable(tune.Trainable):
         """
         if self._prepared is None:
             self._prepared = self._prepare()
+            self._split = self._config[SPEC].split
             return {REPORT: Report()}
         if self._climb is None:
+            if self._config[SPEC].split != self._split:
+                self._prepared = self._with_split(self._config[SPEC])
             self._climb = self._begin(self._prepared)
         if self._unmeasured is not None:
             return {REPORT: self._report(self._climb, self._unmeasured, self._measure(self._climb))}

@@ -6,14 +6,14 @@ import contextlib
 import gc
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 from ray import tune
 from rich.console import Console
 
-from tune_lpc.engine.callback import DirectorCallback, EndOfSearch, without_checkpoints
+from tune_lpc.engine.callback import DirectorCallback, EndOfSearch, UnusedCheckpoints
 from tune_lpc.engine.cluster import (
     address_problems,
     cluster,
@@ -196,16 +196,16 @@ def _run(
             end = RunEnded("failed", early)
         else:
             end = RunEnded("finished", "all trials ended")
-        return _outcome(request, interrupt, early, *_finish(request, log, end))
+        return _outcome(request, interrupt, early, *_finish(request, log, end, director.waiting))
 
 
 def _unfinished(director: Director) -> str | None:
     """Why the search can't count as finished although nobody ended it; None when no trial is to come."""
     trials = director.ledger.trials.values()
-    if not director.to_come and all(trial.status is not Status.INTERRUPTED for trial in trials):
+    if director.is_over and all(trial.status is not Status.INTERRUPTED for trial in trials):
         return None
     over = sum(trial.status is not Status.INTERRUPTED for trial in trials)
-    return f"Ray Tune ended it after {over} of {director.space.trials} trials"
+    return f"Ray Tune ended it after {over} of {max(director.space.trials, len(trials))} trials"
 
 
 def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Checked) -> Journal:
@@ -224,12 +224,12 @@ def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Chec
 
 def _tidy_checkpoints(run: OpenRun) -> None:
     """Remove the checkpoints that nobody will need."""
-    runs = run.space.fidelity.runs()
+    runs, waiting = run.space.fidelity.runs(), run.waiting
     numbers = set()
     for trial in run.ledger.trials.values():
         numbers.add(trial.number)
         checkpoints = Checkpoints(checkpoint_folder(run.folder, trial.number))
-        if trial.is_to_go_on:
+        if trial.is_to_go_on or trial.number in waiting:
             # A checkpoint may be an epoch ahead of the journal, as it is written first. One further ahead, after
             # damage to the journal, would leave epochs without a record.
             checkpoints.forget_after(run.space.fidelity.after(trial.position(runs)))
@@ -247,15 +247,17 @@ def _director(request: Request, run: OpenRun, place: Place, log: WaitingLog, vie
         return resolved_precision(spec.precision, spec.network, in_bfloat16)
 
     concurrent = place.resources.concurrent if place.resources is not None else 1
-    return Director(
+    director = Director(
         request.space,
         run.ledger,
         log,
         SAMPLERS[request.sampler](request.space, concurrent),
         precision=precision,
         watch=Watch(request.stuck_after),
-        watched=(view.show, without_checkpoints(request.out)),
+        watched=(view.show,),
     )
+    director.watched_by(UnusedCheckpoints(request.out, lambda: director.waiting))
+    return director
 
 
 def _job(request: Request, director: Director, resources: Resources, prepared: Prepared) -> Job:
@@ -270,6 +272,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         needs_bfloat16=leaves_precision(space) and director.ledger.run.get("precision") == "bfloat16",
         persistence_backend=_backend(space),
         measures=request.measures,
+        rungs=frozenset(space.fidelity.rung_positions() if space.rung_rule == "promote" else ()),
     )
 
 
@@ -293,13 +296,14 @@ def _fit(
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                num_samples=director.to_come,
+                num_samples=-1,  # the searcher says when there is none to come
                 search_alg=DirectorSearcher(director),
                 scheduler=DirectorScheduler(director, view),
                 max_concurrent_trials=resources.concurrent,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: f"{space.name}_{trial.config.get(NUMBER, trial.trial_id)}",
-                trial_dirname_creator=lambda trial: f"{trial.config.get(NUMBER, trial.trial_id)}",
+                # A trial that a rung lets go on later is another one to Ray.
+                trial_dirname_creator=lambda trial: f"{trial.config.get(NUMBER, '')}-{trial.trial_id}",
             ),
             run_config=tune.RunConfig(
                 name="ray",
@@ -317,11 +321,16 @@ def _fit(
 # After a search
 
 
-def _finish(request: Request, log: WaitingLog, end: RunEnded) -> tuple[Tables | None, str]:
-    """The tables, or None and why they could not be written."""
+def _finish(
+    request: Request, log: WaitingLog, end: RunEnded, waiting: Collection[int] = ()
+) -> tuple[Tables | None, str]:
+    """The tables, or None and why they could not be written. waiting: trials that a rung might still have let go on."""
     log.write(end)
     log.journal.close()
     gc.collect()  # Ray's trials refer to one another; the tables can use the memory that they took
+    for number in waiting if end.outcome == "finished" else ():
+        # Should the search be made longer, one that then goes on begins again.
+        Checkpoints(checkpoint_folder(request.out, number)).remove()
     with contextlib.suppress(OSError):
         (request.out / CHECKPOINT_FOLDER).rmdir()  # stays where a trial may still go on
     try:

@@ -88,6 +88,10 @@ class Fidelity:
         """Lengths in epochs of the runs that a trial trains one after another when it is never stopped."""
         return [*self.rungs(), self.epochs] if self.mode == "compressed" else [self.epochs]
 
+    def rung_positions(self) -> list[tuple[int, int]]:
+        """Where a trial stands when it comes to each rung."""
+        return [(rung if self.mode == "compressed" else self.epochs, rung) for rung in self.rungs()]
+
     def rung_at(self, budget: int, epoch: int) -> int | None:
         """The rung at which the score of `epoch` of the run of `budget` epochs counts, None where it counts at none."""
         if self.mode == "compressed":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tune_lpc.plan import contrast, gamma, margin, topology
 from tune_lpc.plan.dimensions import Choice, Dimension, Float
@@ -39,6 +40,20 @@ METHOD_SWITCHES = (
     "head",
 )
 """Settings that make a method what it is: what a method fixes of them can't be changed under its name."""
+
+OFF: Mapping[str, Value] = {
+    "gamma_ramp": "off",
+    "topological_weight_schedule": "off",
+    "classification": "cross_entropy",
+    "contrastive": "off",
+}
+"""What switches a regulariser on, and its value where that one is off."""
+
+
+def regularisers_on(config: Mapping[str, Any]) -> int:
+    """How many regularisers of the representations a config has on; of configs as good, the fewer the simpler."""
+    return sum(config.get(name, off) != off for name, off in OFF.items())
+
 
 _P, _H, _T = "arXiv 2310.08224", "arXiv 2002.04805", "the sliding form of arXiv 2002.04805"
 _NO_OTHERS: dict[str, Value] = {"classification": "cross_entropy", "contrastive": "off", "dropout": 0.0}

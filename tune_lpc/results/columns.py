@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from tune_lpc.results.ranking import ranked
 from tune_lpc.results.schema import (
     best_schema,
     epochs_schema,
@@ -15,7 +16,7 @@ from tune_lpc.results.schema import (
     rungs_schema,
     trials_schema,
 )
-from tune_lpc.results.tables import fidelity_table, ranked
+from tune_lpc.results.tables import fidelity_table
 
 _HEADING = """# Columns of the files
 
@@ -56,7 +57,7 @@ def columns_markdown() -> str:
             _table(ranking, [config]),
             inspect.cleandoc(ranked.__doc__ or ""),
             "## rungs.parquet",
-            "A row a trial and rung, in the order in which they were decided.",
+            "A row a decision, in order: one when a trial comes to a rung, and one more when it is promoted later.",
             _table(rungs_schema(), []),
             "## placements.parquet",
             "A row a stay of a trial on a worker, in order of number.",

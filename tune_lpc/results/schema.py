@@ -37,6 +37,11 @@ def trials_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
             _column("reason", str, "why the trial ended; null when it was interrupted"),
             _control("the trial"),
             _column(
+                "repeat_of",
+                int,
+                "number of the first trial of the config, of which this one is a further seed; null for a first trial",
+            ),
+            _column(
                 "budget",
                 int,
                 "epochs that its longest run was to train; `best_epoch`, `best.<name>` and `last.<name>` tell of it",
@@ -72,8 +77,28 @@ def best_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
     return _schema(
         [
             _column("rank", int, "place in the ranking, from 1"),
-            _column("score", float, "validation accuracy of the last epoch of the run that is ranked", "0 to 1"),
-            _trial_id(),
+            _column(
+                "score",
+                float,
+                "mean over the seeds of the validation accuracy at the end of the run that is ranked, and of its last "
+                "epochs, as many as score_window in run.json",
+                "0 to 1",
+            ),
+            _column(
+                "low",
+                float,
+                "lower end of its 95 % interval, from the luck of seeds and of images; null for a run that is not "
+                "finished",
+                "0 to 1",
+            ),
+            _column("high", float, "upper end of that interval", "0 to 1"),
+            _column("seeds", int, "seeds with a score, each a trial: the first, and those that repeat it"),
+            _column("diverged_seeds", int, "further seeds whose training diverged"),
+            _column(
+                "tied", bool, "whether it cannot be told from rank 1 by more than luck; rank 1 is tied with itself"
+            ),
+            _column("regularisers", int, "how many regularisers it has on: of tied configs the fewer the simpler"),
+            _column("trial_id", str, "name of its first trial, unique in the search"),
             _number(),
             _status(),
             _column("budget", int, "epochs that this run was to train", "epochs"),
@@ -87,17 +112,29 @@ def best_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
 
 
 def rungs_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
-    """Columns of rungs.parquet: a row a trial and rung. `run` is the content of run.json."""
+    """Columns of rungs.parquet: a row a decision of a rung. `run` is the content of run.json."""
     return _schema(
         [
             _trial_id(),
             _number(),
             _rung(),
-            _column("score", float, "validation accuracy there; null when it was infinite or not a number", "0 to 1"),
+            _column(
+                "score",
+                float,
+                "mean validation accuracy of the last epochs there, as many as score_window in run.json; null when the "
+                "last was infinite or not a number",
+                "0 to 1",
+            ),
             _column("rank", int, "place of that score among those seen at the rung so far, from 1"),
             _column("of", int, "scores seen at the rung so far, this one included"),
             _column("goes_on", bool, "whether the trial goes on after the rung"),
             _control("it"),
+            _column(
+                "promoted",
+                bool,
+                "whether it had been left at this rung when it came, in an earlier row, and goes on now, being among "
+                "the best there",
+            ),
         ],
         run,
     )

@@ -17,9 +17,10 @@ from tune_lpc.results.export import Tables
 class RankedConfig:
     """A row of the ranking.
 
-    budget: epochs that the ranked run was to train; epochs: those it reached.
-    score: validation accuracy of its last epoch (0 to 1); best_score: that of `best_epoch`.
-    config: the searched settings; None where one has no effect.
+    trial_id, number, status: of the first trial with it. budget: epochs that the ranked run was to train; epochs: those
+    it reached. score: mean validation accuracy at its end over `seeds` (0 to 1); low, high: its 95 % interval, None
+    where there is none. tied: whether it cannot be told from rank 1. regularisers: how many are on. best_score: the
+    validation accuracy of `best_epoch` of the first trial. config: the searched settings; None where one has no effect.
     """
 
     rank: int
@@ -27,6 +28,11 @@ class RankedConfig:
     number: int
     status: str
     score: float
+    low: float | None
+    high: float | None
+    seeds: int
+    tied: bool
+    regularisers: int
     budget: int
     epochs: int
     best_epoch: int
@@ -53,7 +59,8 @@ class RungAgreement:
 class Summary:
     """A search in figures.
 
-    trials: how many; counts: how many ended in each status, every status named.
+    trials: how many, further seeds included; repeats: how many of them are further seeds.
+    counts: how many ended in each status, every status named.
     restarts: how often a trial was started again, since its worker or node was lost, or it was stuck.
     epochs_spent: everything trained: all runs of all trials, and the epochs done again.
     epochs_repeated: those done again, after a failure or on resuming.
@@ -64,10 +71,13 @@ class Summary:
         Below 0 when the short runs of climbs cost more than was saved by stopping; at most 1.
     seconds: wall time of all epochs added up; trials that ran side by side count each.
     agreements: a line a rung, empty without control trials.
-    best: the first rows of the ranking.
+    best: the first rows of the ranking. tied: how many configs, from rank 1 on, cannot be told from it, 1 when rank 1
+        stands alone; tied_in_a_row: whether they are the first ones, none between them being told from it;
+        simplest: of these the one with the fewest regularisers, None where rank 1 has as few.
     """
 
     trials: int
+    repeats: int
     counts: dict[str, int]
     restarts: int
     epochs_spent: int
@@ -77,6 +87,9 @@ class Summary:
     seconds: float
     agreements: list[RungAgreement]
     best: list[RankedConfig]
+    tied: int
+    tied_in_a_row: bool
+    simplest: RankedConfig | None
 
 
 def summarise(tables: Tables, *, searched: list[str], top: int = 5) -> Summary:
@@ -85,8 +98,12 @@ def summarise(tables: Tables, *, searched: list[str], top: int = 5) -> Summary:
     trained, repeated = int(trials["epochs_trained"].sum()), int(trials["epochs_repeated"].sum())
     has_run_its_course = trials["status"].isin(["completed", "stopped"])
     without_stopping = int(trials["epochs_trained"].mask(has_run_its_course, trials["config.epochs"]).sum())
+    best = [_ranked_config(row, searched) for row in tables.best.to_dict("records")]
+    tied = [config for config in best if config.tied]
+    simplest = min(tied, key=lambda config: (config.regularisers, config.rank), default=None)
     return Summary(
         trials=len(trials),
+        repeats=int(trials["repeat_of"].notna().sum()),
         counts={str(status): int((trials["status"] == status).sum()) for status in Status},
         restarts=int(trials["restarts"].sum()),
         epochs_spent=trained + repeated,
@@ -95,7 +112,10 @@ def summarise(tables: Tables, *, searched: list[str], top: int = 5) -> Summary:
         share_saved=1 - trained / without_stopping if without_stopping else 0.0,
         seconds=float(trials["seconds"].sum()),
         agreements=[_rung_agreement(row) for row in tables.fidelity.to_dict("records")],
-        best=[_ranked_config(row, searched) for row in tables.best.head(top).to_dict("records")],
+        best=best[:top],
+        tied=len(tied),
+        tied_in_a_row=all(config.rank <= len(tied) for config in tied),
+        simplest=None if simplest is None or simplest.rank == 1 else simplest,
     )
 
 
@@ -111,6 +131,11 @@ def _ranked_config(row: dict[Any, Any], searched: list[str]) -> RankedConfig:
         number=row["number"],
         status=row["status"],
         score=row["score"],
+        low=None if pd.isna(row["low"]) else row["low"],
+        high=None if pd.isna(row["high"]) else row["high"],
+        seeds=row["seeds"],
+        tied=row["tied"],
+        regularisers=row["regularisers"],
         budget=row["budget"],
         epochs=row["epochs"],
         best_epoch=row["best_epoch"],

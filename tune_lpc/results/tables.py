@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tune_lpc.plan.methods import regularisers_on
 from tune_lpc.plan.record import SCORE
 from tune_lpc.results.agreement import agreement
-from tune_lpc.results.events import Status
-from tune_lpc.results.ledger import Ledger, TrainingRun, Trial
+from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ranking import ranked
 from tune_lpc.results.schema import (
     best_schema,
     epochs_schema,
@@ -69,27 +69,33 @@ def _epoch_batch(parts: list[tuple[Trial, dict[str, np.ndarray]]], schema: pa.Sc
 
 
 def best_table(ledger: Ledger) -> pa.Table:
-    """A row a ranked trial, the best first; see `ranked`."""
+    """A row a ranked config, the best first; see `ranking.ranked`."""
     rows = (
         {
             "rank": rank,
-            "score": run.score(run.epochs),
-            "trial_id": trial.trial_id,
-            "number": trial.number,
-            "status": trial.status,
-            "budget": run.budget,
-            "epochs": run.epochs,
-            "best_epoch": run.best_epoch,
-            f"best.{SCORE}": run.best[SCORE],
-            **_named("config", trial.config),
+            "score": config.score,
+            "low": config.low,
+            "high": config.high,
+            "seeds": len(config.scores),
+            "diverged_seeds": config.without_score,
+            "tied": config.tied,
+            "regularisers": regularisers_on(config.trial.config),
+            "trial_id": config.trial.trial_id,
+            "number": config.trial.number,
+            "status": config.trial.status,
+            "budget": config.run.budget,
+            "epochs": config.run.epochs,
+            "best_epoch": config.run.best_epoch,
+            f"best.{SCORE}": config.run.best[SCORE],
+            **_named("config", config.trial.config),
         }
-        for rank, (trial, run) in enumerate(ranked(ledger.trials.values()), start=1)
+        for rank, config in enumerate(ranked(ledger), start=1)
     )
     return _table(rows, best_schema(ledger.run))
 
 
 def rungs_table(ledger: Ledger) -> pa.Table:
-    """A row a trial and rung, in the order in which they were decided."""
+    """A row a decision of a rung, in their order: one when a trial comes, and one more when it is promoted later."""
     rows = (
         {
             "trial_id": look.trial_id,
@@ -100,6 +106,7 @@ def rungs_table(ledger: Ledger) -> pa.Table:
             "of": look.of,
             "goes_on": look.goes_on,
             "control": look.control,
+            "promoted": look.promoted,
         }
         for look in ledger.looks
     )
@@ -147,28 +154,6 @@ def fidelity_table(ledger: Ledger) -> pa.Table:
     return _table(rows, fidelity_schema(ledger.run))
 
 
-def ranked(trials: Iterable[Trial]) -> list[tuple[Trial, TrainingRun]]:
-    """The trials, best first, each with the run that it is judged by.
-
-    The run: the longest one that was trained to its end, since a score in the middle of a run is not that of a finished
-    ramp; without one, the run of the full budget as far as it came. The order, by that run:
-
-    1. Trials that reached the full budget (config.epochs) come before those that did not.
-    2. Of those with fewer epochs, more epochs come first: a score early in the ramps says little about the end.
-    3. A higher score, the validation accuracy of the last epoch, comes first.
-    4. Equal scores: the lower validation loss of the last epoch, then the lower number.
-
-    Diverged and failed trials are not ranked, nor those without such a run or whose last epoch has no score.
-    """
-    judged = (
-        (trial, trial.judged)
-        for trial in trials
-        if not trial.has_diverged and trial.status is not Status.FAILED and trial.judged is not None
-    )
-    found = [(trial, run) for trial, run in judged if run is not None and run.score(run.epochs) is not None]
-    return sorted(found, key=lambda pair: _place(*pair))
-
-
 def _table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     """The rows as a table, made a block at a time: as dicts all rows at once would take ten times the memory."""
     source, blocks = iter(rows), list[pa.RecordBatch]()
@@ -177,17 +162,8 @@ def _table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
 
 
-def _place(trial: Trial, run: TrainingRun) -> tuple[bool, int, float, float, int]:
-    """What `ranked` sorts by: lower is better."""
-    last = run.last
-    loss = last["validation_loss"]
-    is_short = run.epochs < trial.full_budget
-    epochs_first = -run.epochs if is_short else 0
-    return is_short, epochs_first, -last[SCORE], math.inf if loss is None else loss, trial.number
-
-
 def _final_score(trial: Trial) -> float | None:
-    return None if trial.has_diverged else trial.runs[trial.full_budget].score(trial.full_budget)
+    return None if trial.has_diverged else trial.final_score
 
 
 def _trial_row(trial: Trial, measures: Iterable[str]) -> Row:
@@ -198,6 +174,7 @@ def _trial_row(trial: Trial, measures: Iterable[str]) -> Row:
         "status": trial.status,
         "reason": trial.reason,
         "control": trial.control,
+        "repeat_of": trial.repeat_of,
         "budget": run.budget if run else None,
         "epochs": run.epochs if run else 0,
         "epochs_trained": trial.epochs_trained,

@@ -8,6 +8,7 @@ director runs on Ray, under a simulated clock, and in tests.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from tune_lpc.results.events import (
     trial_id_of,
 )
 from tune_lpc.results.ledger import Ledger, Trial
-from tune_lpc.search.rungs import Arrivals, decide, promotable, promote, reason
+from tune_lpc.search.rungs import Arrivals, best_first, decide, promotable, promote, reason
 from tune_lpc.search.sampler import Drawn, Sampler
 from tune_lpc.search.seeds import Standing, next_repeat
 from tune_lpc.search.watch import MEASURING, Breaker, Watch, first_epoch, later_epoch
@@ -93,7 +94,7 @@ class Director:
         watched: Sequence[Callable[[Event], None]] = (),
     ) -> None:
         self._space, self._ledger, self._log, self._sampler = space, ledger, log, sampler
-        self._precision, self._watched = precision, watched
+        self._precision, self._watched = precision, list(watched)
         self.watch = watch or Watch(20.0)
         self._breaker = Breaker()
         self._fidelity: Fidelity = space.fidelity
@@ -118,6 +119,10 @@ class Director:
         """What has happened."""
         return self._ledger
 
+    def watched_by(self, watcher: Callable[[Event], None]) -> None:
+        """From now on tell also `watcher` of each event."""
+        self._watched.append(watcher)
+
     @property
     def to_come(self) -> int:
         """How many trials could be asked for now: those that are to go on, configs to be drawn, and what follows."""
@@ -128,6 +133,21 @@ class Director:
     def is_over(self) -> bool:
         """Whether nothing runs and nothing is to come."""
         return not self._running and not self.to_come
+
+    @property
+    def waiting(self) -> set[int]:
+        """The numbers of the trials that a rung has left, and may still let go on: they keep their checkpoint."""
+        if self._space.rung_rule != "promote":
+            return set()
+        by_number, most = self._by_number(), self._space.trials
+        found = set()
+        for rung in self._fidelity.rungs():
+            most = math.ceil(most / self._fidelity.reduction_factor)
+            for number in best_first(self._ledger.arrivals.get(rung, {}))[:most]:
+                trial = by_number[number]
+                if trial.status is Status.STOPPED and not trial.looks[rung].goes_on:
+                    found.add(number)
+        return found
 
     # Asked
 

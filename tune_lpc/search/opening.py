@@ -17,6 +17,9 @@ from tune_lpc.plan.space import Space
 from tune_lpc.results import JOURNAL_FILE, Journal, JournalLocked, Ledger, holds_run, load_run, write_run
 from tune_lpc.results.events import Event, RunResumed, RunStarted, TrialStarted
 from tune_lpc.results.journal import journal_events
+from tune_lpc.search.director import Director
+from tune_lpc.search.sampler import RandomSampler
+from tune_lpc.search.simulated import MemoryLog
 
 _NEEDED: Mapping[str, tuple[type, ...]] = {
     "space": (dict,),
@@ -88,9 +91,17 @@ class OpenRun:
 
     @property
     def to_come(self) -> int:
-        """How many trials are left, those that are to go on included."""
-        over = sum(not trial.is_to_go_on for trial in self.ledger.trials.values())
-        return max(0, self.space.trials - over)
+        """How many trials could be asked for, those that are to go on included."""
+        return self._director().to_come
+
+    @property
+    def waiting(self) -> set[int]:
+        """The numbers of the trials that a rung has left, and may still let go on."""
+        return self._director().waiting
+
+    def _director(self) -> Director:
+        """One that is only asked what is to come: it draws nothing that counts, and writes nothing down."""
+        return Director(self.space, self.ledger, MemoryLog(), RandomSampler(self.space))
 
     def begin(self, run: Mapping[str, Any]) -> Journal:
         """Write what a new run begins with. run: the content of run.json.

@@ -82,6 +82,11 @@ class Checkpoints:
             if place > position:
                 path.unlink(missing_ok=True)
 
+    def keep_newest(self) -> None:
+        """Remove all but the newest."""
+        for _, path in self._files()[:-1]:
+            path.unlink(missing_ok=True)
+
     def remove(self) -> None:
         """Remove the folder with all in it."""
         shutil.rmtree(self.folder, ignore_errors=True)

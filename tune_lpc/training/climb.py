@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ class Climb:
     Goes on from the newest whole checkpoint in `checkpoints`, if there is one. Since the record of its epoch may not
     have reached anybody, `epochs` begins with it again.
 
+    rungs: where it may be left to wait: there is always a checkpoint.
     continued_from: where it goes on, None at the beginning. left_out: a line for each damaged checkpoint.
     checkpoint_problem: why the last checkpoint could not be written; None when it could. Training goes on without it.
     """
@@ -37,7 +38,9 @@ class Climb:
         prepared: Prepared,
         device: torch.device | str = "cpu",
         checkpoints: Checkpoints | None = None,
+        rungs: Collection[Position] = (),
     ) -> None:
+        self._rungs = rungs
         self._spec, self._runs, self._prepared, self._device = spec, runs, prepared, device
         self._checkpoints = checkpoints
         self._saved: dict[str, Any] | None = None
@@ -75,12 +78,13 @@ class Climb:
 
     def _save(self, record: EpochRecord) -> None:
         """Write a checkpoint, unless the last is too recent for what one costs."""
-        start = time.monotonic()
-        if self._checkpoints is None or start - self._saved_at < self._save_cost / CHECKPOINT_SHARE:
+        start, position = time.monotonic(), (record.budget, record.epoch)
+        is_recent = start - self._saved_at < self._save_cost / CHECKPOINT_SHARE
+        if self._checkpoints is None or (is_recent and position not in self._rungs):
             return
         state = {"record": record.as_dict(), "training": self.training.state()}
         try:
-            self._checkpoints.write((record.budget, record.epoch), state)
+            self._checkpoints.write(position, state)
             self.checkpoint_problem = None
         except OSError as error:
             self.checkpoint_problem = f"no checkpoint could be written: {error.strerror or error}"
