@@ -91,6 +91,7 @@ def test_every_default_that_the_help_of_run_tells_is_the_one_in_force(
         "--cpus-per-trial": f"{on_cpus.cpus_per_trial}",
         "--gpus-per-trial": f"{on_gpus.gpus_per_trial:g} if there are any",
         "--seed": f"{request.space.seed}",
+        "--sampler": request.space.sampler,
         "--method": request.space.fixed("method"),
     }
 

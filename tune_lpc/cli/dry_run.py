@@ -14,14 +14,22 @@ from tune_lpc.plan import Space, UserError
 from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.plan.resources import ResourcesAsked, cpus_here
 from tune_lpc.results.agreement import FEWEST
+from tune_lpc.search.earlier import read_earlier
 
 
 def describe_search(
-    console: Console, space: Space, asked: ResourcesAsked, data_dir: Path | None, out: Path, address: str | None
+    console: Console,
+    space: Space,
+    asked: ResourcesAsked,
+    data_dir: Path | None,
+    out: Path,
+    address: str | None,
+    warm_start: Sequence[Path] = (),
 ) -> None:
-    """Print the space, the rungs, the resources and the cost of a search.
+    """Print the space, the rungs, the sampler, the resources and the cost of a search.
 
-    Raises UserError, before anything is printed, when the resources asked for or the images are not there.
+    Raises UserError, before anything is printed, when the resources asked for, the images or what is to be taken over
+    from earlier searches are not there.
     """
     from tune_lpc.training.device import gpus_here
 
@@ -33,7 +41,8 @@ def describe_search(
     lines = [f"begins with: {describe_values(config)}" for config in space.first[: space.trials]]
     lines += [f"fixed: {fixed}", f"space hash: {space.hash()}"]
     lines.append(f"trials: {space.trials} of up to {space.epochs} epochs")
-    lines += [*early_stopping_lines(space), *ramp_notes(space), *space.notes]
+    lines += [*early_stopping_lines(space), *ramp_notes(space), f"sampler: {sampler_line(space)}", *space.notes]
+    lines += [earlier.describe() for earlier in read_earlier(space, warm_start)]
     if address is None:
         resources, problems = asked.plan(cpus_here(), gpus_here())
         if resources is None:
@@ -46,6 +55,12 @@ def describe_search(
     console.print(Text(f"{space.name}: {space.about}", style="italic"), soft_wrap=True)
     console.print(table)
     print_lines(console, lines)
+
+
+def sampler_line(space: Space) -> str:
+    """What draws the configs, in words."""
+    first = f", by chance until {space.random_starts} configs have a result" if space.sampler in ("tpe", "gp") else ""
+    return f"{space.sampler}{first}"
 
 
 def early_stopping_lines(space: Space) -> list[str]:

@@ -16,7 +16,7 @@ class Float:
     """A real number from `low` to `high`, drawn evenly, or evenly in the logarithm.
 
     A dimension is drawn where its setting has an effect, which the setting knows itself. `when` adds to that: it names
-    other parameters and the values with which this one is drawn; all must hold. `prior` is the value that is believed to
+    other parameters and the values with which this one is drawn; all must hold. `prior` is a value that is believed to
     be good: the sampler "prior" draws around it, and a config of `first` that lacks the dimension takes it.
     """
 

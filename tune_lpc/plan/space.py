@@ -41,8 +41,8 @@ class Space:
     """A search space: what varies (`dimensions`), what is fixed (`settings`), and the size of a search.
 
     `first` holds configs to begin with, such as a baseline and a paper's own: a value for each dimension with effect.
-    Where a method or a change gives a config more dimensions, it takes them from `start`, or else from their priors, the
-    method's own start, or the setting's default. `notes` says what a method or a change has made of the space, for people.
+    Where a method or a change gives a config more dimensions, it takes them from `start`, or else from their priors,
+    the method's own start, or the setting's default. `notes` says what a method or a change has made of the space.
 
     `fidelity_mode`, `reduction_factor` and `first_rung` place the rungs of early stopping: see `Fidelity`.
     `first_rung_after` (mode "truncated" only, in place of `first_rung`) puts the first rung where, in every trial that
@@ -54,9 +54,9 @@ class Space:
     `score_window` is the number of last epochs whose mean validation accuracy is the score, at a rung and at the end.
     `seeds` is the most seeds with which a config is trained, the best alone with more than one; with `seed_splits` each
     further seed also draws a split of its own.
-    `sampler` draws the configs: "tpe", Optuna's tree-structured Parzen estimator; "gp", its Gaussian process; "prior", a
-    mixture of chance, of what lies around `first` and the priors of dimensions, and of what lies around the best so far;
-    or "random". "tpe" and "gp" draw by chance until `random_starts` configs have a result.
+    `sampler` draws the configs: "tpe", Optuna's tree-structured Parzen estimator; "gp", its Gaussian process; "prior",
+    a mixture of chance, what lies around `first` and the priors of dimensions, and what lies around the best so far; or
+    "random". "tpe" and "gp" draw by chance until `random_starts` configs have a result.
 
     Names are those of `TrialSpec`; a setting not named keeps its default there. A dimension is drawn where its setting
     has an effect; a condition of its own may refer to a setting or to a dimension that stands above it. `checked`

@@ -83,10 +83,9 @@ class Earlier:
     def describe(self) -> str:
         """A line for people."""
         left_out = ", ".join(f"{count} {why}" for why, count in self.left_out.items())
-        return (
-            f"warm start: {len(self.observations)} of {self.trials} configs of {self.name} ({self.dataset}; {self.folder}), "
-            f"{len(self.shared)} shared parameters" + (f"; left out: {left_out}" if left_out else "")
-        )
+        taken = f"{len(self.observations)} of {self.trials} configs of {self.name} ({self.dataset}; {self.folder})"
+        told = f"warm start: {taken}, {len(self.shared)} shared parameters"
+        return told + (f"; left out: {left_out}" if left_out else "")
 
 
 def folder_of(directory: Path) -> str:

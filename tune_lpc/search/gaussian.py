@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from tune_lpc.plan.dimensions import Choice, Int
 from tune_lpc.plan.settings import Value
@@ -39,10 +39,10 @@ class GaussianSampler(LearningSampler):
 
     It can't weigh configs. So of those of earlier searches it sees only as many as their weight allows: half of them,
     and fewer the more results this search has, the best and, evenly, some of the others.
-    concurrent: plays no part, as it always reckons with the configs that still run.
+    Configs that still run are reckoned with: their place is taken.
     """
 
-    def __init__(self, space: Space, concurrent: int = 1, earlier: Sequence[Observation] = ()) -> None:
+    def __init__(self, space: Space, earlier: Sequence[Observation] = ()) -> None:
         super().__init__(space, earlier)
         self._distributions = {name: distribution_of(dimension) for name, dimension in space.dimensions.items()}
         self._middle = {name: _middle(space, name) for name in space.dimensions}
@@ -64,7 +64,7 @@ class GaussianSampler(LearningSampler):
 
     def _completed(self, trial: FrozenTrial) -> FrozenTrial:
         """A config with a value for every parameter, and the normal score of its quality."""
-        value = NormalDist().inv_cdf(trial.value) if trial.state is TrialState.COMPLETE else None
+        value = None if trial.value is None else NormalDist().inv_cdf(trial.value)
         return frozen(self._space, {**self._middle, **trial.params}, trial.number, trial.state, value)
 
 

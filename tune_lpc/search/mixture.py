@@ -48,10 +48,9 @@ class MixtureSampler(LearningSampler):
     from all. What a config lacks is drawn evenly. Believed to be good are the configs of `first`, with the priors of
     the dimensions that they lack, the priors alone where there are any, and the best of earlier searches; without any
     of them this share is drawn at random too.
-    concurrent: plays no part, as two draws are alike only by chance.
     """
 
-    def __init__(self, space: Space, concurrent: int = 1, earlier: Sequence[Observation] = ()) -> None:
+    def __init__(self, space: Space, earlier: Sequence[Observation] = ()) -> None:
         super().__init__(space, earlier)
         priors = space.priors
         beliefs: list[Center] = [{**priors, **config} for config in space.first]
@@ -63,10 +62,8 @@ class MixtureSampler(LearningSampler):
         top = self._best_of_a_stage()
         if not top:
             return {"random": 0.5, "believed": 0.5, "best": 0.0}
-        best = self._best()
-        weights = range(len(top), 0, -1)
-        by_belief = sum(weight * self._density(config, self._beliefs or [{}]) for weight, config in zip(weights, top))
-        by_best = sum(weight * self._density(config, [best]) for weight, config in zip(weights, top))
+        by_belief = self._likeness(top, self._beliefs or [{}])
+        by_best = self._likeness(top, [self._best()])
         share = by_best / (by_belief + by_best)
         return {"random": 0.5, "believed": 0.5 * (1 - share), "best": 0.5 * share}
 
@@ -97,14 +94,15 @@ class MixtureSampler(LearningSampler):
                 return found[: len(found) // factor]
         return []
 
-    def _density(self, config: Mapping[str, Value], centers: Sequence[Center]) -> float:
-        """How likely a config is to be drawn around one of some centers, against the even draw, for which it is 1."""
+    def _likeness(self, configs: Sequence[Drawn], centers: Sequence[Center]) -> float:
+        """How likely the configs are to be drawn around one of the centers, the first ones weighted more."""
         dimensions = self._space.dimensions
-        each = [
-            math.prod(density(dimensions[name], value, center[name]) for name, value in config.items() if name in center)
-            for center in centers
-        ]
-        return sum(each) / len(each)
+        total = 0.0
+        for place, config in enumerate(configs):
+            for center in centers:
+                each = (density(dimensions[name], config[name], center[name]) for name in config if name in center)
+                total += (len(configs) - place) * math.prod(each) / len(centers)
+        return total
 
 
 class _Around(RandomChooser):
