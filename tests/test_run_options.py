@@ -52,6 +52,21 @@ def test_the_space_is_searched_in_the_mode_asked_for(asked: Asked) -> None:
     assert sum(space.is_control(number) for number in range(space.trials)) == 3
 
 
+def test_the_sampler_and_the_earlier_searches_are_asked_of_every_search(asked: Asked) -> None:
+    folder = Path(__file__).parent / "journals" / "version-0.1.0" / "finished"
+    requests = asked("--method", "lpc", "sliding", "--sampler", "gp", "--warm-start", str(folder))
+    assert [(request.space.sampler, request.warm_start) for request in requests] == [("gp", (folder,))] * 2
+    (plain,) = asked()
+    assert (plain.space.sampler, plain.space.random_starts, plain.warm_start) == ("tpe", 10, ())
+
+
+def test_a_search_that_goes_on_does_not_need_the_folders_that_it_began_with(asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    (request,) = asked("--resume", "--warm-start", "/nowhere")
+    assert request.warm_start == (Path("/nowhere"),)
+
+
 # The defaults that help tells
 
 

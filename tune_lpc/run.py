@@ -291,6 +291,9 @@ def _warm_start_problems(options: argparse.Namespace, spaces: list[Space]) -> li
     if options.resume and all(holds_run(folder) for folder in _folders(options, spaces)):
         return found  # what was taken over stands in run.json
     for directory in dict.fromkeys(options.warm_start):
+        if not directory.strip():
+            found.append("--warm-start is empty, but must name a folder")
+            continue
         try:
             load_run(Path(directory))
         except UserError as error:

@@ -14,12 +14,13 @@ from optuna.trial import TrialState
 from tests.results.runs import record
 from tests.search.searches import SPACE, Search, scored
 from tune_lpc.plan import Float, Space
+from tune_lpc.plan.search_settings import SAMPLERS as NAMES
 from tune_lpc.plan.trial import Value
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, RungDecided, RunStarted, Status, TrialEnded, TrialStarted, trial_id_of
 from tune_lpc.results.ledger import Trial
 from tune_lpc.search.sampler import Drawn, EstimatorSampler, RandomSampler, Sampler
-from tune_lpc.search.samplers import SAMPLERS
+from tune_lpc.search.samplers import SAMPLERS, sampler_of
 from tune_lpc.search.simulated import simulate
 
 TRUNCATED = replace(SPACE, fidelity_mode="truncated", trials=100)
@@ -281,3 +282,22 @@ def test_the_estimator_asks_for_trials_in_each_of_its_steps_by_that_way_alone(
     run(EstimatorSampler(TRUNCATED), range(40))
     assert asked, "the real estimator no longer asks the study in this way"
     assert optuna.Study not in asked
+
+
+# Samplers by name
+
+
+def test_a_space_can_name_each_sampler_that_there_is() -> None:
+    assert tuple(SAMPLERS) == NAMES
+    kinds = {name: type(sampler_of(replace(TRUNCATED, sampler=name).checked())) for name in NAMES}
+    assert len(set(kinds.values())) == len(NAMES) and kinds["tpe"] is EstimatorSampler
+
+
+def test_the_estimator_draws_at_random_until_it_has_its_random_starts() -> None:
+    def configs(random_starts: int) -> list[Drawn]:
+        space = replace(TRUNCATED, random_starts=random_starts)
+        return run(EstimatorSampler(space), range(9), space).configs
+
+    many, few = configs(8), configs(4)
+    assert many[:4] == few[:4] and many[4] != few[4]
+    assert configs(100)[:8] == many[:8] and configs(100)[8] != many[8]

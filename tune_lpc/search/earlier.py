@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from tune_lpc.plan.choosers import Given, draw_value
-from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.errors import UserError, shown
 from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import has_effect, setting_default, setting_names
 from tune_lpc.results import JOURNAL_FILE, Ledger, load_run, read_ledger
 from tune_lpc.results.events import Status
+from tune_lpc.results.export import RUN_FILE
 from tune_lpc.results.ledger import Trial
 from tune_lpc.search.quality import WORST, Result, qualities
 
@@ -117,7 +118,9 @@ def _read(space: Space, directory: Path) -> Earlier:
         raise UserError(
             f"{directory} has no {JOURNAL_FILE} that can be read ({error.strerror or error}); give another folder"
         ) from error
-    searched = run["space"]["dimensions"]
+    searched: dict[str, Any] = run["space"]["dimensions"]
+    if wrong := [name for name, dimension in searched.items() if not isinstance(dimension, Mapping)]:
+        raise UserError(f"{directory / RUN_FILE} is damaged: its dimension {wrong[0]} is {shown(searched[wrong[0]])}")
     shared = [name for name in space.dimensions if name in searched]
     if not shared:
         raise UserError(f"{directory} searched none of the parameters of space {space.name}; leave it out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any
@@ -11,8 +10,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
-from tune_lpc.plan.dimensions import Choice, Int
-from tune_lpc.plan.settings import Value
+from tune_lpc.plan.choosers import RandomChooser, draw_value
 from tune_lpc.plan.space import Space
 from tune_lpc.search.earlier import Observation
 from tune_lpc.search.sampler import (
@@ -33,9 +31,10 @@ class GaussianSampler(LearningSampler):
 
     Optuna's process knows neither conditions nor rungs: it would model those parameters alone that every config has (5
     of the 11 of `digits`), and those trials alone that have trained their full budget. So here a parameter without an
-    effect stands at the middle of its range, or at its prior; and the process is fitted to the normal scores of the
-    qualities of all configs that have a result, stopped and diverged ones included, where one that diverged lies as
-    far from the median as the best, however low its score.
+    effect has a value drawn at random, always the same one: from such the process learns that it makes no difference
+    there, while one value for all would let it hope for the others for ever. And it is fitted to the normal scores of
+    the qualities of all configs that have a result, stopped and diverged ones included: how low the lowest are plays
+    no part.
 
     It can't weigh configs. So of those of earlier searches it sees only as many as their weight allows: half of them,
     and fewer the more results this search has, the best and, evenly, some of the others.
@@ -44,8 +43,9 @@ class GaussianSampler(LearningSampler):
 
     def __init__(self, space: Space, earlier: Sequence[Observation] = ()) -> None:
         super().__init__(space, earlier)
+        # Of a package that would make it faster, and is not here, it would tell in the midst of the live table.
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._distributions = {name: distribution_of(dimension) for name, dimension in space.dimensions.items()}
-        self._middle = {name: _middle(space, name) for name in space.dimensions}
 
     def _propose(self, place: int) -> Drawn:
         own = self.trials
@@ -64,19 +64,10 @@ class GaussianSampler(LearningSampler):
 
     def _completed(self, trial: FrozenTrial) -> FrozenTrial:
         """A config with a value for every parameter, and the normal score of its quality."""
+        chance = RandomChooser(seed_of(self._space, trial.number))
+        values = {name: draw_value(name, dimension, chance) for name, dimension in self._space.dimensions.items()}
         value = None if trial.value is None else NormalDist().inv_cdf(trial.value)
-        return frozen(self._space, {**self._middle, **trial.params}, trial.number, trial.state, value)
-
-
-def _middle(space: Space, name: str) -> Value:
-    """What stands for a parameter without an effect: its prior, or the middle of its range, or its first option."""
-    dimension = space.dimensions[name]
-    if dimension.prior is not None:
-        return dimension.prior
-    if isinstance(dimension, Choice):
-        return dimension.options[0]
-    middle = math.sqrt(dimension.low * dimension.high) if dimension.log else (dimension.low + dimension.high) / 2
-    return round(middle) if isinstance(dimension, Int) else middle
+        return frozen(self._space, {**values, **trial.params}, trial.number, trial.state, value)
 
 
 class _Process(optuna.samplers.GPSampler):
