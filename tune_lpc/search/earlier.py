@@ -124,13 +124,28 @@ def _read(space: Space, directory: Path) -> Earlier:
     shared = [name for name in space.dimensions if name in searched]
     if not shared:
         raise UserError(f"{directory} searched none of the parameters of space {space.name}; leave it out")
-    ranked = _ranked(ledger)
-    if not ranked:
+    trials, left_out, observations = taken_over(space, searched, ledger)
+    if not trials:
         raise UserError(f"{directory} has no trial with a score yet; leave it out")
+    if not observations:
+        told = ", ".join(f"{count} {why}" for why, count in left_out.items())
+        raise UserError(f"{directory} has no config that lies in space {space.name} ({told}); leave it out")
+    name, dataset = run["space"]["name"], run["space"]["settings"]["dataset"]
+    return Earlier(folder_of(directory), name, dataset, run["space_hash"], shared, trials, left_out, observations)
+
+
+def taken_over(
+    space: Space, searched: Mapping[str, Any], ledger: Ledger
+) -> tuple[int, dict[str, int], list[Observation]]:
+    """How many configs of a search have a result, how many are left out for which reason, and those taken over.
+
+    searched: the dimensions of its space as `Space.as_dict` gives them. The best come first.
+    """
     left_out: Counter[str] = Counter()
     observations = []
+    ranked = _ranked(ledger)
     for trial, quality in ranked:
-        values = {name: value for name, value in _effective(trial, searched) if name in shared}
+        values = {name: value for name, value in _effective(trial, searched) if name in space.dimensions}
         outside = next((name for name, value in values.items() if not _fits(space, name, value)), None)
         if outside is not None:
             left_out[f"with {outside} outside its range here"] += 1
@@ -138,16 +153,10 @@ def _read(space: Space, directory: Path) -> Earlier:
             left_out["in which no shared parameter had an effect"] += 1
         else:
             observations.append(Observation(values, quality))
-    if not observations:
-        told = ", ".join(f"{count} {why}" for why, count in left_out.items())
-        raise UserError(f"{directory} has no config that lies in space {space.name} ({told}); leave it out")
     kept = _thinned(observations)
     if len(kept) < len(observations):
         left_out[f"beyond the {MOST} that are kept"] = len(observations) - len(kept)
-    return Earlier(
-        folder_of(directory), run["space"]["name"], run["space"]["settings"]["dataset"], run["space_hash"], shared,
-        len(ranked), dict(left_out), kept,
-    )  # fmt: skip
+    return len(ranked), dict(left_out), kept
 
 
 def _ranked(ledger: Ledger) -> list[tuple[Trial, float]]:
