@@ -28,9 +28,15 @@ def record(budget: int, epoch: int, score: float | None, seconds: float = 1.0, d
 
 
 def noisy_curve(assignment: Assignment) -> Iterator[Record]:
-    """A curve that rises to a height of its own, with noise, a function of the config alone; one in ten diverges."""
-    draw = random.Random(repr(sorted(assignment.drawn.items(), key=str)))
+    """A curve that rises to a height of its own, with noise, a function of the config alone; one in ten diverges.
+
+    A further seed has the height of its config and another noise, a function of its seed and split too.
+    """
+    config = repr(sorted(assignment.drawn.items(), key=str))
+    draw = random.Random(config)
     height, rate = draw.random(), draw.uniform(0.05, 0.5)
+    if assignment.repeat_of is not None:
+        draw = random.Random(f"{config} {assignment.spec.seed} {assignment.spec.split}")
     epochs = assignment.spec.epochs
     diverges = draw.randint(1, epochs) if draw.random() < 0.1 else None
     for epoch in range(1, epochs + 1):

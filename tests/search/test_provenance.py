@@ -23,7 +23,7 @@ DIGITS = replace(SPACE, settings={**SPACE.settings, "dataset": "digits", "networ
 
 def test_a_session_tells_versions_hardware_resources_and_commit() -> None:
     session = describe_session(Resources(2, 1, 0.0))
-    assert list(session) == ["versions", "git", "resources", "hardware"]
+    assert list(session) == ["versions", "git", "resources", "hardware", "time"]
     assert session["versions"]["tune_lpc"] == __version__
     assert session["versions"]["python"] == platform.python_version()
     assert session["versions"]["torch"] == torch.__version__.partition("+")[0] or torch.__version__

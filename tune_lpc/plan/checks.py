@@ -21,6 +21,7 @@ NEVER_SEARCHED = (
     "train_size",
     "split",
     "validation_share",
+    "validation_size",
     "hold_out",
     "image_size",
     "epochs",

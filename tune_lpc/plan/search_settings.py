@@ -19,6 +19,8 @@ WHOLE_NUMBERS = {
     "random_starts": (1, 10**6),
 }
 """Smallest and largest value of the settings that are whole numbers."""
+AS_MANY_AS_FIT = WHOLE_NUMBERS["trials"][1]
+"""The trials of a search that time alone limits."""
 SEARCH_SETTINGS = (
     "trials",
     "fidelity_mode",

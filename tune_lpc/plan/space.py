@@ -26,6 +26,7 @@ from tune_lpc.plan.fidelity import EARLIEST_LOOK, MOST_RUNGS, Fidelity
 from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, Method, added_by, dimensions_of, overridden_by
 from tune_lpc.plan.ramps import epoch_with_ramps_up, slowest_choosers
 from tune_lpc.plan.search_settings import (
+    AS_MANY_AS_FIT,
     SEARCH_SETTINGS,
     is_control,
     parse_search_setting,
@@ -97,6 +98,13 @@ class Space:
     def epochs(self) -> int:
         """The full budget of a trial."""
         return cast(int, self.fixed("epochs"))
+
+    @property
+    def size(self) -> str:
+        """The number of trials in words."""
+        if self.trials == AS_MANY_AS_FIT:
+            return "as many trials as time allows"
+        return f"{self.trials} trial{'' if self.trials == 1 else 's'}"
 
     @property
     def seed(self) -> int:

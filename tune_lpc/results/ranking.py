@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tune_lpc.results.events import Status
 from tune_lpc.results.intervals import Sample, Spread, can_be_told_apart, interval
@@ -68,12 +68,23 @@ def ranked(ledger: Ledger) -> list[Config]:
     return _with_intervals(sorted(found, key=_place), ledger)
 
 
+def comes_first(trial: Trial, before: Config) -> bool:
+    """Whether the config of a first trial that has just ended, of which there is no further seed, ranks before another.
+
+    So much is known without a look at all configs, of which there may be thousands.
+    """
+    config = _config(trial, ())
+    return config is not None and _place(config) < _place(before)
+
+
 def _config(trial: Trial, repeats: Iterable[Trial]) -> Config | None:
     if trial.has_diverged or trial.status is Status.FAILED or (run := trial.judged) is None:
         return None
     own = trial.score(run.budget, run.epochs)
     if own is None:
         return None
+    if run.epochs < trial.full_budget:
+        return Config(trial, run, (own,))  # a damaged journal may have seeds that came further than the first trial
     others = [repeat.final_score for repeat in repeats if not repeat.has_diverged]
     diverged = sum(repeat.has_diverged for repeat in repeats)
     return Config(trial, run, (own, *(score for score in others if score is not None)), diverged)
@@ -81,7 +92,7 @@ def _config(trial: Trial, repeats: Iterable[Trial]) -> Config | None:
 
 def _place(config: Config) -> tuple[bool, int, int, int, float, float, int]:
     """What `ranked` sorts by: lower is better."""
-    loss = config.run.last["validation_loss"]
+    loss = config.run.loss(config.run.epochs)
     return (
         config.is_short,
         -config.run.epochs if config.is_short else 0,
@@ -108,7 +119,5 @@ def _with_intervals(configs: list[Config], ledger: Ledger) -> list[Config]:
             continue
         low, high = interval(sample, spread)
         tied = not config.without_score and not can_be_told_apart(samples[0], sample, spread)
-        found.append(
-            Config(config.trial, config.run, config.scores, config.without_score, low, high, tied or not found)
-        )
+        found.append(replace(config, low=low, high=high, tied=tied or not found))
     return found

@@ -34,7 +34,7 @@ def trials_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
             _trial_id(),
             _number(),
             _status(),
-            _column("reason", str, "why the trial ended; null when it was interrupted"),
+            _column("reason", str, "why the trial ended; null when it was interrupted, by a kill or as time was up"),
             _control("the trial"),
             _column(
                 "repeat_of",
@@ -95,7 +95,10 @@ def best_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
             _column("seeds", int, "seeds with a score, each a trial: the first, and those that repeat it"),
             _column("diverged_seeds", int, "further seeds whose training diverged"),
             _column(
-                "tied", bool, "whether it cannot be told from rank 1 by more than luck; rank 1 is tied with itself"
+                "tied",
+                bool,
+                "whether it cannot be told from rank 1 by more than luck; rank 1 is tied with itself, and nothing is "
+                "where there is no interval",
             ),
             _column("regularisers", int, "how many regularisers it has on: of tied configs the fewer the simpler"),
             _column("trial_id", str, "name of its first trial, unique in the search"),

@@ -14,7 +14,16 @@ from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.search_settings import same_controls
 from tune_lpc.plan.space import Space
-from tune_lpc.results import JOURNAL_FILE, Journal, JournalLocked, Ledger, holds_run, load_run, write_run
+from tune_lpc.results import (
+    JOURNAL_FILE,
+    Journal,
+    JournalLocked,
+    Ledger,
+    holds_run,
+    load_run,
+    seconds_written,
+    write_run,
+)
 from tune_lpc.results.events import Event, RunResumed, RunStarted, TrialStarted
 from tune_lpc.results.journal import journal_events
 from tune_lpc.search.director import Director
@@ -81,8 +90,8 @@ class OpenRun:
     """A run that may be written to.
 
     ledger: what has happened in it. journal: None as long as there is none. left_out: a line for each damaged entry of
-    the journal. start_is_written: whether the journal holds the entry that says what was run. earlier: what it takes
-    over from earlier searches, as it was when the run began.
+    the journal. start_is_written: whether the journal holds the entry that says what was run. seconds: by the clock,
+    that the processes before this one took. earlier: what it takes over from earlier searches, as it was when it began.
     """
 
     folder: Path
@@ -91,6 +100,7 @@ class OpenRun:
     journal: Journal | None
     left_out: list[str]
     start_is_written: bool = True
+    seconds: float = 0.0
     earlier: Sequence[Earlier] = ()
 
     @property
@@ -196,7 +206,14 @@ def open_run(folder: Path, identity: Identity, *, resume: bool) -> OpenRun:
         journal.close()
         raise
     left_out += ledger.left_out
-    return OpenRun(folder, space, ledger, journal, left_out, start_is_written, Earlier.of_run(run))
+    seconds = seconds_written(path) + sum(_startup_seconds(session.facts) for session in ledger.sessions)
+    return OpenRun(folder, space, ledger, journal, left_out, start_is_written, seconds, Earlier.of_run(run))
+
+
+def _startup_seconds(facts: Mapping[str, Any]) -> float:
+    """From the start of a process to its first entry in the journal; 0 where that was not noted."""
+    noted = (facts.get("time") or {}).get("startup_seconds")
+    return float(noted) if isinstance(noted, int | float) else 0.0
 
 
 def _beginning(path: Path) -> tuple[Mapping[str, Any] | None, bool]:

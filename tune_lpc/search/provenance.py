@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_lpc import __version__
+from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.resources import Resources, cpus_here
 from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.space import Space
@@ -22,8 +23,13 @@ from tune_lpc.training.prepare import Prepared
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow", "scikit-learn")
 
 
-def describe_session(resources: Resources | None) -> dict[str, Any]:
-    """Of the process that drives a search: versions, git commit, hardware, and resources where trials are to come."""
+def describe_session(
+    resources: Resources | None, hours: HoursAsked | None = None, startup_seconds: float = 0.0
+) -> dict[str, Any]:
+    """Of the process that drives a search: versions, git commit, hardware, time, resources where trials are to come.
+
+    hours: that the whole search may take. startup_seconds: from the start of the process until now.
+    """
     return {
         "versions": {
             "tune_lpc": __version__,
@@ -38,6 +44,7 @@ def describe_session(resources: Resources | None) -> dict[str, Any]:
             "cpus": cpus_here(),
             "gpus": gpus_here(),
         },
+        "time": {**(hours or HoursAsked()).as_dict(), "startup_seconds": round(startup_seconds, 3)},
     }
 
 

@@ -20,7 +20,7 @@ Arrivals = Mapping[int, float | None]
 or not a number: it is worse than any other, counts as one of those that have come, and never goes on."""
 
 
-def decide(trial: Trial, rung: int, arrivals: Arrivals, reduction_factor: int, rule: str = "stop") -> RungDecided:
+def decide(trial: Trial, rung: int, arrivals: Arrivals, reduction_factor: int, rule: str) -> RungDecided:
     """What a rung says of a trial when it comes there; those that came after it do not count.
 
     "stop": it goes on when it is among the best 1 / reduction_factor of the scores that have come, its own included,
@@ -48,14 +48,13 @@ def best_first(arrivals: Arrivals) -> list[int]:
     return [number for number, _ in sorted(known, key=lambda pair: -pair[1])]  # sorted keeps the order of equals
 
 
-def promotable(arrivals: Arrivals, reduction_factor: int, *, are_all: bool) -> list[int]:
-    """The numbers of the trials that may be beyond the rung as things stand, the best first.
+def places(come: int, reduction_factor: int, *, are_all: bool) -> int:
+    """How many of the trials that have come to a rung may be beyond it, the best of them.
 
-    They are the best 1 / reduction_factor of those that have come, rounded down; rounded up when `are_all`, that is
-    when no other will come any more, so that a small search ends with a trial that is trained.
+    One in `reduction_factor`, rounded down; rounded up when `are_all`, that is when no other will come any more: so a
+    small search too ends with a trial that is trained.
     """
-    share = len(arrivals) / reduction_factor
-    return best_first(arrivals)[: math.ceil(share) if are_all else math.floor(share)]
+    return -(-come // reduction_factor) if are_all else come // reduction_factor
 
 
 def promote(trial: Trial, rung: int, arrivals: Arrivals) -> RungDecided:

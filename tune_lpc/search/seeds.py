@@ -7,9 +7,16 @@ their mean with a third, and so on.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+from tune_lpc.plan.space import Space
+from tune_lpc.plan.trial import SPLITS, TrialSpec, setting_field
+from tune_lpc.results.events import Status, trial_id_of
+from tune_lpc.results.ledger import Ledger
 
 FEWEST = 2
 """Configs in each stage, where there are as many: a single one would be compared with nothing."""
@@ -34,6 +41,18 @@ class Standing:
         return len(self.scores[:seeds]) - len(known), -mean, self.number
 
 
+def stages(configs: int, most: int, share: int) -> list[int]:
+    """How many configs are trained with a second seed, with a third and so on, of so many that train in full.
+
+    most, share: see `next_repeat`.
+    """
+    sizes = []
+    for _ in range(1, most):
+        configs = min(configs, max(FEWEST, math.ceil(configs / share)))
+        sizes.append(configs)
+    return sizes
+
+
 def next_repeat(configs: Sequence[Standing], most: int, share: int) -> int | None:
     """The number of the config to train with a further seed next; None when there is none, or none as yet.
 
@@ -42,10 +61,65 @@ def next_repeat(configs: Sequence[Standing], most: int, share: int) -> int | Non
     A stage begins when the one before has ended: what was decided in it does not depend on which seed ended first.
     """
     stage = sorted(configs, key=lambda config: config.place(1))
-    for seeds in range(1, most):
-        stage = sorted(stage, key=lambda config, seeds=seeds: config.place(seeds))  # type: ignore[misc]
-        stage = stage[: max(FEWEST, math.ceil(len(stage) / share))]
+    for seeds, size in enumerate(stages(len(configs), most, share), start=1):
+        stage = sorted(stage, key=lambda config, seeds=seeds: config.place(seeds))[:size]  # type: ignore[misc]
         lacking = [config for config in stage if len(config.scores) <= seeds]
         if lacking:
             return next((config.number for config in lacking if len(config.scores) + config.running <= seeds), None)
     return None
+
+
+class Repeats:
+    """The further seeds of a search: those that there are, and the next one.
+
+    space: how many seeds a config may have, and whether each has a split of its own. ledger: where the trials stand.
+    """
+
+    def __init__(self, space: Space, ledger: Ledger) -> None:
+        self._ledger, self._most, self._splits = ledger, space.seeds, space.seed_splits
+        self._share = space.fidelity.reduction_factor
+        self._of: dict[int, dict[int, int]] = {}
+
+    def note(self, number: int, repeat_of: int, spec: TrialSpec) -> None:
+        """There is a further seed: trial `number`, trained by `spec`, of the config whose first trial is given."""
+        self._of.setdefault(repeat_of, {})[number] = spec.seed
+
+    def next(self, under_way: Collection[int], *, of_all: bool = False) -> int | None:
+        """The first trial of the config that is next, when no other config is to come; see `next_repeat`.
+
+        under_way: the numbers of the trials that are being trained. of_all: each stage has all configs, not the best.
+        """
+        share = 1 if of_all else self._share
+        return None if self._most == 1 else next_repeat(self._standings(under_way), self._most, share)
+
+    def to_come(self, under_way: Collection[int]) -> int:
+        """How many will begin yet, if one can begin now."""
+        if self.next(under_way) is None:
+            return 0
+        planned = sum(stages(len(self._standings(under_way)), self._most, self._share))
+        return max(1, planned - sum(map(len, self._of.values())))
+
+    def spec(self, repeat_of: int, first: TrialSpec) -> TrialSpec:
+        """What the next further seed of a config trains. first: what its first trial does."""
+        taken = {*self._of.get(repeat_of, {}).values(), first.seed}
+        seeds = 1 + int(setting_field("seed").metadata["high"])
+        # Not the next in number: it may be there, where the entry of one before it was damaged.
+        further = next(step for step in itertools.count(1) if (first.seed + step) % seeds not in taken)
+        split = (first.split + further) % SPLITS if self._splits else first.split
+        return dataclasses.replace(first, seed=(first.seed + further) % seeds, split=split)
+
+    def _standings(self, under_way: Collection[int]) -> list[Standing]:
+        found = []
+        for trial in self._ledger.trials.values():
+            if trial.repeat_of is not None or trial.status is not Status.COMPLETED:
+                continue
+            scores, running = [trial.final_score], 0
+            for number in self._of.get(trial.number, {}):
+                repeat = self._ledger.trials.get(trial_id_of(number))
+                # One that failed is tried again by a resume: until then it has no score.
+                if repeat is None or number in under_way or repeat.status is Status.INTERRUPTED:
+                    running += 1
+                else:
+                    scores.append(None if repeat.has_diverged else repeat.final_score)
+            found.append(Standing(trial.number, scores, running))
+        return found
