@@ -37,6 +37,20 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+# What draws the configs
+
+
+def test_the_sampler_and_its_random_starts_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "sampler: tpe, by chance until 10 configs have a result\n" in printed([], capsys)
+    assert "sampler: prior\n" in printed(["--sampler", "prior"], capsys)
+
+
+def test_what_comes_from_earlier_searches_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ROOT / "tests" / "journals" / "version-0.1.0" / "finished"
+    out = printed(["--warm-start", str(folder)], capsys)
+    assert f"warm start: 3 of 6 configs of digits (digits; {folder}), 11 shared parameters; left out: 3 with" in out
+
+
 # The modes in words
 
 

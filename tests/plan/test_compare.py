@@ -46,6 +46,11 @@ def test_spelling_and_order_are_no_difference() -> None:
             Float(1e-4, 0.1, log=True),
             "learning_rate: 0.0001 to 0.01, logarithmic before, 0.0001 to 0.1, logarithmic now",
         ),
+        (
+            "learning_rate",
+            Float(1e-4, 1e-2, log=True, prior=1e-3),
+            "learning_rate: 0.0001 to 0.01, logarithmic before, 0.0001 to 0.01, logarithmic; prior 0.001 now",
+        ),
         ("learning_rate", Float(1e-4, 1e-2), "learning_rate: 0.0001 to 0.01, logarithmic before, 0.0001 to 0.01 now"),
         ("batch_size", Int(32, 128), "batch_size: whole numbers 32 to 64 before, whole numbers 32 to 128 now"),
         (

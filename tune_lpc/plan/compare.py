@@ -88,6 +88,8 @@ def _told_dimension(dimension: Mapping[str, Any]) -> str:
         text = "whole numbers " if dimension["type"] == "int" else ""
         text += f"{_told(dimension['low'])} to {_told(dimension['high'])}"
         text += ", logarithmic" if dimension["log"] else ""
+    if "prior" in dimension:
+        text += f"; prior {_told(dimension['prior'])}"
     for other, allowed in dimension["when"].items():
         text += f"; when {other} is {' or '.join(_told(value) for value in allowed)}"
     return text
