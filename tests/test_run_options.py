@@ -69,6 +69,21 @@ def test_the_best_are_trained_with_as_many_seeds_as_asked_for(
         assert refused(["digits", "--out", str(tmp_path / "run"), *given], capsys) == [f"error: {told}"]
 
 
+def test_the_sampler_and_the_earlier_searches_are_asked_of_every_search(asked: Asked) -> None:
+    folder = Path(__file__).parent / "journals" / "version-0.1.0" / "finished"
+    requests = asked("--method", "lpc", "sliding", "--sampler", "gp", "--warm-start", str(folder))
+    assert [(request.space.sampler, request.warm_start) for request in requests] == [("gp", (folder,))] * 2
+    (plain,) = asked()
+    assert (plain.space.sampler, plain.space.random_starts, plain.warm_start) == ("tpe", 10, ())
+
+
+def test_a_search_that_goes_on_does_not_need_the_folders_that_it_began_with(asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    (request,) = asked("--resume", "--warm-start", "/nowhere")
+    assert request.warm_start == (Path("/nowhere"),)
+
+
 def test_with_a_time_and_no_number_as_many_trials_are_asked_for_as_fit(asked: Asked) -> None:
     (request,) = asked("--hours", "0.5")
     assert request.hours == HoursAsked(0.5)
@@ -160,6 +175,7 @@ def test_every_default_that_the_help_of_run_tells_is_the_one_in_force(
         "--cpus-per-trial": f"{on_cpus.cpus_per_trial}",
         "--gpus-per-trial": f"{on_gpus.gpus_per_trial:g} if there are any",
         "--seed": f"{request.space.seed}",
+        "--sampler": request.space.sampler,
         "--method": request.space.fixed("method"),
     }
 

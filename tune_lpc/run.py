@@ -19,10 +19,10 @@ from tune_lpc.plan.errors import shown
 from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
-from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT, SAMPLERS
 from tune_lpc.plan.searches import spaces_of_methods
 from tune_lpc.plan.trial import setting_default
-from tune_lpc.results import folder_problems, holds_run
+from tune_lpc.results import folder_problems, holds_run, load_run
 
 FAILURES = 2
 """How often a trial goes on after its worker or node failed, where the user does not say."""
@@ -87,6 +87,18 @@ def _parser() -> Parser:
         "--seeds",
         metavar="K",
         help=f"seeds with which the best are trained in the end, each a trial (default {Space.seeds}, {UNLESS})",
+    )
+    parser.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help=f"what draws the configs: {', '.join(SAMPLERS)} (default {Space.sampler}, {UNLESS}; docs/samplers.md)",
+    )
+    parser.add_argument(
+        "--warm-start",
+        metavar="DIR",
+        nargs="+",
+        default=[],
+        help="folders of earlier searches to learn from, also of another data set",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, or begin it")
     parser.add_argument(
@@ -154,13 +166,16 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     spaces, asked, guards, hours = _checked(options)
     folders = _folders(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
+    warm_start = tuple(map(Path, options.warm_start))
     # torch and Ray take seconds to import: only now, when the options are known to be right.
     from tune_lpc.training.measures import measures_asked_for
 
     measures = tuple(measures_asked_for(options.measure))
     if options.dry_run:
         for space, folder in zip(spaces, folders, strict=True):
-            describe_search(console, space, asked, data_dir, folder, options.address, hours)
+            # One that goes on has what it took over in its run.json, and the folders may be gone by now.
+            earlier = () if options.resume and holds_run(folder) else warm_start
+            describe_search(console, space, asked, data_dir, folder, options.address, hours, earlier)
         return 0
     for space in spaces:
         print_lines(console, space.notes)
@@ -177,6 +192,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
             options.address,
             measures,
             command,
+            warm_start=warm_start,
             resume=options.resume,
             hours=hours,
             began=began,
@@ -210,6 +226,7 @@ CHANGES = {
     "first_rung_after": float,
     "control_trials": int,
     "seeds": int,
+    "sampler": str,
 }
 """Options that change the space, with the types of their values."""
 CHANGED_NAMES = {"fidelity": "fidelity_mode"}
@@ -229,7 +246,7 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
     values |= measured
     may_be_auto = ("--cpus-per-trial", "--gpus-per-trial")
     problems = [f"{problem}, or {AUTO}" if problem.startswith(may_be_auto) else problem for problem in problems]
-    values["fidelity"] = options.fidelity
+    values |= {name: getattr(options, name) for name, kind in CHANGES.items() if kind is str}
     asked = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
     problems += asked.problems()
     guards = _Guards(max_failures=values["max_failures"], stuck_after=values["stuck_after"])
@@ -264,6 +281,7 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
         for folder in _folders(options, spaces):
             problems += folder_problems(folder, resume=options.resume)
         problems += _mixed_problems(options, spaces)
+        problems += _warm_start_problems(options, spaces)
     if problems:
         raise UserError(dict.fromkeys(problems))
     return spaces, asked, guards, hours
@@ -291,6 +309,24 @@ def _mixed_problems(options: argparse.Namespace, spaces: list[Space]) -> list[st
         inside = [out / name for name in METHODS if holds_run(out / name)]
     mend = "name the methods as before, or choose another folder with --out"
     return [f"{folder} holds a run of a search with other methods; {mend}" for folder in inside[:1]]
+
+
+def _warm_start_problems(options: argparse.Namespace, spaces: list[Space]) -> list[str]:
+    """Why earlier searches are of no use, as far as that is seen without reading what they found."""
+    found = []
+    if options.warm_start and all(space.sampler == "random" for space in spaces):
+        found.append("--warm-start has no effect with sampler 'random', which learns nothing; leave one of them out")
+    if options.resume and all(holds_run(folder) for folder in _folders(options, spaces)):
+        return found  # what was taken over stands in run.json
+    for directory in dict.fromkeys(options.warm_start):
+        if not directory.strip():
+            found.append("--warm-start is empty, but must name a folder")
+            continue
+        try:
+            load_run(Path(directory))
+        except UserError as error:
+            found += [f"--warm-start: {problem}" for problem in error.problems]
+    return found
 
 
 def _folders(options: argparse.Namespace, spaces: list[Space]) -> list[Path]:

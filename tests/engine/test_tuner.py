@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -76,10 +77,11 @@ class Searches:
     assigned: list[Assignment] = field(default_factory=list)
     told: io.StringIO = field(default_factory=io.StringIO)
 
-    def run(self, *spaces: Space, resume: bool = False) -> list[Outcome]:
+    def run(self, *spaces: Space, resume: bool = False, warm_start: tuple[Path, ...] = ()) -> list[Outcome]:
         """Search these spaces one after another, in folders of their numbers."""
+        command = "python -m tune_lpc.run small"
         requests = [
-            Request(space, self.folder / str(number), command="python -m tune_lpc.run small", resume=resume)
+            Request(space, self.folder / str(number), command=command, resume=resume, warm_start=warm_start)
             for number, space in enumerate(spaces)
         ]
         console = Console(file=self.told, width=400)
@@ -133,6 +135,39 @@ def searches(ray_session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(tuner, "_fit", fit)
     return found
+
+
+# What it begins with
+
+
+def test_a_search_learns_from_an_earlier_one_though_its_folder_is_gone_when_it_goes_on(searches: Searches) -> None:
+    searches.run(SPACE)
+    earlier = searches.folder / "earlier"
+    (searches.folder / "0").rename(earlier)
+    searches.fit = lambda director: train(director, 2) and None
+    other = replace(SPACE, settings={**SPACE.settings, "train_size": 250}, random_starts=2)
+    searches.run(other, warm_start=(earlier,))
+    (told,) = searches.run_json()["warm_start"]
+    assert (told["folder"], told["name"], told["trials"]) == (str(earlier), "small", 4)
+    assert len(told["observations"]) == 4
+    line = f"warm start: 4 of 4 configs of small (digits; {earlier}), 1 shared parameters"
+    assert line in searches.told.getvalue()
+    (searches.folder / "0").rename(searches.folder / "1")
+    searches.run(replace(other, trials=4), warm_start=(earlier,))
+    whole = drawn_in(searches)
+    shutil.rmtree(searches.folder / "0")
+    (searches.folder / "1").rename(searches.folder / "0")
+    shutil.rmtree(earlier)
+    searches.fit = lambda director: train(director) and None
+    (outcome,) = searches.run(other, resume=True, warm_start=(earlier,))
+    assert outcome.exit_status == 0 and searches.told.getvalue().count(line) == 3
+    assert drawn_in(searches)[:2] == whole
+
+
+def drawn_in(searches: Searches) -> list[float]:
+    """The learning rates of the trials, in order."""
+    entries, _ = read_journal(searches.folder / "0" / "journal.jsonl")
+    return [entry["config"]["learning_rate"] for entry in entries if entry["kind"] == "trial_started"]
 
 
 # How it ends

@@ -46,6 +46,11 @@ def test_spelling_and_order_are_no_difference() -> None:
             Float(1e-4, 0.1, log=True),
             "learning_rate: 0.0001 to 0.01, logarithmic before, 0.0001 to 0.1, logarithmic now",
         ),
+        (
+            "learning_rate",
+            Float(1e-4, 1e-2, log=True, prior=1e-3),
+            "learning_rate: 0.0001 to 0.01, logarithmic before, 0.0001 to 0.01, logarithmic; prior 0.001 now",
+        ),
         ("learning_rate", Float(1e-4, 1e-2), "learning_rate: 0.0001 to 0.01, logarithmic before, 0.0001 to 0.01 now"),
         ("batch_size", Int(32, 128), "batch_size: whole numbers 32 to 64 before, whole numbers 32 to 128 now"),
         (
@@ -127,21 +132,6 @@ def test_a_setting_that_only_one_of_them_knows_is_told() -> None:
     del before["control_trials"]
     assert differences(before, now) == ["control_trials: absent before, 0 now"]
     assert differences(now, before) == ["control_trials: 0 before, absent now"]
-
-
-def test_a_space_of_before_there_were_further_seeds_means_what_it_meant_then() -> None:
-    added = ("rung_rule", "most_rungs", "score_window", "seeds", "seed_splits")
-    as_then = dataclasses.replace(SPACE, rung_rule="stop", most_rungs=2, score_window=1, seeds=1, seed_splits=False)
-    before = {name: value for name, value in as_then.as_dict().items() if name not in added}
-    assert differences(before, as_then.as_dict()) == []
-    now = dataclasses.replace(as_then, rung_rule="promote", seeds=3, score_window=2, most_rungs=3, seed_splits=True)
-    assert sorted(differences(before, now.as_dict())) == [
-        "most_rungs: 2 before, 3 now",
-        "rung_rule: stop before, promote now",
-        "score_window: 1 before, 2 now",
-        "seed_splits: False before, True now",
-        "seeds: 1 before, 3 now",
-    ]
 
 
 def test_every_difference_is_told_at_once() -> None:

@@ -13,7 +13,7 @@ from tune_lpc.plan.record import EpochRecord
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import RunStarted
 from tune_lpc.search.director import Assignment, Director
-from tune_lpc.search.sampler import SAMPLERS
+from tune_lpc.search.samplers import SAMPLERS
 from tune_lpc.search.simulated import MemoryLog, Record
 
 
@@ -59,6 +59,6 @@ def begin(space: Space, sampler: str = "random", slots: int = 1, log: MemoryLog 
     log = log or MemoryLog()
     if not log.events:
         log.write(RunStarted(run_of(space)))
-    director = Director(space, Ledger(log.events), log, SAMPLERS[sampler](space, slots))
+    director = Director(space, Ledger(log.events), log, SAMPLERS[sampler](space, slots, ()))
     director.settle()
     return director

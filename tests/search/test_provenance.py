@@ -48,6 +48,7 @@ def test_a_run_tells_all_that_decides_what_comes_out(tmp_path: Path) -> None:
     assert run["data"]["data_dir"] == str(tmp_path.resolve())
     assert run["data"]["train_images"] == len(prepared.split.train)
     assert {name: run[name] for name in session} == session
+    assert run["warm_start"] == []
     assert json.loads(json.dumps(run))["data"]["classes"] == [str(digit) for digit in range(10)]
     found = Fidelity.of_run(run)
     assert found is not None and found.rungs() == DIGITS.fidelity.rungs()

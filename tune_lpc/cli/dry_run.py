@@ -17,6 +17,7 @@ from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.resources import ResourcesAsked, cpus_here
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.results.agreement import FEWEST
+from tune_lpc.search.earlier import read_earlier
 from tune_lpc.search.seeds import stages
 
 
@@ -28,10 +29,13 @@ def describe_search(
     out: Path,
     address: str | None,
     hours: HoursAsked = HoursAsked(),  # noqa: B008 - it is frozen
+    warm_start: Sequence[Path] = (),
 ) -> None:
-    """Print the space, the rungs, the resources and the cost of a search, in hours too, for which it trains a little.
+    """Print the space, the rungs, the sampler, the resources and the cost of a search; it trains a little, to tell
+    hours too.
 
-    Raises UserError, before anything is printed, when the resources asked for or the images are not there.
+    Raises UserError, before anything is printed, when the resources asked for, the images or what is to be taken over
+    from earlier searches are not there.
     """
     cost = [_cost(space, data_dir)]
     if address is None:
@@ -57,11 +61,18 @@ def describe_search(
     lines.append(
         f"trials: {'as many as time allows,' if _is_open(space) else space.trials} of up to {space.epochs} epochs"
     )
-    lines += [*early_stopping_lines(space), *ramp_notes(space), *space.notes]
+    lines += [*early_stopping_lines(space), *ramp_notes(space), f"sampler: {sampler_line(space)}", *space.notes]
+    lines += [earlier.describe() for earlier in read_earlier(space, warm_start)]
     lines += [f"resources: {where}", *cost, f"results: {out}"]
     console.print(Text(f"{space.name}: {space.about}", style="italic"), soft_wrap=True)
     console.print(table)
     print_lines(console, lines)
+
+
+def sampler_line(space: Space) -> str:
+    """What draws the configs, in words."""
+    first = f", by chance until {space.random_starts} configs have a result" if space.sampler in ("tpe", "gp") else ""
+    return f"{space.sampler}{first}"
 
 
 def _is_open(space: Space) -> bool:

@@ -16,7 +16,8 @@ from tune_lpc.results import Tables
 class Request:
     """What the user asked for.
 
-    sampler: a name of `search.sampler.SAMPLERS`. resume: go on with the run in `out`, or begin it where there is none.
+    warm_start: folders of earlier searches that a new one learns from. resume: go on with the run in `out`, or begin it
+        where there is none.
     max_failures: how often a trial goes on from its last checkpoint after its worker or node failed.
     stuck_after: a trial that says nothing in so many times the time expected is restarted.
     hours: that the search may take, all its sessions together. began: when the command did, by `time.monotonic`.
@@ -29,7 +30,7 @@ class Request:
     address: str | None = None
     measures: tuple[str, ...] = ()
     command: str = ""
-    sampler: str = "tpe"
+    warm_start: tuple[Path, ...] = ()
     resume: bool = False
     max_failures: int = 2
     stuck_after: float = 20.0

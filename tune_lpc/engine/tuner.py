@@ -39,7 +39,7 @@ from tune_lpc.results.events import RunEnded, Status
 from tune_lpc.search.director import Director
 from tune_lpc.search.opening import Identity, OpenRun, open_run
 from tune_lpc.search.provenance import describe_run, describe_session
-from tune_lpc.search.sampler import SAMPLERS
+from tune_lpc.search.samplers import sampler_of
 from tune_lpc.search.time_budget import TimeBudget
 from tune_lpc.search.watch import PREPARING, Watch
 from tune_lpc.training.checkpoints import Checkpoints
@@ -78,6 +78,8 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
             stack.callback(runs[-1].close)
             if request.resume:
                 _tell_what_is_there(runs[-1], console)
+            for earlier in runs[-1].earlier:
+                _tell(console, earlier.describe())
         place = Place(checked.resources)
         if any(run.to_come and has_time(request, run) for request, run in zip(requests, runs, strict=True)):
             stack.enter_context(cluster(requests[0].address, console))
@@ -149,7 +151,8 @@ def _backend(space: Space) -> str | None:
 
 
 def _identity(request: Request, prepared: Prepared) -> Identity:
-    return Identity(request.space, prepared.source.fingerprint, prepared.split.hash, request.measures)
+    source = prepared.source.fingerprint
+    return Identity(request.space, source, prepared.split.hash, request.measures, request.warm_start)
 
 
 def _tell_what_is_there(run: OpenRun, console: Console) -> None:
@@ -233,7 +236,14 @@ def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Chec
         return journal
     precision = place.precision(request.space)
     about = describe_run(
-        request.space, request.command, request.data_dir, checked.prepared, request.measures, precision, session
+        request.space,
+        request.command,
+        request.data_dir,
+        checked.prepared,
+        request.measures,
+        precision,
+        session,
+        run.earlier,
     )
     return run.begin(about)
 
@@ -269,7 +279,7 @@ def _director(
         request.space,
         run.ledger,
         log,
-        SAMPLERS[request.sampler](request.space, concurrent),
+        sampler_of(request.space, concurrent, [seen for earlier in run.earlier for seen in earlier.observations]),
         precision=precision,
         watch=Watch(request.stuck_after),
         watched=(view.show,),

@@ -11,14 +11,6 @@ from tune_lpc.plan.errors import shown, shown_limit
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 
 _PARTS = ("dimensions", "settings", "first")
-_ALWAYS_WAS: Mapping[str, Any] = {
-    "rung_rule": "stop",
-    "most_rungs": 2,
-    "score_window": 1,
-    "seeds": 1,
-    "seed_splits": False,
-}
-"""What a space means that an older version wrote, which had no such settings yet."""
 _WHOLE = ("name", "method")
 """Where one of these differs, it is another search altogether, and what else differs follows from it."""
 
@@ -59,7 +51,7 @@ def space_hash(space: Mapping[str, Any]) -> str:
 def _values(space: Mapping[str, Any]) -> dict[str, Any]:
     """Everything in the space by one name each; a name is a dimension or a setting, never both."""
     first = {f"config {position} of first": config for position, config in enumerate(space.get("first", ()), start=1)}
-    others = {**_ALWAYS_WAS, **{name: value for name, value in space.items() if name not in _PARTS}}
+    others = {name: value for name, value in space.items() if name not in _PARTS}
     dimensions = {name: _Dimension(value) for name, value in space.get("dimensions", {}).items()}
     return {**others, **dimensions, **space.get("settings", {}), **first}
 
@@ -96,6 +88,8 @@ def _told_dimension(dimension: Mapping[str, Any]) -> str:
         text = "whole numbers " if dimension["type"] == "int" else ""
         text += f"{_told(dimension['low'])} to {_told(dimension['high'])}"
         text += ", logarithmic" if dimension["log"] else ""
+    if "prior" in dimension:
+        text += f"; prior {_told(dimension['prior'])}"
     for other, allowed in dimension["when"].items():
         text += f"; when {other} is {' or '.join(_told(value) for value in allowed)}"
     return text

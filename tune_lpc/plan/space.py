@@ -42,8 +42,8 @@ class Space:
     """A search space: what varies (`dimensions`), what is fixed (`settings`), and the size of a search.
 
     `first` holds configs to begin with, such as a baseline and a paper's own: a value for each dimension with effect.
-    Where a method or a change gives a config more dimensions, it takes them from `start`, or else from the method's
-    own start, or the setting's default. `notes` says what a method or a change has made of the space, for people.
+    Where a method or a change gives a config more dimensions, it takes them from `start`, or else from their priors,
+    the method's own start, or the setting's default. `notes` says what a method or a change has made of the space.
 
     `fidelity_mode`, `reduction_factor` and `first_rung` place the rungs of early stopping: see `Fidelity`.
     `first_rung_after` (mode "truncated" only, in place of `first_rung`) puts the first rung where, in every trial that
@@ -55,6 +55,9 @@ class Space:
     `score_window` is the number of last epochs whose mean validation accuracy is the score, at a rung and at the end.
     `seeds` is the most seeds with which a config is trained, the best alone with more than one; with `seed_splits` each
     further seed also draws a split of its own.
+    `sampler` draws the configs: "tpe", Optuna's tree-structured Parzen estimator; "gp", its Gaussian process; "prior",
+    a mixture of chance, what lies around `first` and the priors of dimensions, and what lies around the best so far; or
+    "random". "tpe" and "gp" draw by chance until `random_starts` configs have a result.
 
     Names are those of `TrialSpec`; a setting not named keeps its default there. A dimension is drawn where its setting
     has an effect; a condition of its own may refer to a setting or to a dimension that stands above it. `checked`
@@ -77,6 +80,8 @@ class Space:
     score_window: int = 1
     seeds: int = 1
     seed_splits: bool = False
+    sampler: str = "tpe"
+    random_starts: int = 10
     start: Mapping[str, Value] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -205,14 +210,24 @@ class Space:
         dimension, when = self.dimensions[name], self._effects.when(name)
         if isinstance(dimension, Choice):
             options = [as_declared(name, option) for option in dimension.options]
-            return {"type": "choice", "options": options, "when": when}
-        number = float if isinstance(dimension, Float) else int
-        ends = {"low": number(dimension.low), "high": number(dimension.high)}
-        return {"type": type(dimension).__name__.lower(), **ends, "log": dimension.log, "when": when}
+            described: dict[str, object] = {"type": "choice", "options": options, "when": when}
+        else:
+            number = float if isinstance(dimension, Float) else int
+            ends = {"low": number(dimension.low), "high": number(dimension.high)}
+            described = {"type": type(dimension).__name__.lower(), **ends, "log": dimension.log, "when": when}
+        prior = {} if dimension.prior is None else {"prior": as_declared(name, dimension.prior)}
+        return {**described, **prior}
 
     def describe(self, name: str) -> str:
         """A dimension in words, such as '0.0001 to 0.01, logarithmic; unless gamma_ramp is off'."""
-        return "; ".join(filter(None, [describe_range(self.dimensions[name]), self._effects.describe(name)]))
+        prior = self.dimensions[name].prior
+        belief = "" if prior is None else f"prior {prior}"
+        return "; ".join(filter(None, [describe_range(self.dimensions[name]), belief, self._effects.describe(name)]))
+
+    @property
+    def priors(self) -> dict[str, Value]:
+        """The values that the space believes to be good, by dimension, of those that have one."""
+        return {name: dimension.prior for name, dimension in self.dimensions.items() if dimension.prior is not None}
 
     # Drawing
 
@@ -345,7 +360,7 @@ class Space:
         settings = {n: v for n, v in self.settings.items() if n in keep or not self._effects.why_none(n)}
         space = dataclasses.replace(self, dimensions=dimensions, settings=settings)
         fallback = {name: setting_default(name) for name in dimensions}
-        fallback |= {**(method.start if method else {}), **self.start}
+        fallback |= {**(method.start if method else {}), **space.priors, **self.start}
         on = method.dimensions if method else {}
         first = [{n: v for n, v in config.items() if v != "off" or n not in on} for config in self.first]
         kept, left_out = completed_first(first, fallback, space.draw, space.trial)

@@ -15,6 +15,7 @@ from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.resources import Resources, cpus_here
 from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.space import Space
+from tune_lpc.search.earlier import Earlier
 from tune_lpc.training.device import gpus_here
 from tune_lpc.training.measures import MEASURES
 from tune_lpc.training.prepare import Prepared
@@ -55,8 +56,10 @@ def describe_run(
     measures: Sequence[str],
     precision: str,
     session: Mapping[str, Any],
+    earlier: Sequence[Earlier] = (),
 ) -> dict[str, Any]:
-    """The content of run.json: command, space and its hash, seeds, data and split, precision, and the first session."""
+    """The content of run.json: command, space and its hash, seeds, data and split, precision, what is taken over from
+    earlier searches, and the first session."""
     return {
         "command": command,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -79,6 +82,7 @@ def describe_run(
             "classes": list(prepared.source.class_names),
         },
         "split_hash": prepared.split.hash,
+        "warm_start": [one.as_dict() for one in earlier],
         **session,
     }
 
