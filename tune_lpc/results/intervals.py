@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 TRUST = 4.0
@@ -125,7 +125,7 @@ class _Luck:
 @cache
 def _quantile(degrees: float) -> float:
     """Of Student's distribution; kept, as all configs of a search without further seeds ask for the same."""
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
 
 
 def _share(sample: Sample) -> float:
