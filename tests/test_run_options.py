@@ -56,6 +56,19 @@ def test_the_space_is_searched_in_the_mode_asked_for(asked: Asked) -> None:
     assert sum(space.is_control(number) for number in range(space.trials)) == 3
 
 
+def test_the_best_are_trained_with_as_many_seeds_as_asked_for(
+    asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (request,) = asked("--seeds", "4", "--set", "seed_splits=true")
+    assert (request.space.seeds, request.space.seed_splits) == (4, True)
+    for given, told in (
+        (["--seeds", "0"], "seeds is 0, but must be a whole number from 1 to 20"),
+        (["--seeds", "many"], "--seeds is 'many', but must be a whole number"),
+        (["--seeds", "2", "--set", "seeds=3"], "seeds is given by --seeds and by --set; give it once"),
+    ):
+        assert refused(["digits", "--out", str(tmp_path / "run"), *given], capsys) == [f"error: {told}"]
+
+
 def test_the_sampler_and_the_earlier_searches_are_asked_of_every_search(asked: Asked) -> None:
     folder = Path(__file__).parent / "journals" / "version-0.1.0" / "finished"
     requests = asked("--method", "lpc", "sliding", "--sampler", "gp", "--warm-start", str(folder))
@@ -155,6 +168,7 @@ def test_every_default_that_the_help_of_run_tells_is_the_one_in_force(
         "--epochs": "the space's",
         "--fidelity": request.space.fidelity_mode,
         "--control-trials": f"{request.space.control_trials}",
+        "--seeds": f"{request.space.seeds}",
         "--max-failures": f"{request.max_failures}",
         "--stuck-after": f"{request.stuck_after:g}",
         "--concurrent": "as many as fit",
@@ -190,3 +204,4 @@ def test_every_default_that_the_help_of_train_tells_is_the_one_in_force(
 def test_no_shipped_space_sets_what_help_says_unless(name: str) -> None:
     space = load_space(name)
     assert (space.fidelity_mode, space.control_trials, space.seed) == (Space.fidelity_mode, Space.control_trials, 0)
+    assert space.seeds == Space.seeds

@@ -84,6 +84,11 @@ def _parser() -> Parser:
         help=f"trials never stopped, to see how well the rungs foretell the end (default {Space.control_trials})",
     )
     parser.add_argument(
+        "--seeds",
+        metavar="K",
+        help=f"seeds with which the best are trained in the end, each a trial (default {Space.seeds}, {UNLESS})",
+    )
+    parser.add_argument(
         "--sampler",
         metavar="NAME",
         help=f"what draws the configs: {', '.join(SAMPLERS)} (default {Space.sampler}, {UNLESS}; docs/samplers.md)",
@@ -220,6 +225,7 @@ CHANGES = {
     "fidelity": str,
     "first_rung_after": float,
     "control_trials": int,
+    "seeds": int,
     "sampler": str,
 }
 """Options that change the space, with the types of their values."""

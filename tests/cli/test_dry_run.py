@@ -25,6 +25,9 @@ SPACE = Space(
     trials=9,
     settings={"epochs": 90, "gamma_ramp": "linear", "gamma_ramp_length": 0.5},
     dimensions={"learning_rate": Float(1e-4, 1e-2, log=True)},
+    rung_rule="stop",
+    score_window=1,
+    seeds=1,
 )
 
 
@@ -68,6 +71,19 @@ def test_truncated_names_its_rungs_and_that_the_run_is_trained_once() -> None:
     assert "truncated: a trial trains one run of 90 epochs" in lines[0]
     assert lines[1].startswith("rungs: 10 and 30 epochs; at each")
     assert lines[2].startswith("a full climb costs 90 epochs")
+
+
+def test_what_becomes_of_those_that_a_rung_leaves_is_said() -> None:
+    waits = "one that does not waits, with a checkpoint on disk, and goes on when it is among the best later"
+    assert f"{waits}; at most 6 wait at a time" in told(rung_rule="promote").splitlines()
+    assert f"{waits}; at most 1 wait at a time" in told(rung_rule="promote", trials=1).splitlines()
+    assert "wait" not in told(rung_rule="stop")
+    assert "wait" not in told(rung_rule="promote", fidelity_mode="full")
+
+
+def test_the_epochs_of_a_score_are_told_where_they_are_several() -> None:
+    assert "a score is the mean of the last 3 epochs, as far as there are so many" in told(score_window=3)
+    assert "score" not in told(score_window=1)
 
 
 def test_full_says_that_there_are_no_rungs() -> None:
@@ -162,7 +178,7 @@ def test_the_options_change_the_space(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_cost_is_that_of_climbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = ["--out", str(tmp_path / "run"), "--trials", "10", "--epochs", "90"]
+    out = ["--out", str(tmp_path / "run"), "--trials", "10", "--epochs", "90", "--seeds", "1"]
     climbs = [*out, "--fidelity", "compressed"]
     assert "1,300 if no trial is stopped early" in printed(climbs, capsys)
     assert "900 if no trial is stopped early" in printed(out, capsys)

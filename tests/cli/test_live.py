@@ -37,6 +37,9 @@ SPACE = Space(
     settings={"epochs": 9},
     dimensions={"optimizer": Choice(["adamw", "sgd"])},
     fidelity_mode="truncated",
+    rung_rule="stop",
+    score_window=1,
+    seeds=1,
 )
 CLIMB = replace(SPACE, fidelity_mode="compressed")
 """A run of three epochs, then one of nine."""

@@ -32,8 +32,11 @@ SPACE = Space(
     dimensions={"learning_rate": Float(1e-4, 1e-1, log=True)},
     fidelity_mode="truncated",
     first_rung=3,
+    rung_rule="stop",
+    score_window=1,
+    seeds=1,
 )
-"""One rung, at epoch 3."""
+"""One rung, at epoch 3, where what is left ends; and one seed of each config."""
 STUCK_AFTER = 10.0
 
 

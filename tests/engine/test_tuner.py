@@ -33,6 +33,8 @@ SPACE = Space(
     settings={"dataset": "digits", "network": "mlp", "epochs": 1},
     dimensions={"learning_rate": Float(1e-4, 1e-2, log=True)},
     fidelity_mode="full",
+    score_window=1,
+    seeds=1,
 )
 CONVOLUTIONAL = replace(SPACE, settings={**SPACE.settings, "network": "small_cnn", "image_size": 16})
 """Whose network gains by bfloat16."""

@@ -29,8 +29,11 @@ SPACE = Space(
     first=[{"learning_rate": 0.05, "gamma_ramp": "off"}],
     fidelity_mode="compressed",
     first_rung=3,
+    rung_rule="stop",
+    score_window=1,
+    seeds=1,
 )
-"""A climb of a run of 3 epochs, then one of 9."""
+"""A climb of a run of 3 epochs, then one of 9. What a rung leaves ends there, and each config has one seed."""
 SHORT = [(3, epoch) for epoch in (1, 2, 3)]
 LONG = [(9, epoch) for epoch in range(1, 10)]
 CLIMB = [*SHORT, *LONG]

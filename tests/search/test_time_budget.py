@@ -360,3 +360,19 @@ def test_each_stage_holds_a_share_of_the_one_before_and_two_at_least() -> None:
     assert stages(30, 1, 3) == []
     assert stages(1, 3, 3) == [1, 1]
     assert stages(0, 3, 3) == [0, 0]
+
+
+@pytest.mark.parametrize("trainings", [8.0, 15.0])
+def test_what_is_to_come_is_what_may_be_asked_for_wherever_the_search_was_cut_off(trainings: float) -> None:
+    """Also further seeds beyond the plan, for which there is time when a new config would not end any more."""
+    seconds, found = trainings * EPOCHS, []
+    whole = Timed(Limits(seconds))
+    whole.run()
+    for cut in range(1, len(whole.log.events) + 1):
+        events = whole.log.events[:cut]
+        spent = float(sum(event.kind == "epoch" for event in events))
+        again = Timed(Limits(seconds, spent=spent), events=list(events))
+        to_come, given = again.director.to_come, again.director.ask(0.0)
+        assert (to_come > 0) == (given is not None), f"after {cut} events"
+        found.append(given is not None and given.repeat_of is not None)
+    assert any(found)

@@ -102,6 +102,10 @@ def early_stopping_lines(space: Space) -> list[str]:
             f"rungs: {where}; {go_on}",
             f"a full climb costs {fidelity.climb_epochs} epochs, as the run is trained once",
         ]
+    if rungs and space.rung_rule == "promote":
+        lines.append(_waiting_line(space))
+    if space.score_window > 1:
+        lines.append(f"a score is the mean of the last {space.score_window} epochs, as far as there are so many")
     if space.control_trials:
         lines.append(_control_line(space))
     return lines
@@ -135,6 +139,16 @@ def _why_no_rungs(space: Space) -> str:
         share = f"{100 * space.first_rung_after:.4g} %"
         return f"no rungs, as some trial's ramps reach {share} of their ends only with the last epoch, or never"
     return "too short for rungs"
+
+
+def _waiting_line(space: Space) -> str:
+    """What becomes of those that a rung leaves, and what they take of the disk."""
+    line = "one that does not waits, with a checkpoint on disk, and goes on when it is among the best later"
+    if _is_open(space):
+        return line
+    # To an upper rung more than a share of all may come, as who is among the best changes with time.
+    most = len(space.fidelity.rungs()) * -(-space.trials // space.reduction_factor)
+    return f"{line}; at most {min(most, space.trials):,} wait at a time"
 
 
 def _control_line(space: Space) -> str:

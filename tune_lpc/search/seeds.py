@@ -93,9 +93,7 @@ class Repeats:
         return None if self._most == 1 else next_repeat(self._standings(under_way), self._most, share)
 
     def to_come(self, under_way: Collection[int]) -> int:
-        """How many will begin yet, if one can begin now."""
-        if self.next(under_way) is None:
-            return 0
+        """How many will begin yet, where one can begin now."""
         planned = sum(stages(len(self._standings(under_way)), self._most, self._share))
         return max(1, planned - sum(map(len, self._of.values())))
 
