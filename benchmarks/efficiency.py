@@ -197,7 +197,7 @@ def main() -> int:
         action="append",
         default=[],
         metavar="TEXT",
-        help="a variant of our search: its name, then NAME=VALUE as in run --set; also sampler=NAME, fill=SHARE",
+        help="a variant of our search: its name, then NAME=VALUE as in run --set; also fill=SHARE",
     )
     parser.add_argument("--budgets", nargs="+", type=float, default=[2, 4, 8, 12, 16, 24, 32], help="in full trainings")
     parser.add_argument("--searches", type=int, default=100)

@@ -23,13 +23,15 @@ from tune_lpc.results.events import RunStarted
 from tune_lpc.results.ledger import Trial
 from tune_lpc.results.ranking import ranked
 from tune_lpc.search.director import Assignment, Director
-from tune_lpc.search.sampler import SAMPLERS, Drawn, Sampler
+from tune_lpc.search.earlier import Observation
+from tune_lpc.search.sampler import Drawn, Sampler
+from tune_lpc.search.samplers import sampler_of
 from tune_lpc.search.seeds import FEWEST
 from tune_lpc.search.simulated import MemoryLog, Record, simulate
 
-OWN_CHANGES = {"sampler": "tpe", "fill": "1"}
-"""What a variant can change besides the settings of a space: the sampler, and the share of the budget that a search is
-planned to cost, as it ends unfinished where it comes to cost more."""
+OWN_CHANGES = {"fill": "1"}
+"""What a variant can change besides the settings of a space: the share of the budget that a search is planned to cost,
+as it ends unfinished where it comes to cost more."""
 
 
 def contestants(variants: Sequence[Sequence[str]] = ()) -> list[Contestant]:
@@ -60,7 +62,7 @@ def contestant(name: str, changes: Sequence[str]) -> Contestant:
             trials=trials_for(space, round(float(own["fill"]) * budget), most),
             settings={**space.settings, "seed": number},
         )
-        return _search(problem, space, number, budget, own["sampler"])
+        return _search(problem, space, number, budget)
 
     shown = " ".join([*changes, *(f"{key}={value}" for key, value in own.items() if value != OWN_CHANGES[key])])
     parameters = {"code": code_hash(), "changes": shown}
@@ -104,19 +106,28 @@ def expected_epochs(space: Space, trials: int) -> int:
     return cost
 
 
-def _search(problem: Problem, space: Space, number: int, budget: int, sampler: str) -> Iterator[Named | None]:
+def replay(
+    problem: Problem, space: Space, number: int, budget: int | None = None, earlier: Sequence[Observation] = ()
+) -> Ledger:
+    """Search `space` over the curves of a problem, to the end or until `budget` epochs are spent."""
     pool, log = Pool(problem, number), MemoryLog()
     log.write(RunStarted(run_of(space, data={"validation_images": problem.validation})))
     ledger = Ledger(log.events)
-    director = Director(space, ledger, log, _Nearest(SAMPLERS[sampler](space, 1), pool))
+    director = Director(space, ledger, log, _Nearest(sampler_of(space, earlier=earlier), pool))
     simulate(director, lambda assignment: _curve(assignment, space, pool), most_events=budget)
+    return ledger
+
+
+def _search(problem: Problem, space: Space, number: int, budget: int) -> Iterator[Named | None]:
+    ledger = replay(problem, space, number, budget)
     spent = sum(trial.epochs_trained for trial in ledger.trials.values())
     # What it would have named on the way is not asked: another budget is another search, with another number of trials.
     yield from repeat(None, spent - 1)
-    yield _named(ledger, problem)
+    yield named(ledger, problem)
 
 
-def _named(ledger: Ledger, problem: Problem) -> Named | None:
+def named(ledger: Ledger, problem: Problem) -> Named | None:
+    """The first of the ranking; None where none is ranked."""
     best = next(iter(ranked(ledger)), None)
     if best is None:
         return None

@@ -8,7 +8,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +107,10 @@ def test_of_earlier_searches_it_sees_as_many_as_their_weight_allows(monkeypatch:
         return step(sampler, study, trial, space)
 
     monkeypatch.setattr(optuna.samplers.GPSampler, "sample_relative", noting)
-    lives = Lives(replace(LINE, sampler="gp"), GaussianSampler(LINE, HIGH))
+    lives = Lives(LINE, sampler := GaussianSampler(LINE, HIGH))
     for number in range(9):
-        lives.draw(number)
+        sampler._propose(100)
+        lives.draw(number, {"learning_rate": 0.5})
         lives.lives(number, (Status.COMPLETED, {}, 0.5))
     assert [len(rates) for rates in seen] == [12, 11, 10, 9, 8, 7, 7, 6, 6]
     assert all(rates[-1] == 1.0 for rates in seen), "the best is always among them"

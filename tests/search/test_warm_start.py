@@ -12,10 +12,10 @@ import optuna
 import pytest
 
 from tests.search.test_sampler import TRUNCATED, Lives, end_of, run
-from tune_lpc.plan import Choice, Float, Space
+from tune_lpc.plan import Choice, Float, Int, Space
 from tune_lpc.results.events import Status, trial_id_of
 from tune_lpc.search.earlier import Observation
-from tune_lpc.search.sampler import EARLIER_WEIGHT, HALF_AFTER, EstimatorSampler, earlier_weight
+from tune_lpc.search.sampler import AGAIN, EARLIER_WEIGHT, HALF_AFTER, EstimatorSampler, earlier_weight
 from tune_lpc.search.samplers import SAMPLERS, sampler_of
 
 LEARNING = [name for name in SAMPLERS if name != "random"]
@@ -25,7 +25,8 @@ HIGH = [Observation({"learning_rate": (place + 1) / 24}, (place + 0.5) / 24) for
 
 
 def rates(name: str, earlier: list[Observation], places: range, space: Space = LINE) -> list[float]:
-    """What a search that knows nothing else would draw at some places."""
+    """What a search that knows nothing else would draw at some places, behind the configs that are trained again."""
+    places = range(places.start + AGAIN, places.stop + AGAIN)
     return [float(SAMPLERS[name](space, 1, earlier).draw(place, None)["learning_rate"] or 0) for place in places]
 
 
@@ -55,7 +56,7 @@ def test_results_of_its_own_outvote_the_earlier_ones(name: str) -> None:
         score = 1.0 - float(lives.draw(number)["learning_rate"] or 0)  # here the lower rate is the better one
         lives.lives(number, (Status.COMPLETED, {}, score))
     drawn = [float(config["learning_rate"] or 0) for config in lives.configs]
-    assert statistics.mean(drawn[:5]) > 0.5
+    assert statistics.mean(drawn[:6]) > 0.8
     assert statistics.mean(drawn[20:]) < 0.35
 
 
@@ -81,7 +82,7 @@ def test_a_search_that_goes_on_draws_what_it_would_have_drawn(name: str, cut: in
 def test_a_parameter_that_the_earlier_searches_lack_is_drawn_from_all_of_its_range(name: str) -> None:
     space = replace(LINE, dimensions={**LINE.dimensions, "weight_decay": Float(0.0, 1.0)}, sampler=name)
     sampler = sampler_of(space, earlier=HIGH)
-    drawn = [sampler.draw(place, None) for place in range(16)]
+    drawn = [sampler.draw(place, None) for place in range(AGAIN, AGAIN + 16)]
     decays = [float(config["weight_decay"] or 0) for config in drawn]
     assert min(decays) < 0.3 and max(decays) > 0.7
     assert statistics.mean(float(config["learning_rate"] or 0) for config in drawn) > 0.6
@@ -95,9 +96,45 @@ def test_a_parameter_that_had_no_effect_in_some_earlier_trials_is_learned_from_t
     ]
     dimensions = {"gamma_ramp": Choice(["off", "linear"]), "gamma_end": Float(1.0, 10.0)}
     sampler = EstimatorSampler(replace(LINE, dimensions=dimensions), 1, earlier)
-    ends = [config["gamma_end"] for place in range(24) if "gamma_end" in (config := sampler.draw(place, None))]
+    ends = [config["gamma_end"] for place in range(8, 32) if "gamma_end" in (config := sampler.draw(place, None))]
     assert len(ends) > 12, "the ramp was always the better one"
     assert statistics.mean(float(end or 0) for end in ends) > 6.5
+
+
+# Configs that are trained again
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_the_best_quarter_is_trained_again_behind_the_configs_of_first_the_best_first(name: str) -> None:
+    space = replace(LINE, first=[{"learning_rate": 0.5}], sampler=name)
+    sampler = sampler_of(space, earlier=HIGH)
+    drawn = [sampler.draw(0, space.first[0]), *(sampler.draw(place, None) for place in range(1, 8))]
+    assert drawn[1:7] == [dict(observation.values) for observation in HIGH[:-7:-1]]
+    assert drawn[7] != HIGH[-7].values
+
+
+def test_of_many_only_the_best_are_each_of_them_once() -> None:
+    many = [Observation({"learning_rate": 0.01 + place / 500}, 0.999 - place / 1600) for place in range(400)]
+    sampler = sampler_of(LINE, earlier=[*many, *many])
+    drawn = [sampler.draw(place, None)["learning_rate"] for place in range(AGAIN + 1)]
+    assert drawn[:AGAIN] == [observation.values["learning_rate"] for observation in many[:AGAIN]]
+    assert drawn[AGAIN] not in [observation.values["learning_rate"] for observation in many]
+
+
+def test_what_a_config_lacks_is_drawn_at_random_and_nothing_without_an_effect() -> None:
+    dimensions = {
+        "gamma_ramp": Choice(["off", "linear"]),
+        "gamma_end": Float(1.0, 10.0),
+        "penultimate_width": Int(16, 64),
+        **LINE.dimensions,
+    }
+    space = replace(LINE, dimensions=dimensions)
+    earlier = [Observation({"gamma_end": 2.0, "learning_rate": place / 10}, 0.9) for place in range(1, 8)]
+    drawn = [sampler_of(space, earlier=earlier).draw(place, None) for place in range(7)]
+    assert [config["learning_rate"] for config in drawn] == [place / 10 for place in range(1, 8)]
+    assert {config["gamma_ramp"] for config in drawn} == {"off", "linear"}
+    assert len({config["penultimate_width"] for config in drawn}) > 3
+    assert all(config.get("gamma_end") == (2.0 if config["gamma_ramp"] == "linear" else None) for config in drawn)
 
 
 # Weights

@@ -29,6 +29,10 @@ from tune_lpc.search.earlier import Observation
 from tune_lpc.search.quality import WORST, Result, qualities
 
 Drawn = dict[str, Value]
+AGAIN = 8
+"""Configs of earlier searches that are trained again, at most."""
+GOOD = 0.75
+"""The quality from which on they are."""
 EARLIER_WEIGHT = 0.5
 """Of a config of an earlier search against one of this search, as long as this one has none."""
 HALF_AFTER = 8
@@ -68,12 +72,18 @@ class LearningSampler(ABC):
     score, the worst there is, so that it never counts as a result, yet the sampler sees where it lay and keeps away.
     One that a rung lets go on later is then what it has become: Optuna itself could be told of a trial only once.
 
-    earlier: configs of earlier searches, which count less than its own.
+    earlier: configs of earlier searches, which count less than its own. After the configs of `first` come the best of
+    them, `AGAIN` at most and none but the best quarter of its search: they are trained again here, what they lack drawn
+    at random. In replays a search of few trials gained more by that than by what the samplers made of the rest
+    (`benchmarks/warm_start.py`).
     """
 
     def __init__(self, space: Space, earlier: Sequence[Observation] = ()) -> None:
         self._space, self._earlier = space, sorted(earlier, key=lambda observation: -observation.quality)
         self._trials: dict[int, FrozenTrial] = {}
+        good = [observation.values for observation in self._earlier if observation.quality >= GOOD]
+        distinct = [values for number, values in enumerate(good) if values not in good[:number]]
+        self._again = dict(enumerate(distinct[:AGAIN], start=len(space.first)))
         optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     @property
@@ -83,7 +93,12 @@ class LearningSampler(ABC):
 
     def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
         """See `Sampler`."""
-        drawn = self._propose(place) if given is None else dict(given)
+        if given is not None:
+            drawn = dict(given)
+        elif place in self._again:
+            drawn = self._space.draw(_Preferring(self._again[place], seed_of(self._space, place)))
+        else:
+            drawn = self._propose(place)
         self._note(place, drawn, TrialState.RUNNING)
         return drawn
 
@@ -117,6 +132,27 @@ class LearningSampler(ABC):
     ) -> None:
         # Not 0, the number of the one that is being drawn.
         self._trials[place] = frozen(self._space, drawn, place + 1, state, value, scores)
+
+
+class _Preferring(RandomChooser):
+    """Takes the values that there are, and draws the others at random."""
+
+    def __init__(self, values: Mapping[str, Value], seed: int) -> None:
+        super().__init__(seed)
+        self._values = values
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        if name in self._values:
+            return cast(float, self._values[name])
+        return super().suggest_float(name, low, high, log=log)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        if name in self._values:
+            return cast(int, self._values[name])
+        return super().suggest_int(name, low, high, log=log)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        return self._values[name] if name in self._values else super().suggest_categorical(name, choices)
 
 
 class EstimatorSampler(LearningSampler):
