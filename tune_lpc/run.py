@@ -16,6 +16,8 @@ from tune_lpc.cli.terminal import Terminal, print_lines, print_summary
 from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
+from tune_lpc.plan.objectives import MOST_OBJECTIVES, measures_of
+from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
 from tune_lpc.plan.searches import spaces_of_methods
 from tune_lpc.plan.trial import setting_default
@@ -68,6 +70,13 @@ def _parser() -> Parser:
         "--control-trials",
         metavar="K",
         help=f"trials never stopped, to see how well the rungs foretell the end (default {Space.control_trials})",
+    )
+    parser.add_argument(
+        "--objective",
+        metavar="NAME[:min|:max]",
+        nargs="+",
+        help=f"what to do well in, {SCORE} and up to {MOST_OBJECTIVES - 1} more: columns of an epoch or measure.NAME "
+        f"(default {SCORE} alone, {UNLESS}; docs/objectives.md)",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, or begin it")
     parser.add_argument(
@@ -138,7 +147,7 @@ def _command(options: argparse.Namespace, command: str) -> int:
     # torch and Ray take seconds to import: only now, when the options are known to be right.
     from tune_lpc.training.measures import measures_asked_for
 
-    measures = tuple(measures_asked_for(options.measure))
+    measures = tuple(measures_asked_for([*options.measure, *measures_of(spaces[0].objectives)]))
     if options.dry_run:
         for space, folder in zip(spaces, folders, strict=True):
             describe_search(console, space, asked, data_dir, folder, options.address)
@@ -187,9 +196,10 @@ CHANGES = {
     "fidelity": str,
     "first_rung_after": float,
     "control_trials": int,
+    "objective": str,
 }
 """Options that change the space, with the types of their values."""
-CHANGED_NAMES = {"fidelity": "fidelity_mode"}
+CHANGED_NAMES = {"fidelity": "fidelity_mode", "objective": "objectives"}
 """What such an option changes, where that has another name."""
 
 
@@ -207,6 +217,7 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
     may_be_auto = ("--cpus-per-trial", "--gpus-per-trial")
     problems = [f"{problem}, or {AUTO}" if problem.startswith(may_be_auto) else problem for problem in problems]
     values["fidelity"] = options.fidelity
+    values["objective"] = None if options.objective is None else ",".join(options.objective)
     asked = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
     problems += asked.problems()
     guards = _Guards(max_failures=values["max_failures"], stuck_after=values["stuck_after"])

@@ -12,6 +12,7 @@ from rich.text import Text
 from tune_lpc.cli.terminal import print_lines
 from tune_lpc.plan import Space, UserError
 from tune_lpc.plan.dimensions import describe_values
+from tune_lpc.plan.objectives import several_objectives
 from tune_lpc.plan.resources import ResourcesAsked, cpus_here
 from tune_lpc.results.agreement import FEWEST
 
@@ -33,7 +34,7 @@ def describe_search(
     lines = [f"begins with: {describe_values(config)}" for config in space.first[: space.trials]]
     lines += [f"fixed: {fixed}", f"space hash: {space.hash()}"]
     lines.append(f"trials: {space.trials} of up to {space.epochs} epochs")
-    lines += [*early_stopping_lines(space), *ramp_notes(space), *space.notes]
+    lines += [*objective_lines(space), *early_stopping_lines(space), *ramp_notes(space), *space.notes]
     if address is None:
         resources, problems = asked.plan(cpus_here(), gpus_here())
         if resources is None:
@@ -46,6 +47,17 @@ def describe_search(
     console.print(Text(f"{space.name}: {space.about}", style="italic"), soft_wrap=True)
     console.print(table)
     print_lines(console, lines)
+
+
+def objective_lines(space: Space) -> list[str]:
+    """What the search is to do well in, where that is more than one score, and how a front is judged."""
+    objectives = several_objectives(space.objectives)
+    told = [
+        f"{each} ({'of each epoch' if each.measure is None else 'taken at each rung and at the end'}, "
+        f"hypervolume from {each.worst:g})"
+        for each in objectives
+    ]
+    return [f"objectives: {'; '.join(told)}"] if told else []
 
 
 def early_stopping_lines(space: Space) -> list[str]:

@@ -29,6 +29,7 @@ from tune_lpc.engine.scheduler import DirectorScheduler, DirectorSearcher
 from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable, checkpoint_folder
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.objectives import measures_of
 from tune_lpc.plan.resources import Resources, cpus_here
 from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import TrialSpec
@@ -262,6 +263,7 @@ def _director(request: Request, run: OpenRun, place: Place, log: WaitingLog, vie
 
 def _job(request: Request, director: Director, resources: Resources, prepared: Prepared) -> Job:
     space = request.space
+    objectives = tuple(measures_of(space.objectives))
     return Job(
         request.out.resolve(),
         request.data_dir.resolve() if request.data_dir else None,
@@ -273,6 +275,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         persistence_backend=_backend(space),
         measures=request.measures,
         rungs=frozenset(space.fidelity.rung_positions() if space.rung_rule == "promote" else ()),
+        objectives=dict.fromkeys(space.fidelity.rung_positions(), objectives),
     )
 
 

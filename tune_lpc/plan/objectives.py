@@ -1,8 +1,8 @@
 """What a search is to do well in: one score, or several objectives that no single number weighs against each other.
 
-An objective is a column of an epoch's record, or a measure that is cheap enough to be taken at each rung. Rungs, rankings
-and samplers compare several of them by domination: a config is better than another that it equals in every objective
-and surpasses in one.
+An objective is a column of an epoch's record, or a measure that is cheap enough to be taken at each rung. Rungs,
+rankings and samplers compare several of them by domination: a config is better than another that it equals in every
+objective and surpasses in one.
 """
 
 from __future__ import annotations
@@ -64,11 +64,12 @@ _MEASURES: Mapping[str, Range] = {
     "knn_accuracy_20": _SHARE,
     "knn_accuracy_200": _SHARE,
 }
+_RANGES: Mapping[str, Range] = {**_COLUMNS, **_MEASURES}
 _IN_THE_RECORD = ("nc1", "mean_norm")
 """Measures that each epoch's record has under the same name: asked for as measures they are taken from there."""
 _FOOLED = (
-    "is fooled by collapsed networks, whose gradients vanish near the images: it calls robust what a short perturbation "
-    "does change; take it as a --measure, not as an objective"
+    "is fooled by collapsed networks, whose gradients vanish near the images: it calls robust what a short "
+    "perturbation changes; take it as a --measure, not as an objective"
 )
 _SLOW = "takes longer than an epoch of a small network, and objectives are taken at each rung; take it as a --measure"
 _WEIGHED = "is weighed by settings in which trials differ, so it can't compare them"
@@ -126,7 +127,7 @@ class Objective:
 
     @property
     def _range(self) -> Range:
-        return _COLUMNS[self.column] if self.column is not None else _MEASURES[self.name.removeprefix(MEASURE)]
+        return _RANGES[self.name.removeprefix(MEASURE)]
 
 
 def objective_of(text: str) -> Objective:
@@ -135,7 +136,7 @@ def objective_of(text: str) -> Objective:
     Only of a text without `objective_problems`.
     """
     name, _, direction = text.partition(":")
-    natural = (_COLUMNS | _MEASURES)[name.removeprefix(MEASURE)].direction
+    natural = _RANGES[name.removeprefix(MEASURE)].direction
     return Objective(name, direction or natural or "")
 
 
@@ -180,7 +181,7 @@ def _problems(text: str) -> list[str]:
         return [f"there is no objective {name!r}{hint or ', it must be one of ' + ', '.join(names)}"]
     if colon and direction not in (MIN, MAX):
         return [f"objective {text!r} must end in :{MIN} or :{MAX}, or name no direction"]
-    if not direction and (_COLUMNS | _MEASURES)[bare].direction is None:
+    if not direction and _RANGES[bare].direction is None:
         return [f"objective {name} has no natural direction; say {name}:{MIN} or {name}:{MAX}"]
     if name == SCORE and direction == MIN:
         return [f"objective {text} looks for the worst networks; leave out :{MIN}"]

@@ -77,6 +77,33 @@ def places(points: np.ndarray) -> np.ndarray:
     return np.array([first[key] for key in keys], dtype=int)
 
 
+def sorted_fronts(
+    seeds: Sequence[Sequence[Values]],
+    objectives: Sequence[Objective],
+    among: Sequence[int] | None = None,
+    first: int = 1,
+) -> list[list[int]]:
+    """The numbers of the configs on each front, in the order of `places`; seeds: the values of each config's seeds.
+
+    By the first seed of all; those on front 1, where any has more seeds, again by the mean of their first two, and so
+    on. So a config that one seed left behind does not come back because those before it were less lucky with others.
+    among, first: the configs to sort, and by the mean of how many seeds.
+    """
+    among = range(len(seeds)) if among is None else among
+    points = scaled([mean_values(seeds[config][:first]) for config in among], objectives)
+    of_front, order = fronts(points), places(points)
+    rows = sorted(range(len(among)), key=lambda row: int(order[row]))
+    found = [[among[row] for row in rows if of_front[row] == front] for front in range(1, of_front.max(initial=0) + 1)]
+    if found and any(len(seeds[config]) > first for config in found[0]):
+        return [*sorted_fronts(seeds, objectives, found[0], first + 1), *found[1:]]
+    return found
+
+
+def mean_values(seeds: Sequence[Values]) -> Values:
+    """The mean of each objective over the seeds of a config, of which there is at least one."""
+    return tuple(math.fsum(column) / len(seeds) for column in zip(*seeds, strict=True))
+
+
 def as_scores(values: Mapping[int, Values | None], objectives: Sequence[Objective]) -> dict[int, float | None]:
     """What several objectives come to as a score, by the keys of `values`: less the place among all of them.
 

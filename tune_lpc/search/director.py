@@ -22,6 +22,7 @@ from tune_lpc.plan.trial import SPLITS, TrialSpec
 from tune_lpc.results.events import (
     EpochDone,
     Event,
+    FrontFound,
     Measured,
     Position,
     RungDecided,
@@ -34,10 +35,11 @@ from tune_lpc.results.events import (
     trial_id_of,
 )
 from tune_lpc.results.ledger import Ledger, Trial
-from tune_lpc.search.rungs import Arrivals, best_first, decide, promotable, promote, reason
+from tune_lpc.results.ranking import front_found
+from tune_lpc.search.rungs import arrivals_at, decide, hopeful_at, promotable, promote, reason, with_objectives
 from tune_lpc.search.sampler import Drawn, Sampler
 from tune_lpc.search.seeds import Standing, next_repeat
-from tune_lpc.search.watch import MEASURING, Breaker, Watch, first_epoch, later_epoch
+from tune_lpc.search.watch import MEASURING, MEASURING_AT_RUNG, Breaker, Watch, first_epoch, later_epoch
 
 
 class Verdict(Enum):
@@ -143,7 +145,7 @@ class Director:
         found = set()
         for rung in self._fidelity.rungs():
             most = math.ceil(most / self._fidelity.reduction_factor)
-            for number in best_first(self._ledger.arrivals.get(rung, {}))[:most]:
+            for number in hopeful_at(rung, self._ledger, most):
                 trial = by_number[number]
                 if trial.status is Status.STOPPED and not trial.looks[rung].goes_on:
                     found.add(number)
@@ -183,10 +185,12 @@ class Director:
         for rung, arrived in self._ledger.arrivals.items():
             for number in list(arrived):
                 if rung not in by_number[number].looks:
-                    self._record(self._decided(by_number[number], rung, arrived))
+                    self._record(self._decided(by_number[number], rung))
         for trial in self._ledger.in_order():
             if trial.status is Status.INTERRUPTED and (position := trial.position(self._runs)) is not None:
                 self._verdict(trial, position)
+            elif trial.status is Status.COMPLETED:
+                self._find_front(trial.trial_id)
         ended = {trial.trial_id for trial in by_number.values() if not trial.is_to_go_on}
         self._waiting = deque(waiting for waiting in self._waiting if waiting.trial_id not in ended)
 
@@ -218,8 +222,15 @@ class Director:
         self.watch.passes(number, first_epoch(self._runs[0]), now)
 
     def measuring(self, number: int, now: float) -> None:
-        """A worker has trained the last epoch of a trial, and takes its measures before it reports."""
-        self.watch.passes(number, MEASURING, now, budget=self._runs[-1])
+        """A worker has trained the last epoch of a trial, or up to a rung, and takes measures before it reports."""
+        trial = self._ledger.trials.get(trial_id_of(number))
+        position = None if trial is None else trial.position(self._runs)
+        following = self._fidelity.after(position)
+        # That of a checkpoint is measured once more.
+        stands = [place for place in (position, following) if place is not None]
+        is_last = following == (self._runs[-1], self._runs[-1])
+        is_rung = not is_last and any(self._fidelity.rung_at(*place) is not None for place in stands)
+        self.watch.passes(number, MEASURING_AT_RUNG if is_rung else MEASURING, now, budget=self._runs[-1])
 
     # What follows
 
@@ -243,7 +254,7 @@ class Director:
         """Decide about a trial that stands at `position`: its rung, and whether it has come to its end."""
         rung = self._fidelity.rung_at(*position) if trial.repeat_of is None else None
         if rung is not None and rung not in trial.looks:
-            self._record(self._decided(trial, rung, self._ledger.arrivals[rung]))
+            self._record(self._decided(trial, rung))
         end = self._end_at(trial, position)
         if end is None:
             return Verdict.GOES_ON
@@ -261,8 +272,10 @@ class Director:
             return TrialEnded(trial.trial_id, Status.STOPPED, reason(look))
         return None
 
-    def _decided(self, trial: Trial, rung: int, arrivals: Arrivals) -> RungDecided:
-        return decide(trial, rung, arrivals, self._fidelity.reduction_factor, self._space.rung_rule)
+    def _decided(self, trial: Trial, rung: int) -> RungDecided:
+        arrivals = arrivals_at(rung, self._ledger, last=trial.number)
+        look = decide(trial, rung, arrivals, self._fidelity.reduction_factor, self._space.rung_rule)
+        return with_objectives(look, self._ledger)
 
     def _promotion(self) -> RungDecided | None:
         """What lets a trial that waits at a rung go on, if one is among the best there now."""
@@ -270,11 +283,11 @@ class Director:
             return None
         by_number = self._by_number()
         for rung in reversed(self._fidelity.rungs()):
-            arrivals = self._ledger.arrivals.get(rung, {})
+            arrivals = arrivals_at(rung, self._ledger)
             for number in promotable(arrivals, self._fidelity.reduction_factor, are_all=self._all_have_come(rung)):
                 trial = by_number[number]
                 if trial.status is Status.STOPPED and not trial.looks[rung].goes_on:
-                    return promote(trial, rung, arrivals)
+                    return with_objectives(promote(trial, rung, arrivals), self._ledger)
         return None
 
     def _all_have_come(self, rung: int) -> bool:
@@ -290,7 +303,7 @@ class Director:
             return True
         if not self._all_have_come(below[-1]):
             return False
-        lower = self._ledger.arrivals.get(below[-1], {})
+        lower = arrivals_at(below[-1], self._ledger)
         by_number = self._by_number()
         expected = promotable(lower, self._fidelity.reduction_factor, are_all=True)
         return all(by_number[number].looks[below[-1]].goes_on for number in expected)
@@ -308,7 +321,7 @@ class Director:
             dataclasses.replace(config, running=config.running + begun.count(config.number))
             for config in standings(self._ledger)
         ]
-        return next_repeat(found, self._space.seeds, self._fidelity.reduction_factor)
+        return next_repeat(found, self._space.seeds, self._fidelity.reduction_factor, self._ledger.objectives)
 
     def _repeat(self, number: int) -> Assignment:
         """A further seed of the config whose first trial has that number."""
@@ -327,6 +340,13 @@ class Director:
         if self._record(event):
             problem = self._breaker.ended(event.reason if event.status is Status.FAILED else None)
             self.ends_early = self.ends_early or problem
+            if event.status is Status.COMPLETED:
+                self._find_front(event.trial_id)
+
+    def _find_front(self, trial_id: str) -> None:
+        """Write down the front that there is with a trial that has trained its full budget, once."""
+        if self._ledger.objectives and trial_id not in self._ledger.fronts:
+            self._record(front_found(self._ledger, trial_id))
 
     def _record(self, event: Event) -> bool:
         """Event, journal, ledger; then those who watch. Whether it was written down."""
@@ -334,7 +354,7 @@ class Director:
             return False
         self._ledger.apply(event)
         trial = self._ledger.trials.get(getattr(event, "trial_id", ""))
-        if trial is not None and not isinstance(event, (EpochDone, TrialPlaced, Measured)):
+        if trial is not None and not isinstance(event, (EpochDone, TrialPlaced, Measured, FrontFound)):
             self._learn(trial)
         for watched in self._watched:
             watched(event)
@@ -398,8 +418,10 @@ def standings(ledger: Ledger) -> list[Standing]:
         if trial.repeat_of is None and trial.status is Status.COMPLETED:
             of = repeats.get(trial.number, [])
             ended = [repeat for repeat in of if not repeat.is_to_go_on or repeat.status is Status.FAILED]
-            scores = [trial.final_score, *(None if repeat.has_diverged else repeat.final_score for repeat in ended)]
-            found.append(Standing(trial.number, scores, running=len(of) - len(ended)))
+            seeds = [trial, *ended]
+            scores = [None if seed.has_diverged else seed.final_score for seed in seeds]
+            values = [None if seed.has_diverged else seed.final_values for seed in seeds] if trial.objectives else []
+            found.append(Standing(trial.number, scores, len(of) - len(ended), values))
     return found
 
 
