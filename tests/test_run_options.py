@@ -52,6 +52,34 @@ def test_the_space_is_searched_in_the_mode_asked_for(asked: Asked) -> None:
     assert sum(space.is_control(number) for number in range(space.trials)) == 3
 
 
+def test_the_objectives_asked_for_are_those_of_the_space_and_bring_their_measures(asked: Asked) -> None:
+    three = ("validation_accuracy", "measure.nc1:min", "measure.entropy:min")
+    (request,) = asked("--objective", *three, "--measure", "nc1")
+    assert request.space.objectives == three
+    assert request.measures == ("nc1", "entropy")
+
+
+def test_objectives_of_every_method_are_the_same(asked: Asked) -> None:
+    requests = asked("--objective", "nc1", "validation_accuracy", "--method", "lpc", "sliding")
+    assert [request.space.objectives for request in requests] == [("nc1", "validation_accuracy")] * 2
+    assert [request.measures for request in requests] == [(), ()]
+
+
+def test_wrong_objectives_are_all_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    objectives = ["--objective", "measure.deepfool", "measure.nc", "--trials", "none at all"]
+    assert main(["digits", "--out", str(tmp_path / "run"), *objectives]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 4 and all(line.startswith("error: ") for line in told)
+    assert "is fooled by collapsed networks" in "".join(told)
+    assert not (tmp_path / "run").exists()
+
+
+def test_objectives_are_given_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twice = ["--objective", "validation_accuracy", "nc1", "--set", "objectives=validation_accuracy"]
+    assert main(["digits", "--out", str(tmp_path / "run"), *twice]) == 2
+    assert "objectives is given by --objective and by --set; give it once" in capsys.readouterr().err
+
+
 # The defaults that help tells
 
 
@@ -85,6 +113,7 @@ def test_every_default_that_the_help_of_run_tells_is_the_one_in_force(
         "--epochs": "the space's",
         "--fidelity": request.space.fidelity_mode,
         "--control-trials": f"{request.space.control_trials}",
+        "--objective": " ".join(request.space.objectives),
         "--max-failures": f"{request.max_failures}",
         "--stuck-after": f"{request.stuck_after:g}",
         "--concurrent": "as many as fit",

@@ -76,7 +76,7 @@ def _parser() -> Parser:
         metavar="NAME[:min|:max]",
         nargs="+",
         help=f"what to do well in, {SCORE} and up to {MOST_OBJECTIVES - 1} more: columns of an epoch or measure.NAME "
-        f"(default {SCORE} alone, {UNLESS}; docs/objectives.md)",
+        f"(default {SCORE}, {UNLESS}; docs/objectives.md)",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, or begin it")
     parser.add_argument(

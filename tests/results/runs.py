@@ -54,10 +54,10 @@ def record(epoch: int, accuracy: float | None = 0.5, budget: int = BUDGET, **val
 class Search:
     """Writes the journal of a search, a call an event; trials are numbered as they start."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, run: dict[str, Any] = RUN) -> None:
         self.directory = directory
         self.journal = Journal(directory / "journal.jsonl")
-        self.journal.append("run_started", run=RUN)
+        self.journal.append("run_started", run=run)
         self.trials = 0
 
     def start(self, control: bool = False, **settings: Value) -> str:
@@ -96,6 +96,20 @@ class Search:
         if status is not None:
             self.end(trial_id, status, f"it {status}")
         return trial_id
+
+
+def front_search(directory: Path) -> Search:
+    """A search for accuracy and NC1: trials 0 and 2 are on the front, 1 is not, 3 was stopped."""
+    space = {"reduction_factor": 3, "objectives": ["validation_accuracy:max", "nc1:min"]}
+    search = Search(directory, {**RUN, "space": space})
+    for epochs, accuracy, nc1 in ((BUDGET, 0.9, 2.0), (BUDGET, 0.5, 4.0), (BUDGET, 0.5, 0.125), (1, 0.2, 0.01)):
+        trial_id = search.start()
+        for epoch in range(1, epochs + 1):
+            search.epoch(trial_id, epoch, accuracy, nc1=nc1)
+        search.end(trial_id, "completed" if epochs == BUDGET else "stopped")
+    found = {"configs": 3, "epochs": 3 * BUDGET, "front": [0, 2], "hypervolume": 0.375}
+    search.journal.append("front", trial_id="t002", **found)
+    return search
 
 
 @contextmanager

@@ -80,18 +80,12 @@ def _parameters(row: RankedConfig) -> Text:
 
 def _print_front(console: Console, summary: Summary) -> None:
     """The configs on the Pareto front, the best by the first objective first, and what is said of them."""
-    names = list(summary.front[0].objectives)
-    table = Table("rank", "trial", *names, "seeds", "parameters", box=None, pad_edge=False)
-    for row in sorted(summary.front, key=lambda row: row.rank):
+    table = Table("rank", "trial", *summary.front[0].objectives, "seeds", "parameters", box=None, pad_edge=False)
+    for row in summary.front:
         values = ["none" if value is None else f"{value:.4g}" for value in row.objectives.values()]
-        config = {name: value for name, value in row.config.items() if value is not None}
-        table.add_row(
-            str(row.rank), str(row.number), *values, str(row.seeds), Text(describe_values(config), style="dim")
-        )
-    count = len(summary.front)
-    console.print(
-        f"Pareto front: {count} config{'s' if count > 1 else ''}, none better than another in all", style="bold"
-    )
+        table.add_row(str(row.rank), str(row.number), *values, str(row.seeds), _parameters(row))
+    told = f"Pareto front: {len(summary.front)} of {summary.ranked} ranked configs, none better than another in all"
+    console.print(told, style="bold", highlight=False)
     console.print(table)
     if summary.hypervolume is not None:
         print_lines(console, [f"hypervolume: {summary.hypervolume:.4f} of 1 (front.parquet tells it over time)"])

@@ -12,7 +12,6 @@ import pyarrow as pa
 from tune_lpc.plan.methods import regularisers_on
 from tune_lpc.plan.record import SCORE
 from tune_lpc.results.agreement import agreement
-from tune_lpc.results.events import number_of
 from tune_lpc.results.ledger import Ledger, Trial
 from tune_lpc.results.pareto import mean_values
 from tune_lpc.results.ranking import ranked
@@ -105,13 +104,14 @@ def front_table(ledger: Ledger) -> pa.Table:
     rows = (
         {
             "trial_id": found.trial_id,
-            "number": number_of(found.trial_id),
+            "number": ledger.trials[found.trial_id].number,
             "epochs": found.epochs,
             "configs": found.configs,
             "on_front": len(found.front),
             "hypervolume": found.hypervolume,
         }
         for found in ledger.fronts.values()
+        if found.trial_id in ledger.trials  # not where its start was lost
     )
     return _table(rows, front_schema(ledger.run))
 

@@ -61,7 +61,7 @@ def simulate(
 ) -> float:
     """Run a search to its end, or until `most_events` epochs have been reported: as a kill would cut it off.
 
-    slots: trials that run side by side. measures: what a worker reports before the epoch at a rung, and before the last.
+    slots: trials that run side by side. measures: what a worker reports before the epoch at a rung and before the last.
     lost: a trial of an earlier life goes on so many epochs before the last one that the ledger has of it, since its
         checkpoint is older.
     Returns the time at the end.
