@@ -233,7 +233,7 @@ def ours(trials: int, sampler: str) -> Timed:
         request = Request(space_of(trials), Path(folder) / "run", resources=resources, sampler=sampler)
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device, not a path
             console = Console(file=nowhere)
-            searches = tuner.run_searches([request], console, lambda space, ledger: Progress(space, console, ledger))
+            searches = tuner.run_searches([request], console, lambda space, ledger, _: Progress(space, console, ledger))
             ((_, outcome),) = searches
         assert outcome.exit_status == 0, outcome.message
         assert len(outcome.tables.epochs) == trials * REPORTS

@@ -12,7 +12,7 @@ import time
 
 from tests.search.curves import begin, noisy_curve
 from tune_lpc.plan import load_space
-from tune_lpc.search.sampler import SAMPLERS
+from tune_lpc.search.samplers import SAMPLERS
 from tune_lpc.search.simulated import MemoryLog, simulate
 
 

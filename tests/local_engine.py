@@ -41,7 +41,7 @@ def _fit_here(
     job = tuner._job(request, director, resources, prepared)
     searcher, scheduler = DirectorSearcher(director), DirectorScheduler(director, view)
     worker: TrialTrainable | None = None
-    while (config := searcher.suggest("")) is not None:
+    while isinstance(config := searcher.suggest(""), dict):
         director.starts(config[NUMBER], time.monotonic())
         if worker is None:
             worker = TrialTrainable.__new__(TrialTrainable)  # without the folders that Ray makes for it

@@ -114,7 +114,7 @@ def test_polars_and_duckdb_read_the_tables_alike_with_numeric_types(finished: Pa
     numbers = {(polars.Float64, "DOUBLE"), (polars.Int64, "BIGINT")}
     for column, kind in frame.schema.items():
         allowed = {(polars.String, "VARCHAR")} if column in text else numbers
-        if column in ("config.nesterov", "control", "goes_on"):
+        if column in ("config.nesterov", "control", "goes_on", "promoted", "tied"):
             allowed = {(polars.Boolean, "BOOLEAN")}
         assert (kind, duckdb_types[column]) in allowed, column
 
@@ -161,8 +161,10 @@ def test_the_same_seed_gives_the_same_trials_and_numbers_whatever_runs_them(fini
 
 def test_the_closing_summary_names_the_best_config_and_the_files(finished: Path, printed: io.StringIO) -> None:
     told = printed.getvalue()
-    score = pd.read_parquet(finished / "best.parquet")["score"].iloc[0]
-    assert f"best validation accuracy: {score:.4f}" in told
+    best = pd.read_parquet(finished / "best.parquet").iloc[0]
+    between = f"{best['score']:.4f} ({best['low']:.4f} to {best['high']:.4f})"
+    assert f"named: rank 1, trial {best['number']}, validation accuracy {between}, 1 seed\n" in told
+    assert "a single training, the luckiest of many: expect less of it; --seeds 3 trains the best again\n" in told
     assert "learning_rate=" in told
     assert f"files in {finished}" in told
     assert "early stopping saved" in told

@@ -54,6 +54,13 @@ from tests.commands import image_folder, refused, space_file
         ),
         (["digits", "--control-trials", "-1"], ["control_trials is -1, but must be a whole number from 0"]),
         (["digits", "--trials", "3", "--control-trials", "4"], ["control_trials is 4", "from 0 to trials (3)"]),
+        (["digits", "--sampler", "tpee"], ["sampler is 'tpee', but must be one of", "; did you mean 'tpe'?"]),
+        (["digits", "--sampler", "gp", "--set", "sampler=gp"], ["sampler is given by --sampler and by --set"]),
+        (["digits", "--set", "random_starts=none"], ["random_starts is none, but must be a whole number from 1"]),
+        (["digits", "--warm-start", "/nowhere"], ["--warm-start: /nowhere holds no run: there is no such folder"]),
+        (["digits", "--warm-start", ""], ["--warm-start is empty, but must name a folder"]),
+        (["digits", "--warm-start", "x" * 300], ["--warm-start: ", "can't be read"]),
+        (["digits", "--dry-run", "--warm-start", "/nowhere"], ["--warm-start: /nowhere holds no run"]),
         (["digits", "--max-failures", "101"], ["--max-failures is 101, but must be a whole number from 0 to 100"]),
         (["digits", "--max-failures", "-1"], ["--max-failures is -1, but must be"]),
         (["digits", "--max-failures", "1.5"], ["--max-failures is '1.5', but must be a whole number"]),
@@ -71,6 +78,17 @@ def test_bad_options_are_refused_in_one_line(
     for part in told:
         assert part in line
     assert not out.exists()
+
+
+def test_what_earlier_searches_are_of_no_use_for_is_told_with_all_else(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = refused(["digits", "--sampler", "random", "--trials", "0", "--warm-start", "/here", "/there"], capsys)
+    assert lines[0].startswith("error: trials is 0")  # no space, so nothing is said of its sampler
+    lines = refused(["digits", "--sampler", "random", "--warm-start", "/here", "/there"], capsys)
+    assert lines == [
+        "error: --warm-start has no effect with sampler 'random', which learns nothing; leave one of them out",
+        "error: --warm-start: /here holds no run: there is no such folder; check the path",
+        "error: --warm-start: /there holds no run: there is no such folder; check the path",
+    ]
 
 
 def test_all_problems_of_the_options_come_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.commands import refused
 from tune_lpc.plan import Space, UserError, load_space, shipped_names
+from tune_lpc.plan.hours import HoursAsked
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.run import main
 from tune_lpc.train import main as train
 
@@ -80,6 +84,72 @@ def test_objectives_are_given_once(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "objectives is given by --objective and by --set; give it once" in capsys.readouterr().err
 
 
+def test_the_sampler_and_the_earlier_searches_are_asked_of_every_search(asked: Asked) -> None:
+    folder = Path(__file__).parent / "journals" / "version-0.1.0" / "finished"
+    requests = asked("--method", "lpc", "sliding", "--sampler", "gp", "--warm-start", str(folder))
+    assert [(request.space.sampler, request.warm_start) for request in requests] == [("gp", (folder,))] * 2
+    (plain,) = asked()
+    assert (plain.space.sampler, plain.space.random_starts, plain.warm_start) == ("tpe", 10, ())
+
+
+def test_a_search_that_goes_on_does_not_need_the_folders_that_it_began_with(asked: Asked, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    (request,) = asked("--resume", "--warm-start", "/nowhere")
+    assert request.warm_start == (Path("/nowhere"),)
+
+
+def test_with_a_time_and_no_number_as_many_trials_are_asked_for_as_fit(asked: Asked) -> None:
+    (request,) = asked("--hours", "0.5")
+    assert request.hours == HoursAsked(0.5)
+    assert request.space.trials == AS_MANY_AS_FIT
+    (request,) = asked("--gpu-hours", "3", "--hours", "2")
+    assert request.hours == HoursAsked(2.0, 3.0)
+    assert request.space.trials == AS_MANY_AS_FIT
+    (request,) = asked()
+    assert not request.hours.is_limited
+
+
+@pytest.mark.parametrize("number", [("--trials", "5"), ("--set", "trials=5")])
+def test_a_number_beside_a_time_is_the_most(asked: Asked, number: tuple[str, str]) -> None:
+    (request,) = asked("--hours", "0.5", *number)
+    assert (request.space.trials, request.hours.hours) == (5, 0.5)
+
+
+def test_the_time_is_that_of_each_search_and_begins_with_the_command(asked: Asked) -> None:
+    before = time.monotonic()
+    requests = asked("--hours", "1", "--method", "lpc", "sliding")
+    assert [request.hours.hours for request in requests] == [1.0, 1.0]
+    assert all(before <= request.began <= time.monotonic() for request in requests)
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        (["--hours", "0"], ["--hours is 0.0, but must be a number above 0 and up to 1000000"]),
+        (["--hours", "soon"], ["--hours is 'soon', but must be a number"]),
+        (["--gpu-hours", "nan"], ["--gpu-hours is nan, but must be a number above 0 and up to 1000000"]),
+        (
+            ["--gpu-hours", "2", "--gpus-per-trial", "0"],
+            ["--gpu-hours is 2, but the trials use no GPU; limit the search with --hours"],
+        ),
+        (
+            ["--hours", "-1", "--epochs", "0"],
+            [
+                "--hours is -1.0, but must be a number above 0 and up to 1000000",
+                "epochs is 0, but must be a whole number from 1 to 1000000",
+            ],
+        ),
+    ],
+)
+def test_a_time_that_is_none_is_refused(
+    options: list[str], lines: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused(["digits", "--out", str(tmp_path / "run"), *options], capsys)
+    assert told == [f"error: {line}" for line in lines]
+    assert not (tmp_path / "run").exists()
+
+
 # The defaults that help tells
 
 
@@ -120,6 +190,7 @@ def test_every_default_that_the_help_of_run_tells_is_the_one_in_force(
         "--cpus-per-trial": f"{on_cpus.cpus_per_trial}",
         "--gpus-per-trial": f"{on_gpus.gpus_per_trial:g} if there are any",
         "--seed": f"{request.space.seed}",
+        "--sampler": request.space.sampler,
         "--method": request.space.fixed("method"),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TypedDict
 
@@ -15,13 +16,15 @@ from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.cli.terminal import Terminal, print_lines, print_summary
 from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.plan.errors import shown
+from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.plan.objectives import MOST_OBJECTIVES, measures_of
 from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT, SAMPLERS
 from tune_lpc.plan.searches import spaces_of_methods
 from tune_lpc.plan.trial import setting_default
-from tune_lpc.results import folder_problems, holds_run
+from tune_lpc.results import folder_problems, holds_run, load_run
 
 FAILURES = 2
 """How often a trial goes on after its worker or node failed, where the user does not say."""
@@ -34,9 +37,10 @@ UNLESS = "unless the space sets another"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 1 (no trial succeeded), 2 (bad input), 130 or 143 (interrupted)."""
+    began = time.monotonic()
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    return exit_status(lambda: _command(options, shlex.join(["python", "-m", "tune_lpc.run", *arguments])))
+    return exit_status(lambda: _command(options, shlex.join(["python", "-m", "tune_lpc.run", *arguments]), began))
 
 
 def _parser() -> Parser:
@@ -53,7 +57,17 @@ def _parser() -> Parser:
         "--dry-run", action="store_true", help="show the space, rungs, resources and cost; start nothing"
     )
     parser.add_argument("--out", metavar="DIR", help="folder for the results (default results/SPACE)")
-    parser.add_argument("--trials", metavar="N", help="number of trials (default: the space's)")
+    parser.add_argument(
+        "--trials", metavar="N", help="number of trials (default: the space's, or as many as fit into a time given)"
+    )
+    parser.add_argument(
+        "--hours",
+        metavar="H",
+        help="time of the search by the clock, all its sessions together: nothing begins that would not end by then",
+    )
+    parser.add_argument(
+        "--gpu-hours", metavar="G", help="the same in GPU time of its epochs: of two trials on two GPUs both count"
+    )
     parser.add_argument("--epochs", metavar="E", help="full budget of a trial (default: the space's)")
     parser.add_argument(
         "--fidelity",
@@ -77,6 +91,18 @@ def _parser() -> Parser:
         nargs="+",
         help=f"what to do well in, {SCORE} and up to {MOST_OBJECTIVES - 1} more: columns of an epoch or measure.NAME "
         f"(default {SCORE}, {UNLESS}; docs/objectives.md)",
+    )
+    parser.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help=f"what draws the configs: {', '.join(SAMPLERS)} (default {Space.sampler}, {UNLESS}; docs/samplers.md)",
+    )
+    parser.add_argument(
+        "--warm-start",
+        metavar="DIR",
+        nargs="+",
+        default=[],
+        help="folders of earlier searches to learn from, also of another data set",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder, or begin it")
     parser.add_argument(
@@ -133,7 +159,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _command(options: argparse.Namespace, command: str) -> int:
+def _command(options: argparse.Namespace, command: str, began: float) -> int:
     console = Terminal()
     for option, show in (("list", _print_list), ("list_methods", _print_methods), ("list_measures", _print_measures)):
         if getattr(options, option):
@@ -141,16 +167,19 @@ def _command(options: argparse.Namespace, command: str) -> int:
             return 0
     if options.space is None:
         raise UserError(f"give a search space, one of {', '.join(shipped_names())}, or a file (see --list)")
-    spaces, asked, guards = _checked(options)
+    spaces, asked, guards, hours = _checked(options)
     folders = _folders(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
+    warm_start = tuple(map(Path, options.warm_start))
     # torch and Ray take seconds to import: only now, when the options are known to be right.
     from tune_lpc.training.measures import measures_asked_for
 
     measures = tuple(measures_asked_for([*options.measure, *measures_of(spaces[0].objectives)]))
     if options.dry_run:
         for space, folder in zip(spaces, folders, strict=True):
-            describe_search(console, space, asked, data_dir, folder, options.address)
+            # One that goes on has what it took over in its run.json, and the folders may be gone by now.
+            earlier = () if options.resume and holds_run(folder) else warm_start
+            describe_search(console, space, asked, data_dir, folder, options.address, hours, earlier)
         return 0
     for space in spaces:
         print_lines(console, space.notes)
@@ -167,13 +196,17 @@ def _command(options: argparse.Namespace, command: str) -> int:
             options.address,
             measures,
             command,
+            warm_start=warm_start,
             resume=options.resume,
+            hours=hours,
+            began=began,
             **guards,
         )
         for space, folder in zip(spaces, folders, strict=True)
     ]
     status = 0
-    for request, outcome in run_searches(requests, console, lambda space, ledger: Progress(space, console, ledger)):
+    searches = run_searches(requests, console, lambda space, ledger, budget: Progress(space, console, ledger, budget))
+    for request, outcome in searches:
         if outcome.tables is not None:
             print_summary(console, outcome.tables, request.space, request.out)
         if outcome.message:
@@ -197,31 +230,36 @@ CHANGES = {
     "first_rung_after": float,
     "control_trials": int,
     "objective": str,
+    "sampler": str,
 }
 """Options that change the space, with the types of their values."""
 CHANGED_NAMES = {"fidelity": "fidelity_mode", "objective": "objectives"}
 """What such an option changes, where that has another name."""
 
 
-def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _Guards]:
-    """A space a method with the options' changes, the resources asked for, and the guards.
+def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _Guards, HoursAsked]:
+    """A space a method with the options' changes, the resources asked for, the guards, and the time.
 
     Raises UserError with all problems of the options together.
     """
     kinds: dict[str, type[int | float]] = {name: kind for name, kind in CHANGES.items() if kind is not str}
     kinds |= {"concurrent": int, "cpus_per_trial": int, "gpus_per_trial": float}
-    kinds |= {"max_failures": int, "stuck_after": float}
+    kinds |= {"max_failures": int, "stuck_after": float, "hours": float, "gpu_hours": float}
     measured = {name: AUTO for name in ("cpus_per_trial", "gpus_per_trial") if getattr(options, name) == AUTO}
     values, problems = numbers(options, {name: kind for name, kind in kinds.items() if name not in measured})
     values |= measured
     may_be_auto = ("--cpus-per-trial", "--gpus-per-trial")
     problems = [f"{problem}, or {AUTO}" if problem.startswith(may_be_auto) else problem for problem in problems]
-    values["fidelity"] = options.fidelity
+    values |= {name: getattr(options, name) for name, kind in CHANGES.items() if kind is str}
     values["objective"] = None if options.objective is None else ",".join(options.objective)
     asked = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
     problems += asked.problems()
     guards = _Guards(max_failures=values["max_failures"], stuck_after=values["stuck_after"])
     problems += _guard_problems(guards)
+    hours = HoursAsked(values["hours"], values["gpu_hours"])
+    problems += hours.problems()
+    if asked.gpus_per_trial == 0 and not hours.problems():
+        problems += hours.gpu_problems(0)
     problems += data_dir_problems(options.data_dir)
     if options.out is not None and not options.out.strip():
         problems.append("--out is empty, but must name a folder")
@@ -236,6 +274,8 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
             if name in changes:
                 problems.append(f"{name} is given by --{option.replace('_', '-')} and by --set; give it once")
             changes[name] = values[option]
+        if hours.is_limited:
+            changes.setdefault("trials", AS_MANY_AS_FIT)
     except UserError as error:
         raise UserError(problems + error.problems) from error
     try:
@@ -246,9 +286,10 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
         for folder in _folders(options, spaces):
             problems += folder_problems(folder, resume=options.resume)
         problems += _mixed_problems(options, spaces)
+        problems += _warm_start_problems(options, spaces)
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return spaces, asked, guards
+    return spaces, asked, guards, hours
 
 
 def _guard_problems(guards: _Guards) -> list[str]:
@@ -273,6 +314,24 @@ def _mixed_problems(options: argparse.Namespace, spaces: list[Space]) -> list[st
         inside = [out / name for name in METHODS if holds_run(out / name)]
     mend = "name the methods as before, or choose another folder with --out"
     return [f"{folder} holds a run of a search with other methods; {mend}" for folder in inside[:1]]
+
+
+def _warm_start_problems(options: argparse.Namespace, spaces: list[Space]) -> list[str]:
+    """Why earlier searches are of no use, as far as that is seen without reading what they found."""
+    found = []
+    if options.warm_start and all(space.sampler == "random" for space in spaces):
+        found.append("--warm-start has no effect with sampler 'random', which learns nothing; leave one of them out")
+    if options.resume and all(holds_run(folder) for folder in _folders(options, spaces)):
+        return found  # what was taken over stands in run.json
+    for directory in dict.fromkeys(options.warm_start):
+        if not directory.strip():
+            found.append("--warm-start is empty, but must name a folder")
+            continue
+        try:
+            load_run(Path(directory))
+        except UserError as error:
+            found += [f"--warm-start: {problem}" for problem in error.problems]
+    return found
 
 
 def _folders(options: argparse.Namespace, spaces: list[Space]) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from rich.console import Console
 
 from tune_lpc.cli.dry_run import describe_search, early_stopping_lines, ramp_notes
@@ -34,6 +35,20 @@ def told(**changes: Any) -> str:
 def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert main(["digits", "--dry-run", *arguments]) == 0
     return capsys.readouterr().out
+
+
+# What draws the configs
+
+
+def test_the_sampler_and_its_random_starts_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "sampler: tpe, by chance until 10 configs have a result\n" in printed([], capsys)
+    assert "sampler: prior\n" in printed(["--sampler", "prior"], capsys)
+
+
+def test_what_comes_from_earlier_searches_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ROOT / "tests" / "journals" / "version-0.1.0" / "finished"
+    out = printed(["--warm-start", str(folder)], capsys)
+    assert f"warm start: 3 of 6 configs of digits (digits; {folder}), 11 shared parameters; left out: 3 with" in out
 
 
 # The modes in words
@@ -154,6 +169,29 @@ def test_the_cost_is_that_of_climbs(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "cost: 900 epochs;" in printed([*out, "--fidelity", "full"], capsys)
     all_of_them = printed([*climbs, "--control-trials", "10"], capsys)
     assert "cost: about 1,300 epochs, 1,300 if" in all_of_them
+
+
+def test_it_says_hours_and_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, was_there = ["--out", str(tmp_path / "run")], ray.is_initialized()
+    seeds = printed([*out, "--trials", "9", "--epochs", "90", "--set", "seeds=2"], capsys)
+    assert "cost: about 300 epochs, 90 of them for 1 further seed of the best" in seeds
+    assert "time: an epoch takes " in seeds and "in all about " in seeds
+    hours = printed([*out, "--hours", "0.5"], capsys)
+    assert "trials: as many as time allows, of up to 36 epochs" in hours
+    assert "cost: as much as time allows; 1,293 training images an epoch" in hours
+    assert "in 0.5 hours about " in hours and "in all" not in hours
+    assert "1000000" not in hours and "1,000,000" not in hours
+    assert ray.is_initialized() == was_there, "another test's may run"
+    assert not (tmp_path / "run").exists()
+
+
+def test_gpu_hours_without_gpus_are_refused_before_anything_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tune_lpc.training.device.gpus_here", lambda: 0)
+    assert main(["digits", "--dry-run", "--gpu-hours", "2", "--out", str(tmp_path / "run")]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("error: --gpu-hours is 2, but the trials use no GPU")
 
 
 def test_the_note_stands_in_the_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

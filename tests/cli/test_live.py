@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 from tune_lpc.cli import live as live_module
 from tune_lpc.cli.live import Progress
 from tune_lpc.plan import Choice, Space, TrialSpec
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.trial import Value
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import (
@@ -18,6 +20,7 @@ from tune_lpc.results.events import (
     Event,
     Measured,
     RungDecided,
+    RunStarted,
     Status,
     TrialEnded,
     TrialPlaced,
@@ -25,6 +28,7 @@ from tune_lpc.results.events import (
     TrialStarted,
     trial_id_of,
 )
+from tune_lpc.search.time_budget import Limits, TimeBudget
 
 SPACE = Space(
     name="small",
@@ -49,9 +53,9 @@ class Live:
         self.ledger.apply(event)
         self.progress.show(event)
 
-    def start(self, number: int, **drawn: Value) -> None:
+    def start(self, number: int, of: int | None = None, **drawn: Value) -> None:
         config = TrialSpec.build({**self.space.settings, **drawn}).as_dict()
-        self.tell(TrialStarted(trial_id_of(number), number, config))
+        self.tell(TrialStarted(trial_id_of(number), number, config, repeat_of=of))
 
     def epoch(self, number: int, epoch: int, score: float | None, budget: int = 9) -> None:
         record = {"budget": budget, "epoch": epoch, "validation_accuracy": score}
@@ -103,7 +107,8 @@ def test_plain_lines_tell_the_end_of_each_trial() -> None:
     with live.progress:
         watch(live)
     assert lines_of(live.progress) == [
-        "trial 0 completed after epoch 9 of 9, validation_accuracy 0.7500 (best)",
+        "trial 0 completed after epoch 9 of 9, validation_accuracy 0.7500",
+        "leading: 0.7500, 1 seed, trial 0",
         "trial 1 stopped after epoch 3 of 9, validation_accuracy 0.2500",
         "trial 2 diverged after epoch 1 of 9: train_loss became nan in epoch 1",
     ]
@@ -125,19 +130,19 @@ def test_a_trial_that_fails_before_its_first_epoch_is_told() -> None:
     assert lines_of(live.progress) == ["trial 0 failed after epoch 0: UserError: no such folder"]
 
 
-def test_the_table_shows_what_runs_the_counts_and_the_best() -> None:
+def test_the_table_shows_what_runs_the_counts_and_who_leads() -> None:
     live = Live()
     watch(live)
     text = table_of(live.progress)
     assert "1 running, 1 stopped early, 1 done, 1 diverged, 0 failed, 0 to come" in text
     assert "15 epochs" in text
-    assert "best so far: 0.7500, trial 0: optimizer=sgd" in text
+    assert "leading: 0.7500, 1 seed, trial 0: optimizer=sgd" in text
     assert "2 of 9" in text and "0.5000" in text
     assert "9 of 9" not in text, "what has ended is not in the table"
     assert "left" in text
 
 
-def test_a_terminal_too_low_for_the_table_shows_the_counts_and_the_best() -> None:
+def test_a_terminal_too_low_for_the_table_shows_the_counts_and_who_leads() -> None:
     live, screen = Live(), io.StringIO()
     live.progress.console = Console(file=screen, force_terminal=True, width=100, height=5)
     with live.progress:
@@ -147,7 +152,7 @@ def test_a_terminal_too_low_for_the_table_shows_the_counts_and_the_best() -> Non
         assert live.progress._live is not None
         live.progress._live.refresh()
         seen = screen.getvalue().rpartition("6 running")[2]
-    assert "15 epochs" in seen and "best so far: 0.7500" in seen
+    assert "15 epochs" in seen and "leading: 0.7500" in seen
     assert "\u2502     8 " not in seen, "the last trials of the table are what is cut"
 
 
@@ -180,22 +185,23 @@ def test_an_epoch_trained_again_counts_once() -> None:
     assert "3 epochs" in table_of(live.progress)
 
 
-def test_a_stopped_trial_is_never_the_best() -> None:
+def test_a_stopped_trial_never_leads() -> None:
     live = Live()
     live.start(0)
     live.epoch(0, 3, 0.99)
     live.end(0, Status.STOPPED)
-    assert live.progress.best is None
+    assert live.progress.leading is None
+    assert "leading" not in table_of(live.progress)
 
 
-def test_the_first_of_two_equals_is_the_best() -> None:
+def test_the_first_of_two_equals_leads_and_who_leads_is_told_when_it_changes() -> None:
     live = Live()
-    for number, score in enumerate((0.5, 0.5, 0.4)):
+    for number, score in enumerate((0.5, 0.5, 0.4, 0.6)):
         live.start(number)
         live.epoch(number, 9, score)
         live.end(number, Status.COMPLETED)
-    assert live.progress.best is live.progress.trials[0]
-    assert [line.endswith("(best)") for line in lines_of(live.progress)] == [True, False, False]
+    told = [line for line in lines_of(live.progress) if line.startswith("leading")]
+    assert told == ["leading: 0.5000, 1 seed, trial 0", "leading: 0.6000, 1 seed, trial 3"]
 
 
 def test_events_that_nobody_need_see_say_nothing() -> None:
@@ -235,7 +241,7 @@ def test_trials_of_before_are_shown_as_they_stood() -> None:
     text = table_of(live.progress)
     assert "0 running, 0 stopped early, 1 done, 0 failed, 3 to come" in text
     assert "11 epochs" in text
-    assert "best so far: 0.7500, trial 0: optimizer=sgd" in text
+    assert "leading: 0.7500, 1 seed, trial 0: optimizer=sgd" in text
     live.start(1, optimizer="adamw")
     text = table_of(live.progress)
     assert "1 running, 0 stopped early, 1 done, 0 failed, 2 to come" in text
@@ -256,6 +262,179 @@ def test_the_time_left_is_reckoned_from_the_epochs_of_this_process() -> None:
     live.end(1, Status.COMPLETED)
     live.progress.started -= 90.0  # ten seconds an epoch, two trials of nine epochs to come
     assert "1:30 spent, about 3:00 left" in table_of(live.progress)
+
+
+# Further seeds, and trials that rungs let go on later
+
+
+SEEDS = replace(SPACE, rung_rule="promote", seeds=3)
+"""Rungs at 3 of 9 epochs. Of four configs two are trained to their end, each with three seeds."""
+
+
+def train(live: Live, number: int, score: float, epochs: int = 9, *, since: int = 0, of: int | None = None) -> None:
+    """A trial from one epoch to another, and its end."""
+    live.start(number, of)
+    for epoch in range(since + 1, epochs + 1):
+        live.epoch(number, epoch, score)
+    live.end(number, Status.COMPLETED if epochs == 9 else Status.STOPPED)
+
+
+def test_a_further_seed_is_told_as_what_it_is_and_who_leads_with_how_many() -> None:
+    live = Live(replace(SPACE, trials=2, seeds=3))
+    train(live, 0, 0.5)
+    train(live, 1, 0.75)
+    train(live, 2, 0.25, of=1)
+    train(live, 3, 0.5, of=0)
+    assert lines_of(live.progress) == [
+        "trial 0 completed after epoch 9 of 9, validation_accuracy 0.5000",
+        "leading: 0.5000, 1 seed, trial 0",
+        "trial 1 completed after epoch 9 of 9, validation_accuracy 0.7500",
+        "leading: 0.7500, 1 seed, trial 1",
+        "trial 2 (another seed of trial 1) completed after epoch 9 of 9, validation_accuracy 0.2500",
+        "leading: 0.5000, 2 seeds, trial 1",
+        "trial 3 (another seed of trial 0) completed after epoch 9 of 9, validation_accuracy 0.5000",
+        "leading: 0.5000, 2 seeds, trial 0",
+    ]
+
+
+def test_the_one_that_leads_falls_back_when_a_seed_of_it_diverges() -> None:
+    live = Live(replace(SPACE, trials=2, seeds=2))
+    train(live, 0, 0.5)
+    train(live, 1, 0.75)
+    live.start(2, of=1)
+    live.tell(
+        EpochDone(trial_id_of(2), {"budget": 9, "epoch": 1, "validation_accuracy": None, "diverged": "nan in epoch 1"})
+    )
+    live.end(2, Status.DIVERGED, "nan in epoch 1")
+    assert lines_of(live.progress)[-2:] == [
+        "trial 2 (another seed of trial 1) diverged after epoch 1 of 9: nan in epoch 1",
+        "leading: 0.5000, 1 seed, trial 0",
+    ]
+
+
+def test_the_interval_of_the_one_that_leads_is_told_where_the_images_are_known() -> None:
+    run = {"space": SPACE.as_dict(), "rungs": SPACE.fidelity.rungs(), "data": {"validation_images": 144}}
+    live = Live(before=Ledger([RunStarted(run)]))
+    train(live, 0, 0.75)
+    assert lines_of(live.progress)[-1] == "leading: 0.7500 (0.6734 to 0.8136), 1 seed, trial 0"
+
+
+def test_further_seeds_are_none_of_the_configs_to_come() -> None:
+    live = Live(replace(SPACE, trials=3, seeds=2))
+    for number in range(2):
+        train(live, number, 0.5)
+    live.start(2)
+    assert "1 running, 0 stopped early, 2 done, 0 failed, 0 to come, then about 2 further seeds |" in table_of(
+        live.progress
+    )
+    for epoch in range(1, 10):
+        live.epoch(2, epoch, 0.75)
+    live.end(2, Status.COMPLETED)
+    live.start(3, of=2)
+    assert "1 running, 0 stopped early, 3 done, 0 failed, 0 to come, then about 1 further seed |" in table_of(
+        live.progress
+    )
+    train(live, 3, 0.5, of=2)
+    train(live, 4, 0.5, of=0)
+    text = table_of(live.progress)
+    assert "0 running, 0 stopped early, 5 done, 0 failed, 0 to come |" in text
+    assert "left" not in text
+
+
+def test_one_that_goes_on_later_runs_again_and_is_one_trial() -> None:
+    live = Live(SEEDS)
+    train(live, 0, 0.5, 3)
+    live.tell(RungDecided("trial-00000", 3, 0.5, 1, 3, goes_on=True, promoted=True))
+    live.start(0)
+    assert [trial.status for trial in live.progress.trials.values()] == ["running"]
+    train(live, 0, 0.5, 9, since=3)
+    assert lines_of(live.progress) == [
+        "trial 0 stopped after epoch 3 of 9, validation_accuracy 0.5000",
+        "trial 0 completed after epoch 9 of 9, validation_accuracy 0.5000",
+        "leading: 0.5000, 1 seed, trial 0",
+    ]
+    text = table_of(live.progress)
+    assert "0 running, 0 stopped early, 1 done, 0 failed, 3 to come" in text and "9 epochs" in text
+
+
+def left(live: Live) -> str:
+    """What is said of the time left, where an epoch takes ten seconds."""
+    epochs = sum(trial.here for trial in live.progress.trials.values())
+    live.progress.started = time.monotonic() - 10.0 * epochs
+    text = " ".join(table_of(live.progress).split())
+    return text.partition("about ")[2].partition(" left")[0].rpartition("about ")[2]
+
+
+def test_the_time_left_holds_what_waits_at_the_rungs_and_the_seeds_to_come() -> None:
+    """Four configs cost 4 x 3 epochs, then 2 of them (1.33 are reckoned) 6 more, then 2 x 2 seeds 9 each."""
+    live = Live(SEEDS)
+    train(live, 0, 0.5, 3)
+    train(live, 1, 0.4, 3)
+    assert left(live) == clock((20 - 6) + 36)
+    train(live, 2, 0.3, 3)
+    train(live, 3, 0.3, 3)
+    live.start(0)
+    assert left(live) == clock((20 - 12) + 36)
+    train(live, 0, 0.5, since=3)
+    live.start(1)
+    for epoch in range(4, 7):
+        live.epoch(1, epoch, 0.5)
+    assert left(live) == clock(3 + 36), "one more goes on than was reckoned, and must still come to its end"
+    train(live, 1, 0.5, since=6)
+    assert left(live) == clock(36)
+    for number, of in ((4, 0), (5, 1)):
+        live.start(number, of)
+    live.epoch(4, 1, 0.5)
+    assert left(live) == clock(35)
+    for number, of in ((4, 0), (5, 1), (6, 0)):
+        train(live, number, 0.5, since=1 if number == 4 else 0, of=of)
+    assert left(live) == clock(9)
+    train(live, 7, 0.5, of=1)
+    assert "left" not in table_of(live.progress)
+
+
+def test_a_trial_that_diverged_costs_no_more() -> None:
+    live = Live(replace(SEEDS, seeds=1))
+    live.start(0)
+    live.epoch(0, 1, None)
+    live.end(0, Status.DIVERGED, "nan")
+    # Three are left: 3 x 3 epochs, and one of them 6 more.
+    assert left(live) == clock(15)
+
+
+def test_without_promotion_the_time_left_holds_the_seeds_to_come() -> None:
+    live = Live(replace(SPACE, fidelity_mode="full", trials=2, seeds=2))
+    train(live, 0, 0.5)
+    assert left(live) == clock(9 + 2 * 9)
+    train(live, 1, 0.5)
+    live.start(2, of=0)
+    for epoch in range(1, 5):
+        live.epoch(2, epoch, 0.5)
+    assert left(live) == clock(5 + 9)
+
+
+def clock(epochs: int) -> str:
+    """Ten seconds each, as it is told."""
+    return f"{epochs * 10 // 60}:{epochs * 10 % 60:02d}"
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(3600.0), "about 40:00 left of 1 hours"),
+        (Limits(gpu_seconds=7200.0), "about 2:00:00 left of 2 GPU hours"),
+        (Limits(3600.0, 7200.0), "about 40:00 left of 1 hours, about 2:00:00 left of 2 GPU hours"),
+    ],
+)
+def test_with_a_budget_what_is_left_of_it_is_told(limits: Limits, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = Live(replace(SPACE, trials=AS_MANY_AS_FIT))
+    limits = replace(limits, began=live.progress.started - 1200.0)
+    live.progress = Progress(live.space, live.progress.console, live.ledger, TimeBudget(SPACE, live.ledger, limits))
+    live.start(0)
+    monkeypatch.setattr(live_module.time, "monotonic", lambda: live.progress.started)
+    text = " ".join(table_of(live.progress).split())
+    assert f"0 failed | 0 epochs, 0:00 spent, {words}" in text, "how many are to come nobody knows"
+    assert "small: as many trials as time allows of up to 9 epochs" in text
 
 
 # What is said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -107,3 +108,69 @@ def test_names_of_trials_and_files_are_not_read_as_markup(tmp_path: Path) -> Non
     Search(directory).trial([0.5] * BUDGET)
     printed = summary(directory)
     assert f"files in {directory}:" in printed
+
+
+# What the ranking says, and how surely
+
+
+IMAGES = {"data": {"validation_images": 200}}
+
+
+def seeds(search: Search, *scores: float, **settings: Any) -> None:
+    """A config with a score a seed."""
+    number = search.trials
+    for score in scores:
+        of = None if search.trials == number else number
+        search.trial([0.1] * (BUDGET - 1) + [score], repeat_of=of, **settings)
+
+
+def test_a_single_training_is_never_announced_as_the_best(tmp_path: Path) -> None:
+    search = Search(tmp_path, **IMAGES)
+    seeds(search, 0.9)
+    seeds(search, 0.5)
+    printed = summary(tmp_path).splitlines()
+    assert " 1. validation accuracy 0.9000 (0.8506 to 0.9343), 1 seed  t000, completed at epoch 4 of 4" in printed
+    assert "named: rank 1, trial 0, validation accuracy 0.9000 (0.8506 to 0.9343), 1 seed" in printed
+    assert "a single training, the luckiest of many: expect less of it; --seeds 3 trains the best again" in printed
+    assert "cannot be told apart" not in "".join(printed)
+
+
+def test_those_that_cannot_be_told_apart_are_said_to_be(tmp_path: Path) -> None:
+    search = Search(tmp_path, **IMAGES)
+    seeds(search, 0.9, 0.91, 0.9)
+    seeds(search, 0.9, 0.9)
+    seeds(search, 0.2)
+    printed = summary(tmp_path).splitlines()
+    assert [", tied with 1  " in line for line in printed if " validation accuracy " in line[:24]] == [
+        False,
+        True,
+        False,
+    ]
+    assert "1 to 2 cannot be told apart (95 %)" in printed
+    assert any(line.startswith("named: rank 1, trial 0, validation accuracy 0.9033 (") for line in printed)
+    assert not any("a single training" in line or "simplest" in line for line in printed)
+    assert "6 trials (3 of them further seeds of the best): 6 completed" in printed
+
+
+def test_where_one_between_them_can_be_told_they_are_counted(tmp_path: Path) -> None:
+    search = Search(tmp_path, **IMAGES)
+    seeds(search, 0.9, 0.91)
+    seeds(search, 0.5, 0.5)
+    seeds(search, 0.89)
+    assert "\n2 configs, 1 among them, cannot be told apart (95 %)\n" in summary(tmp_path)
+
+
+def test_the_simplest_of_those_that_are_tied_is_named_beside_the_first(tmp_path: Path) -> None:
+    search = Search(tmp_path, **IMAGES)
+    seeds(search, 0.9, 0.91, gamma_ramp="linear", gamma_end=1.0)
+    seeds(search, 0.9, 0.9)
+    told = "of these the simplest is rank 2, trial 2: regularisers on: 0, against 1 in rank 1"
+    assert told in summary(tmp_path).splitlines()
+
+
+def test_where_none_was_trained_to_its_end_nothing_is_named(tmp_path: Path) -> None:
+    search = Search(tmp_path, **IMAGES)
+    search.trial([0.5], "stopped")
+    printed = summary(tmp_path)
+    assert "(no trial has reached its full budget; these are ranked by how far they came)" in printed
+    assert "named" not in printed and "cannot be told apart" not in printed

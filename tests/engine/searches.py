@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tune_lpc.engine import callback, scheduler
-from tune_lpc.engine.callback import DirectorCallback, without_checkpoints
+from tune_lpc.engine.callback import DirectorCallback, UnusedCheckpoints
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.journalling import WaitingLog
 from tune_lpc.engine.report import NUMBER, REPORT, Report
@@ -87,16 +87,16 @@ class BrokenJournal(Journal):
 class Search:
     """The engine's parts; `folder` holds the journal, the checkpoints, and what Ray notes of errors."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, space: Space = SPACE) -> None:
         self.folder, self.clock = folder, clock
         self.view, self.interrupt = Told(), Interrupt()
         self.journal = BrokenJournal(folder / "journal.jsonl")
         self.log = WaitingLog(self.journal, self.view, self.interrupt)
-        ledger = Ledger([RunStarted({"space": SPACE.as_dict(), "rungs": SPACE.fidelity.rungs()})])
-        watched = (self.view.show, without_checkpoints(folder))
+        ledger = Ledger([RunStarted({"space": space.as_dict(), "rungs": space.fidelity.rungs()})])
         self.director = Director(
-            SPACE, ledger, self.log, RandomSampler(SPACE), watch=Watch(STUCK_AFTER), watched=watched
+            space, ledger, self.log, RandomSampler(space), watch=Watch(STUCK_AFTER), watched=(self.view.show,)
         )
+        self.director.watched_by(UnusedCheckpoints(folder, lambda: self.director.waiting))
         self.callback = DirectorCallback(self.director, self.log, self.view, folder)
         self.scheduler = DirectorScheduler(self.director, self.view)
         self.searcher = DirectorSearcher(self.director)
@@ -141,10 +141,11 @@ class Search:
 
     # What is left behind
 
-    def checkpoint(self, number: int) -> Path:
-        """A checkpoint of the trial; its folder."""
+    def checkpoint(self, number: int, *epochs: int) -> Path:
+        """Checkpoints of the trial, after these epochs or after the first; its folder."""
         folder = checkpoint_folder(self.folder, number)
-        Checkpoints(folder).write((9, 1), {})
+        for epoch in epochs or (1,):
+            Checkpoints(folder).write((9, epoch), {})
         return folder
 
     def entries(self, *kinds: str) -> list[dict[str, Any]]:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.tune.schedulers import TrialScheduler
 
-from tests.engine.searches import STUCK_AFTER, Search, placed
-from tune_lpc.engine.callback import DISK_CHECK_EVERY, LONGEST_REASON, DirectorCallback, EndOfSearch, reason_of_failure
-from tune_lpc.engine.report import Report
+from tests.engine.searches import SPACE, STUCK_AFTER, Search, made_up_clock, placed
+from tune_lpc.engine.callback import (
+    DISK_CHECK_EVERY,
+    LONGEST_REASON,
+    DirectorCallback,
+    EndOfSearch,
+    UnusedCheckpoints,
+    reason_of_failure,
+)
+from tune_lpc.engine.report import NUMBER, Report
+from tune_lpc.results.events import Status, TrialEnded
 from tune_lpc.search.watch import SHORTEST_FIRST_WAIT
 
 TRACEBACK = """\x1b[36mray::TrialTrainable.train()\x1b[39m (pid=71, ip=10.0.0.1)
@@ -155,6 +165,84 @@ def test_the_checkpoints_of_a_trial_that_ended_are_removed_but_those_of_a_failed
     assert not stopped.exists()
     fail(search, trials[2], RuntimeError("mend me and resume"))
     assert failed.exists() and running.exists()
+
+
+# Checkpoints of trials that wait at a rung
+
+
+@pytest.fixture
+def promoting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
+    """A search of three trials with a rung at epoch 3, of which one goes on as soon as all have come."""
+    space = replace(SPACE, rung_rule="promote", seeds=1, trials=3)
+    return Search(tmp_path, made_up_clock(monkeypatch), space)
+
+
+def to_the_rung(search: Search, score: float, checkpoints: tuple[int, ...] = (2, 3)) -> tuple[Any, Path]:
+    """The next trial, left at the rung; and the folder of its checkpoints."""
+    trial = search.start()
+    folder = search.checkpoint(trial.config[NUMBER], *checkpoints)
+    for epoch in (1, 2, 3):
+        verdict = search.epoch(trial, epoch, score)
+    assert verdict == TrialScheduler.STOP
+    return trial, folder
+
+
+def epochs_in(folder: Path) -> list[int]:
+    """After which epochs there are checkpoints."""
+    return sorted(int(path.name.split("-")[1]) for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_of_a_trial_that_waits_the_newest_checkpoint_is_kept(promoting: Search) -> None:
+    _, folder = to_the_rung(promoting, 0.5)
+    assert epochs_in(folder) == [3]
+
+
+def test_the_checkpoint_of_one_without_hope_is_removed_and_that_of_the_better_one_kept(promoting: Search) -> None:
+    _, worse = to_the_rung(promoting, 0.5)
+    _, better = to_the_rung(promoting, 0.6)
+    assert (epochs_in(worse), epochs_in(better)) == ([], [3])
+    _, third = to_the_rung(promoting, 0.4)
+    assert (epochs_in(third), epochs_in(better)) == ([], [3])
+
+
+def test_one_that_has_gone_on_keeps_its_checkpoints_until_it_ends(promoting: Search) -> None:
+    for score in (0.5, 0.6, 0.4):
+        to_the_rung(promoting, score)
+    again = promoting.start()
+    folder = promoting.checkpoint(1, 4)
+    assert again.config[NUMBER] == 1
+    # Another trial ends meanwhile, which is when those of no hope are looked for.
+    promoting.director.told(TrialEnded("trial-00002", Status.STOPPED, "once more"), 0.0)
+    assert epochs_in(folder) == [3, 4]
+    for epoch in range(4, 10):
+        promoting.epoch(again, epoch)
+    assert epochs_in(folder) == []
+
+
+def test_one_that_failed_after_it_had_gone_on_keeps_its_checkpoints(promoting: Search) -> None:
+    for score in (0.5, 0.6, 0.4):
+        to_the_rung(promoting, score)
+    fail(promoting, promoting.start(), RuntimeError("mend me and resume"))
+    promoting.director.told(TrialEnded("trial-00002", Status.STOPPED, "once more"), 0.0)
+    assert epochs_in(promoting.folder / "checkpoints" / "1") == [3]
+
+
+def test_those_that_waited_in_an_earlier_process_are_given_up_in_this_one(promoting: Search) -> None:
+    _, worse = to_the_rung(promoting, 0.5)
+    now = UnusedCheckpoints(promoting.folder, lambda: promoting.director.waiting)
+    to_the_rung(promoting, 0.6)
+    promoting.checkpoint(0, 3)  # as the process that knew it from the beginning would have left it, were it gone
+    now(TrialEnded("trial-00001", Status.STOPPED, ""))
+    assert epochs_in(worse) == []
+
+
+def test_where_a_rung_ends_a_trial_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = Search(tmp_path, made_up_clock(monkeypatch), replace(SPACE, rung_rule="stop", trials=9))
+    first = search.start()
+    for epoch in (1, 2, 3):
+        search.epoch(first, epoch, 0.9)
+    _, folder = to_the_rung(search, 0.5)
+    assert epochs_in(folder) == []
 
 
 def test_what_ray_keeps_of_the_metrics_of_an_ended_trial_is_dropped(search: Search) -> None:

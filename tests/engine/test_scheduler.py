@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
 
-from tests.engine.searches import SPACE, Search, placed
+from tests.engine.searches import SPACE, Search, made_up_clock, placed
 from tune_lpc.engine.report import NUMBER, SPEC, Report
 from tune_lpc.results.events import Measured
 
@@ -18,11 +21,48 @@ NAN = "train_loss became nan in epoch 2"
 
 def test_a_config_is_the_number_and_the_spec_and_there_are_as_many_as_trials(search: Search) -> None:
     configs = [search.searcher.suggest(f"ray-{turn}") for turn in range(SPACE.trials + 2)]
+    # None asks Ray to come again, as those that run may let others go on.
     found, after = configs[: SPACE.trials], configs[SPACE.trials :]
     assert [config and config[NUMBER] for config in found] == list(range(SPACE.trials))
     assert all(config is not None and config[SPEC].epochs == 9 for config in found)
     assert len({config[SPEC].learning_rate for config in found if config is not None}) == SPACE.trials
     assert after == [None, None]
+
+
+def test_ray_is_told_that_none_will_come_when_nothing_runs_any_more(search: Search) -> None:
+    trials = [search.start() for _ in range(SPACE.trials)]
+    for trial in trials:
+        assert search.searcher.suggest("another") is None
+        search.epoch(trial, 1, None, NAN)
+    assert search.searcher.suggest("another") == Searcher.FINISHED
+
+
+def test_ray_is_asked_to_come_again_until_the_last_further_seed_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = replace(SPACE, fidelity_mode="full", first_rung=None, trials=2, seeds=3)
+    search = Search(tmp_path, made_up_clock(monkeypatch), space)
+    for begins in (2, 2, 2):
+        trials = [search.start() for _ in range(begins)]
+        assert search.searcher.suggest("another") is None
+        for trial in trials:
+            for epoch in range(1, 10):
+                search.epoch(trial, epoch)
+    assert search.searcher.suggest("another") == Searcher.FINISHED
+
+
+def test_one_that_goes_on_later_is_suggested_again_with_its_number_and_spec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = replace(SPACE, rung_rule="promote", seeds=1)
+    search = Search(tmp_path, made_up_clock(monkeypatch), space)
+    trials = [search.start() for _ in range(3)]
+    for trial, score in zip(trials, (0.9, 0.8, 0.7), strict=True):
+        for epoch in (1, 2, 3):
+            verdict = search.epoch(trial, epoch, score)
+        assert verdict == TrialScheduler.STOP
+    assert search.suggest().config == trials[0].config
+    assert [entry["promoted"] for entry in search.entries("rung")] == [False, False, False, True]
 
 
 @pytest.mark.parametrize(

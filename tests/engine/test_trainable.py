@@ -75,6 +75,45 @@ def test_the_next_trial_in_the_same_process_begins_with_its_first_epoch(job: Job
     assert first.placed is not None and first.placed.trial_id == "trial-00007"
 
 
+def test_a_further_seed_with_a_split_of_its_own_is_trained_on_that(job: Job) -> None:
+    of, found = worker(job), []
+    for number, split in enumerate((0, 1, 1, 0)):
+        if number:
+            of.reset_config(trial_config(number, replace(SPEC, split=split)))
+        *_, first = reports(of, 1 if number else 2)
+        found.append(first.record)
+    alone = reports(worker(job, number=9, spec=replace(SPEC, split=1)), 2)[1].record
+    losses = [record["validation_loss"] for record in found if record is not None]
+    assert alone is not None
+    assert losses == [losses[0], alone["validation_loss"], alone["validation_loss"], losses[0]]
+    assert losses[0] != losses[1]
+
+
+def test_the_data_are_split_again_only_where_the_split_is_another(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    splits: list[int] = []
+
+    def noting(spec: TrialSpec, *others: Any) -> Any:
+        splits.append(spec.split)
+        return prepare(spec, *others)
+
+    monkeypatch.setattr(trainable, "prepare", noting)
+    of = worker(job)
+    reports(of, 2)
+    for number, split in enumerate((0, 2, 2, 3), start=1):
+        of.reset_config(trial_config(number, replace(SPEC, split=split)))
+        reports(of, 1)
+    assert splits == [0, 2, 3]
+
+
+def test_where_a_rung_may_leave_it_there_is_a_checkpoint_however_dear_one_is(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tune_lpc.training.climb.CHECKPOINT_SHARE", 1e-9)  # none after the first that need not be
+    reports(worker(replace(job, rungs=frozenset({(3, 2)}))), 3)
+    again = reports(worker(job), 2)[1]
+    assert again.placed is not None and again.placed.continued_from == (3, 2)
+
+
 def test_measures_are_announced_and_come_with_the_last_epoch(job: Job) -> None:
     name = "nc1"
     assert name in MEASURES

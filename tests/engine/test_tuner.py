@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from tune_lpc.plan import Choice, Float, Space, UserError
 from tune_lpc.plan.resources import Resources
 from tune_lpc.results import read_journal
 from tune_lpc.results.events import EpochDone, Status, TrialEnded
-from tune_lpc.search.director import Assignment, Director
+from tune_lpc.search.director import Assignment, Director, Verdict
 from tune_lpc.training.prepare import Prepared
 
 SPACE = Space(
@@ -74,14 +75,15 @@ class Searches:
     assigned: list[Assignment] = field(default_factory=list)
     told: io.StringIO = field(default_factory=io.StringIO)
 
-    def run(self, *spaces: Space, resume: bool = False) -> list[Outcome]:
+    def run(self, *spaces: Space, resume: bool = False, warm_start: tuple[Path, ...] = ()) -> list[Outcome]:
         """Search these spaces one after another, in folders of their numbers."""
+        command = "python -m tune_lpc.run small"
         requests = [
-            Request(space, self.folder / str(number), command="python -m tune_lpc.run small", resume=resume)
+            Request(space, self.folder / str(number), command=command, resume=resume, warm_start=warm_start)
             for number, space in enumerate(spaces)
         ]
         console = Console(file=self.told, width=400)
-        return [outcome for _, outcome in tuner.run_searches(requests, console, lambda space, ledger: View())]
+        return [outcome for _, outcome in tuner.run_searches(requests, console, lambda *_: View())]
 
     def run_json(self, number: int = 0) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.folder / str(number) / "run.json").read_text())
@@ -131,6 +133,39 @@ def searches(ray_session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(tuner, "_fit", fit)
     return found
+
+
+# What it begins with
+
+
+def test_a_search_learns_from_an_earlier_one_though_its_folder_is_gone_when_it_goes_on(searches: Searches) -> None:
+    searches.run(SPACE)
+    earlier = searches.folder / "earlier"
+    (searches.folder / "0").rename(earlier)
+    searches.fit = lambda director: train(director, 2) and None
+    other = replace(SPACE, settings={**SPACE.settings, "train_size": 250}, random_starts=2)
+    searches.run(other, warm_start=(earlier,))
+    (told,) = searches.run_json()["warm_start"]
+    assert (told["folder"], told["name"], told["trials"]) == (str(earlier), "small", 4)
+    assert len(told["observations"]) == 4
+    line = f"warm start: 4 of 4 configs of small (digits; {earlier}), 1 shared parameters"
+    assert line in searches.told.getvalue()
+    (searches.folder / "0").rename(searches.folder / "1")
+    searches.run(replace(other, trials=4), warm_start=(earlier,))
+    whole = drawn_in(searches)
+    shutil.rmtree(searches.folder / "0")
+    (searches.folder / "1").rename(searches.folder / "0")
+    shutil.rmtree(earlier)
+    searches.fit = lambda director: train(director) and None
+    (outcome,) = searches.run(other, resume=True, warm_start=(earlier,))
+    assert outcome.exit_status == 0 and searches.told.getvalue().count(line) == 3
+    assert drawn_in(searches)[:2] == whole
+
+
+def drawn_in(searches: Searches) -> list[float]:
+    """The learning rates of the trials, in order."""
+    entries, _ = read_journal(searches.folder / "0" / "journal.jsonl")
+    return [entry["config"]["learning_rate"] for entry in entries if entry["kind"] == "trial_started"]
 
 
 # How it ends
@@ -278,6 +313,93 @@ def test_a_resume_keeps_the_checkpoints_that_somebody_needs_and_no_others(search
     kept = {folder.name: sorted(int(path.name[7:13]) for path in folder.iterdir()) for folder in checkpoints.iterdir()}
     # One may be an epoch ahead of the journal, as it is written first.
     assert kept == {"0": [1, 2, 3], "1": [1], "2": [1], "of mine": [1, 2, 3, 4]}
+
+
+PROMOTING = replace(
+    SPACE,
+    settings={**SPACE.settings, "epochs": 9},
+    fidelity_mode="truncated",
+    first_rung=3,
+    rung_rule="promote",
+    seeds=1,
+    trials=3,
+)
+"""A rung at epoch 3, beyond which one of the three goes."""
+
+
+def to_the_rung(director: Director, *scores: float) -> None:
+    """Train new trials until the rung leaves them."""
+    for score in scores:
+        name = begin(director)
+        for epoch in (1, 2, 3):
+            record = {**RECORD, "budget": 9, "epoch": epoch, "validation_accuracy": score}
+            verdict = director.told(EpochDone(name, record), 0.0)
+        assert verdict is Verdict.ENDS
+
+
+def kept_in(folder: Path) -> dict[str, list[int]]:
+    """After which epochs there are checkpoints, by trial."""
+    return {trial.name: sorted(int(path.name[7:13]) for path in trial.iterdir()) for trial in folder.iterdir()}
+
+
+def test_a_resume_keeps_the_checkpoint_of_a_trial_that_waits_and_a_finished_search_none(searches: Searches) -> None:
+    searches.fit = lambda director: to_the_rung(director, 0.5, 0.75)
+    searches.run(PROMOTING)
+    checkpoints = searches.folder / "0" / "checkpoints"
+    for trial in ("0", "1"):
+        (checkpoints / trial).mkdir(parents=True)
+        (checkpoints / trial / "000009-000003-01234567.pt").touch()
+    searches.fit = lambda director: None
+    searches.run(PROMOTING, resume=True)
+    assert kept_in(checkpoints) == {"1": [3]}, "trial 0 has no hope: one of three goes on"
+
+    def to_the_end(director: Director) -> None:
+        to_the_rung(director, 0.25)
+        assert kept_in(checkpoints) == {"1": [3]}
+        assert begin(director) == "trial-00001"
+        for epoch in range(4, 10):
+            director.told(EpochDone("trial-00001", {**RECORD, "budget": 9, "epoch": epoch}), 0.0)
+
+    searches.fit = to_the_end
+    (outcome,) = searches.run(PROMOTING, resume=True)
+    assert searches.end() == ("finished", "all trials ended")
+    assert not checkpoints.exists()
+    assert outcome.tables is not None
+    assert outcome.tables.trials["status"].tolist() == ["stopped", "completed", "stopped"]
+    assert outcome.tables.rungs["promoted"].tolist() == [False, False, False, True]
+
+
+def test_of_an_interrupted_search_those_that_wait_keep_their_checkpoints(searches: Searches) -> None:
+    searches.fit = lambda director: to_the_rung(director, 0.5)
+    searches.run(PROMOTING)
+    folder = searches.folder / "0" / "checkpoints" / "0"
+    folder.mkdir(parents=True)
+    (folder / "000009-000003-01234567.pt").touch()
+    searches.run(PROMOTING, resume=True)
+    assert kept_in(folder.parent) == {"0": [3]}
+
+
+@pytest.mark.parametrize(("rule", "rungs"), [("promote", {(9, 3)}), ("stop", set())])
+def test_workers_are_told_where_a_trial_may_be_left_to_wait(
+    searches: Searches, rule: str, rungs: set[tuple[int, int]]
+) -> None:
+    searches.fit = lambda director: None
+    searches.run(replace(PROMOTING, rung_rule=rule))
+    assert [job.rungs for job in searches.jobs] == [rungs]
+
+
+def test_further_seeds_that_are_to_come_are_no_finished_search(searches: Searches) -> None:
+    space = replace(SPACE, trials=2, seeds=2)
+    searches.fit = lambda director: train(director, 2) and None
+    (outcome,) = searches.run(space)
+    assert searches.end() == ("failed", "Ray Tune ended it after 2 of 2 trials")
+    searches.fit = lambda director: train(director) and None
+    (outcome,) = searches.run(space, resume=True)
+    assert "2 trials are kept, 2 to come" in searches.told.getvalue()
+    assert searches.end() == ("finished", "all trials ended")
+    assert outcome.tables is not None
+    assert outcome.tables.trials["repeat_of"].fillna(-1).tolist() == [-1, -1, 0, 1]
+    assert outcome.tables.best["seeds"].tolist() == [2, 2]
 
 
 # The precision, fixed once

@@ -10,6 +10,7 @@ import pytest
 
 from tests.plan.test_space import PLAIN, RAMPED, SPACE, WITH_FIRST
 from tune_lpc.plan import Choice, Float, Int, Space, differences, load_space, shipped_names
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 
 
 def compared(before: Space, now: Space) -> list[str]:
@@ -44,6 +45,11 @@ def test_spelling_and_order_are_no_difference() -> None:
             "learning_rate",
             Float(1e-4, 0.1, log=True),
             "learning_rate: 0.0001 to 0.01, logarithmic before, 0.0001 to 0.1, logarithmic now",
+        ),
+        (
+            "learning_rate",
+            Float(1e-4, 1e-2, log=True, prior=1e-3),
+            "learning_rate: 0.0001 to 0.01, logarithmic before, 0.0001 to 0.01, logarithmic; prior 0.001 now",
         ),
         ("learning_rate", Float(1e-4, 1e-2), "learning_rate: 0.0001 to 0.01, logarithmic before, 0.0001 to 0.01 now"),
         ("batch_size", Int(32, 128), "batch_size: whole numbers 32 to 64 before, whole numbers 32 to 128 now"),
@@ -103,6 +109,13 @@ def test_more_trials_are_no_difference_and_fewer_are_one() -> None:
     assert compared(SPACE, dataclasses.replace(SPACE, trials=9)) == []
     (told,) = compared(SPACE, dataclasses.replace(SPACE, trials=7))
     assert told == "trials: 8 before, 7 now: it may rise, but not fall"
+
+
+def test_a_search_of_as_many_trials_as_fit_needs_a_time_again() -> None:
+    as_many = dataclasses.replace(SPACE, trials=AS_MANY_AS_FIT)
+    assert compared(SPACE, as_many) == compared(as_many, as_many) == []
+    (told,) = compared(as_many, SPACE)
+    assert told == "trials: as many as time allows before, 8 now: give --hours or --gpu-hours, as before or others"
 
 
 def test_changed_configs_to_begin_with_are_told() -> None:

@@ -18,6 +18,7 @@ TOPOLOGY = Choice(["off", "constant"])
 AUTO = "batching is 'auto' and topological_weight_schedule is"
 WITHOUT: list[tuple[str, Value, dict[str, Value], str]] = [
     ("validation_share", 0.2, {"train_size": 100}, "train_size is 100"),
+    ("validation_size", 500, {}, "train_size is none"),
     ("batch_size", 64, {"batching": "grouped"}, "batching is 'grouped'"),
     ("batch_size", 64, {"topological_weight_schedule": "rising"}, f"{AUTO} 'rising'"),
     ("groups", 4, {"batching": "shuffled"}, "batching is 'shuffled'"),

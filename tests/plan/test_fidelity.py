@@ -128,6 +128,13 @@ def test_the_cost_is_that_of_a_quarter_of_the_trials_at_each_rung() -> None:
     assert 256 * 1000 / truncated(1000, 4, 272).expected_epochs(256) == pytest.approx(2.2, abs=0.05)
 
 
+def test_as_many_train_in_full_as_the_last_rung_lets_through() -> None:
+    fidelity = truncated(90, 3, 10)
+    assert [fidelity.expected_trained(trials) for trials in (1, 5, 27, 81, 100)] == [1, 1, 3, 9, 12]
+    assert fidelity.expected_trained(30, 3) == 3 + fidelity.expected_trained(27)
+    assert Fidelity(36, "full").expected_trained(5) == 5
+
+
 def test_control_trials_climb_to_the_end_and_the_others_as_without_them() -> None:
     climb = Fidelity(36, "compressed")
     assert climb.expected_epochs(12, 3) == 3 * 52 + climb.expected_epochs(9)

@@ -222,6 +222,17 @@ def test_the_start_of_a_space_goes_before_that_of_the_method() -> None:
     assert space.for_method("vanilla").first == [ONE]
 
 
+def test_a_prior_goes_before_the_start_of_the_method_and_behind_that_of_the_space() -> None:
+    ranges = {"gamma_ramp": Choice(["off", "linear"], prior="off"), "gamma_end": Float(1.0, 100.0, prior=20.0)}
+    space = dataclasses.replace(OWN, dimensions={**ranges, **OWN.dimensions}, first=[{**ONE, "gamma_ramp": "off"}])
+    space = dataclasses.replace(space, start={"gamma_ramp": "linear"}).checked()
+    found = space.for_method("lpc")
+    assert found.dimensions["gamma_ramp"] == Choice(["linear"]), "the method has no 'off', so that is no prior"
+    assert [config["gamma_end"] for config in found.first] == [20.0]
+    other = dataclasses.replace(space, start={"gamma_ramp": "linear", "gamma_end": 30.0}).for_method("lpc")
+    assert [config["gamma_end"] for config in other.first] == [30.0]
+
+
 def test_a_config_that_cannot_hold_under_a_method_is_left_out_with_the_reason() -> None:
     ranges = {
         "gamma_ramp": Choice(["off", "linear"]),

@@ -38,6 +38,9 @@ def test_a_space_is_searched_by_runs_looked_at_early_unless_it_says_otherwise() 
         ({"control_trials": 2.0}, "control_trials is 2.0, but must be a whole number"),
         ({"control_trials": True}, "control_trials is True, but must be a whole number"),
         ({"control_trials": None}, "control_trials is none, but must be a whole number"),
+        ({"sampler": "tp"}, "sampler is 'tp', but must be one of tpe, gp, prior, random; did you mean 'tpe'?"),
+        ({"sampler": None}, "sampler is none, but must be one of tpe, gp, prior, random"),
+        ({"random_starts": 0}, "random_starts is 0, but must be a whole number from 1 to 1000000"),
         ({"control_trials": 9}, "control_trials is 9, but must be from 0 to trials (8)"),
         ({"first_rung_after": 0.5, "first_rung": 3}, "first_rung is 3 and first_rung_after is 0.5, but only one"),
     ],
@@ -72,6 +75,8 @@ def test_texts_become_values() -> None:
     texts = ["fidelity_mode=truncated", "first_rung_after=0.5", "control_trials=2"]
     changes = SPACE.parse_changes(texts)
     assert changes == {"fidelity_mode": "truncated", "first_rung_after": 0.5, "control_trials": 2}
+    samplers = SPACE.parse_changes(["sampler=gp", "random_starts=5"])
+    assert samplers == {"sampler": "gp", "random_starts": 5}
     changed = SPACE.with_values(changes)
     assert (changed.fidelity_mode, changed.first_rung_after, changed.control_trials) == ("truncated", 0.5, 2)
     assert SPACE.parse_changes(["first_rung_after=None"]) == {"first_rung_after": None}
@@ -90,7 +95,15 @@ def test_a_change_that_contradicts_the_others_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"fidelity_mode": "full"}, {"first_rung_after": 0.5}, {"first_rung_after": 0.6}, {"control_trials": 1}]
+    "changes",
+    [
+        {"fidelity_mode": "full"},
+        {"first_rung_after": 0.5},
+        {"first_rung_after": 0.6},
+        {"control_trials": 1},
+        {"sampler": "gp"},
+        {"random_starts": 5},
+    ],
 )
 def test_they_are_part_of_the_hash(changes: dict[str, Any]) -> None:
     assert dataclasses.replace(TRUNCATED, **changes).hash() != TRUNCATED.hash()

@@ -124,6 +124,15 @@ def test_a_right_space_has_no_problems() -> None:
         ("batch_size", Choice([32, 64, 32]), "batch_size has the option 32 more than once; keep one"),
         ("weight_decay", Choice([1, 1.0]), "weight_decay has the option 1.0 more than once; keep one"),
         ("optimizer", Choice(["sgd", "sgd", "sgd"]), "optimizer has the option 'sgd' more than once; keep one"),
+        ("weight_decay", Float(0, 1, prior=2), "the prior of weight_decay is 2, but must be from 0 to 1"),
+        ("weight_decay", Float(0, 1, prior="a"), "the prior of weight_decay is 'a', but must be"),  # type: ignore[arg-type]
+        ("batch_size", Int(8, 64, prior=16.0), "the prior of batch_size is 16.0, but must be"),  # type: ignore[arg-type]
+        ("batch_size", Int(8, 64, prior=True), "the prior of batch_size is True, but must be from 8 to 64"),
+        (
+            "optimizer",
+            Choice(["sgd", "adamw"], prior="sdg"),
+            "prior of optimizer is 'sdg', but must be one of sgd",
+        ),
         ("optimizer", ["sgd"], "optimizer must be a Float, Int or Choice, but is ['sgd']"),  # type: ignore[arg-type]
         (3, Float(0, 1), "3 is not a setting"),  # type: ignore[arg-type]
         (None, Float(0, 1), "none is not a setting"),  # type: ignore[arg-type]

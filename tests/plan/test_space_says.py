@@ -31,10 +31,20 @@ def test_the_hash_does_not_depend_on_spelling() -> None:
         {"dimensions": {**SPACE.dimensions, "learning_rate": Float(1e-4, 2e-2, log=True)}},
         {"dimensions": {**SPACE.dimensions, "learning_rate": Float(1e-4, 1e-2)}},
         {"dimensions": {**SPACE.dimensions, "gamma_ramp": Choice(["off", "linear"])}},
+        {"dimensions": {**SPACE.dimensions, "learning_rate": Float(1e-4, 1e-2, log=True, prior=1e-3)}},
     ],
 )
 def test_the_hash_depends_on_everything_that_is_searched(changes: dict[str, Any]) -> None:
     assert dataclasses.replace(SPACE, **changes).hash() != SPACE.hash()
+
+
+def test_a_prior_is_told_and_its_spelling_is_no_difference() -> None:
+    one = _space({"learning_rate": Float(1e-4, 0.1, log=True, prior=1e-2), "optimizer": Choice(["sgd"], prior="sgd")})
+    assert one.describe("learning_rate") == "0.0001 to 0.1, logarithmic; prior 0.01"
+    assert one.priors == {"learning_rate": 0.01, "optimizer": "sgd"}
+    assert SPACE.priors == {} and "prior" not in SPACE.canonical_json()
+    whole = _space({"learning_rate": Float(0.1, 5, prior=1)})
+    assert whole.hash() == _space({"learning_rate": Float(0.1, 5.0, prior=1.0)}).hash()
 
 
 def test_a_fixed_setting_is_its_default_unless_given() -> None:

@@ -56,6 +56,7 @@ def test_a_trial_cannot_be_changed() -> None:
         ({"optimizer": "adamw"}, ["momentum", "nesterov"]),
         ({"head": "none"}, ["penultimate_width"]),
         ({"train_size": 100}, ["validation_share"]),
+        ({"train_size": None}, ["validation_size"]),
         ({"batching": "grouped"}, ["batch_size"]),
         ({"topological_weight_schedule": "rising"}, ["batch_size"]),
         ({"batching": "shuffled"}, ["groups", "group_size", "epoch_unit"]),
@@ -91,6 +92,11 @@ def test_settings_with_an_effect_keep_their_values() -> None:
 def test_a_setting_with_an_effect_must_not_be_none(name: str, values: dict[str, Value]) -> None:
     (problem,) = _problems(**values)
     assert problem.startswith(f"{name} is none, but must be ")
+
+
+def test_none_stays_where_it_is_a_default_with_a_meaning() -> None:
+    assert TrialSpec.build({"train_size": 100}).validation_size is None
+    assert TrialSpec.build({"train_size": 100, "validation_size": 500}).validation_size == 500
 
 
 def test_whole_numbers_of_real_settings_become_real() -> None:

@@ -54,18 +54,19 @@ def record(epoch: int, accuracy: float | None = 0.5, budget: int = BUDGET, **val
 class Search:
     """Writes the journal of a search, a call an event; trials are numbered as they start."""
 
-    def __init__(self, directory: Path, run: dict[str, Any] = RUN) -> None:
+    def __init__(self, directory: Path, **run: Any) -> None:
+        """run: what run.json says besides RUN, or in its place."""
         self.directory = directory
         self.journal = Journal(directory / "journal.jsonl")
-        self.journal.append("run_started", run=run)
+        self.journal.append("run_started", run={**RUN, **run})
         self.trials = 0
 
-    def start(self, control: bool = False, **settings: Value) -> str:
-        """Start a trial; returns its id."""
+    def start(self, control: bool = False, repeat_of: int | None = None, **settings: Value) -> str:
+        """Start a trial; returns its id. repeat_of: number of the trial of which it is a further seed."""
         trial_id = f"t{self.trials:03d}"
         config = TrialSpec.build({"epochs": BUDGET, **settings}).as_dict()
         started = {"trial_id": trial_id, "number": self.trials, "config": config, "control": control}
-        self.journal.append("trial_started", **started)
+        self.journal.append("trial_started", **started, repeat_of=repeat_of)
         self.trials += 1
         return trial_id
 
@@ -88,9 +89,15 @@ class Search:
         stay = {"host": "here", "pid": 7, "continued_from": continued_from, "left_out": []}
         self.journal.append("trial_placed", trial_id=trial_id, **stay)
 
-    def trial(self, accuracies: list[float | None], status: str | None = "completed", **settings: Value) -> str:
+    def trial(
+        self,
+        accuracies: list[float | None],
+        status: str | None = "completed",
+        repeat_of: int | None = None,
+        **settings: Value,
+    ) -> str:
         """A whole trial: its score at each epoch, and how it ended (None: it has no end entry)."""
-        trial_id = self.start(**settings)
+        trial_id = self.start(repeat_of=repeat_of, **settings)
         for epoch, accuracy in enumerate(accuracies, start=1):
             self.epoch(trial_id, epoch, accuracy)
         if status is not None:
@@ -101,7 +108,7 @@ class Search:
 def front_search(directory: Path) -> Search:
     """A search for accuracy and NC1: trials 0 and 2 are on the front, 1 is not, 3 was stopped."""
     space = {"reduction_factor": 3, "objectives": ["validation_accuracy:max", "nc1:min"]}
-    search = Search(directory, {**RUN, "space": space})
+    search = Search(directory, space=space)
     for epochs, accuracy, nc1 in ((BUDGET, 0.9, 2.0), (BUDGET, 0.5, 4.0), (BUDGET, 0.5, 0.125), (1, 0.2, 0.01)):
         trial_id = search.start()
         for epoch in range(1, epochs + 1):

@@ -38,7 +38,7 @@ def test_every_table_row_has_four_cells() -> None:
 
 
 def test_the_ranking_rule_is_told() -> None:
-    assert "1. Trials that reached the full budget" in columns_markdown()
+    assert "1. Configs that reached the full budget" in columns_markdown()
 
 
 def test_what_is_compared_at_a_rung_is_told() -> None:

@@ -159,9 +159,10 @@ def test_null_only_where_there_is_no_value(search: Search) -> None:
         "t003": {name for name, value in TrialSpec.build({}).as_dict().items() if value is None},
     }
     never = {"train_topological", "beta", "diverged"}
+    first_trials = {"repeat_of"}
     every = {field.name for field in record_fields()} - {"budget", "epoch"}
     for trial_id, names in without_effect.items():
-        expected = {f"config.{name}" for name in names}
+        expected = {f"config.{name}" for name in names} | first_trials
         missing = every if trial_id == "t002" else never
         expected |= {f"{prefix}.{name}" for prefix in ("best", "last") for name in missing}
         expected |= {"budget", "best_epoch"} if trial_id == "t002" else set()

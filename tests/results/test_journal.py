@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.results.runs import largest_file
-from tune_lpc.results import Journal, JournalLocked, read_journal
-from tune_lpc.results.events import EpochDone, TrialStarted
+from tune_lpc.results import Journal, JournalLocked, read_journal, seconds_written
+from tune_lpc.results.events import EpochDone, Event, RunResumed, RunStarted, TrialStarted
 from tune_lpc.results.journal import journal_events, journal_in_use
 
 plain_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -220,6 +220,33 @@ def test_of_a_journal_a_few_kinds_may_be_read(path: Path) -> None:
     assert [event.trial_id for event in found if isinstance(event, TrialStarted)] == ["a", "b"]
     assert len(found) == 2
     assert len(list(journal_events(path, []))) == 4
+
+
+def test_the_time_of_a_journal_is_that_of_its_sessions_and_not_between_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("tune_lpc.results.journal.time.time", lambda: now[0])
+
+    def write_at(at: float, *events: Event) -> None:
+        now[0] = at
+        with Journal(path) as journal:
+            for event in events:
+                journal.write(event)
+
+    Journal(path).close()
+    assert seconds_written(path) == 0.0
+    write_at(1000.0, RunStarted({}))
+    write_at(1030.5, TrialStarted("a", 0, {"note": '"run_resumed"'}))
+    assert seconds_written(path) == 30.5
+    write_at(9000.0, RunStarted({}), RunResumed("longer", ""))
+    write_at(9010.0, EpochDone("a", {"epoch": 1}))
+    write_at(20_000.0, RunResumed("again", ""))
+    write_at(19_000.0, EpochDone("a", {"epoch": 2}))  # the clock was set back
+    assert seconds_written(path) == 40.5
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'00000000 {"kind":"epoch","time":99999.0}\n' + b"deadbeef")
+    assert seconds_written(path) == 40.5, "damaged entries tell no time"
 
 
 def test_the_names_in_entries_are_in_memory_once(path: Path) -> None:

@@ -69,7 +69,17 @@ def state(ledger: Ledger) -> Any:
     """All that a ledger knows, to compare; the order of what arrived included."""
     trials = {
         name: (
-            *(trial.number, trial.config, trial.control, trial.status, trial.reason, trial.end, trial.restarts),
+            *(
+                trial.repeat_of,
+                trial.window,
+                trial.number,
+                trial.config,
+                trial.control,
+                trial.status,
+                trial.reason,
+                trial.end,
+                trial.restarts,
+            ),
             *(trial.epochs_repeated, trial.seconds, trial.measures, trial.measure_reasons, trial.placements),
             trial.looks,
             {
@@ -106,6 +116,16 @@ EVENTFUL: list[Event] = [
     Measured("a", {"nc1": 0.5, "nc2": None}, {"nc2": "the means coincide"}),
     *epochs("a", LONG[8:], 0.875),
     TrialEnded("a", Status.COMPLETED, COMPLETED),
+    started("c", 2),
+    *epochs("c", SHORT, 0.25),
+    RungDecided("c", 3, 0.25, 2, 3, goes_on=False),
+    TrialEnded("c", Status.STOPPED, "it waits"),
+    TrialStarted("d", 3, {"epochs": 9, "seed": 1}, repeat_of=0),
+    *epochs("d", [*SHORT, *LONG], 0.75),
+    TrialEnded("d", Status.COMPLETED, COMPLETED),
+    RungDecided("c", 3, 0.25, 2, 3, goes_on=True, promoted=True),
+    started("c", 2),
+    *epochs("c", LONG[:1], 0.5),
 ]
 
 
@@ -288,6 +308,89 @@ def test_what_a_rung_decided_stands_although_an_epoch_before_it_was_lost() -> No
     assert ledger.looks == [first]
     assert ledger.trials["a"].looks == {3: first}
     assert ledger.arrivals == {3: {0: 0.9}}
+
+
+def test_one_that_is_let_go_on_later_has_no_end_any_more_and_both_decisions_are_told() -> None:
+    left = RungDecided("a", 3, 0.5, 1, 1, goes_on=False)
+    later = RungDecided("a", 3, 0.5, 2, 6, goes_on=True, promoted=True)
+    end = TrialEnded("a", Status.STOPPED, "it waits")
+    waits = ledger_of(started(), *epochs("a", SHORT), left, end)
+    assert waits.trials["a"].status is Status.STOPPED
+    for after in ([later], [later, later], [later, left], [later, started(), *epochs("a", LONG[:1])]):
+        ledger = ledger_of(started(), *epochs("a", SHORT), left, end, *after)
+        trial = ledger.trials["a"]
+        assert (trial.status, trial.reason, trial.is_to_go_on) == (Status.INTERRUPTED, None, True)
+        assert ledger.looks == [left, later]
+        assert trial.looks == {3: later}
+        assert ledger.arrivals == {3: {0: 0.5}}, "it has come once"
+
+
+def test_one_that_went_on_at_once_is_not_let_go_on_again() -> None:
+    first = RungDecided("a", 3, 0.5, 1, 3, goes_on=True)
+    ledger = ledger_of(
+        started(), *epochs("a", SHORT), first, RungDecided("a", 3, 0.5, 1, 4, goes_on=True, promoted=True)
+    )
+    assert ledger.looks == [first]
+
+
+def test_one_whose_first_decision_was_lost_goes_on_by_the_second() -> None:
+    later = RungDecided("a", 3, 0.5, 2, 6, goes_on=True, promoted=True)
+    ledger = ledger_of(started(), *epochs("a", SHORT), TrialEnded("a", Status.STOPPED, "it waits"), later)
+    assert (ledger.looks, ledger.trials["a"].status) == ([later], Status.INTERRUPTED)
+
+
+def test_a_further_seed_arrives_at_no_rung() -> None:
+    repeat = TrialStarted("b", 1, {"epochs": 9}, repeat_of=0)
+    ledger = ledger_of(started(), *epochs("a", SHORT, 0.5), repeat, *epochs("b", [*SHORT, *LONG], 0.9))
+    assert ledger.arrivals == {3: {0: 0.5}}
+    assert (ledger.trials["a"].repeat_of, ledger.trials["b"].repeat_of) == (None, 0)
+
+
+# The score
+
+
+def with_window(window: int | None, *events: Event) -> Ledger:
+    space = CLIMB["space"] if window is None else {**CLIMB["space"], "score_window": window}
+    return Ledger([RunStarted({**CLIMB, "space": space}), *events])
+
+
+def rising(places: list[tuple[int, int]]) -> list[Event]:
+    """Epochs whose score is a tenth of their number."""
+    return [EpochDone("a", record(epoch, epoch / 10, budget)) for budget, epoch in places]
+
+
+@pytest.mark.parametrize(
+    ("window", "at_rung", "at_end"), [(None, 0.3, 0.9), (1, 0.3, 0.9), (2, 0.25, 0.85), (3, 0.2, 0.8), (20, 0.2, 0.5)]
+)
+def test_the_score_is_the_mean_of_the_last_epochs_of_its_run(window: int | None, at_rung: float, at_end: float) -> None:
+    ledger = with_window(window, started(), *rising([*SHORT, *LONG]))
+    assert ledger.arrivals[3][0] == pytest.approx(at_rung)
+    assert ledger.trials["a"].final_score == pytest.approx(at_end)
+
+
+def test_a_score_stands_as_it_was_when_the_rung_was_reached() -> None:
+    again = epochs("a", SHORT, 0.9, seconds=5.0)
+    ledger = with_window(3, started(), *rising(SHORT), *again)
+    assert ledger.arrivals[3][0] == pytest.approx(0.2)
+    assert ledger.trials["a"].score(3, 3) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("last", [math.nan, None])
+def test_without_a_score_of_its_own_an_epoch_has_none(last: float | None) -> None:
+    places = [*SHORT, *LONG]
+    ledger = with_window(3, started(), *rising(places[:-1]), *epochs("a", places[-1:], last))
+    assert ledger.trials["a"].final_score is None
+
+
+def test_earlier_epochs_without_a_score_or_a_record_are_left_out_of_the_mean() -> None:
+    events = rising([*SHORT, *LONG])
+    del events[-3]  # epoch 7, a damaged entry
+    events[-2] = EpochDone("a", record(8, None, 9))
+    assert with_window(3, started(), *events).trials["a"].final_score == pytest.approx(0.9)
+
+
+def test_what_was_not_trained_to_its_end_has_no_final_score() -> None:
+    assert with_window(1, started(), *rising([*SHORT, *LONG[:-1]])).trials["a"].final_score is None
 
 
 def test_a_run_that_does_not_tell_its_rungs_has_none_known() -> None:

@@ -41,7 +41,9 @@ def test_a_missing_or_damaged_run_file_is_the_users_to_mend(tmp_path: Path, cont
         load_run(tmp_path)
 
 
-@pytest.mark.parametrize("settings", [LPC, TOPOLOGICAL, SGD, {**LPC, **TOPOLOGICAL, "head": "none", "train_size": 9}])
+@pytest.mark.parametrize(
+    "settings", [LPC, TOPOLOGICAL, SGD, {**LPC, **TOPOLOGICAL, "head": "none", "train_size": 9, "validation_size": 30}]
+)
 def test_a_ranked_row_gives_back_its_trial(search: Search, settings: dict[str, Any]) -> None:
     search.trial([0.1, 0.1, 0.1, 0.1])
     search.trial([0.2, 0.2, 0.2, 0.2], **settings)

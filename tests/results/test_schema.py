@@ -19,15 +19,17 @@ CONFIG = [f"config.{name}" for name in setting_names()]
 
 
 def test_names_and_order_of_the_columns() -> None:
-    start = ["trial_id", "number", "status", "reason", "control", "budget", "epochs", "epochs_trained"]
-    start += ["epochs_repeated", "restarts", "seconds", "best_epoch"]
+    start = ["trial_id", "number", "status", "reason", "control", "repeat_of", "budget", "epochs"]
+    start += ["epochs_trained", "epochs_repeated", "restarts", "seconds", "best_epoch"]
     records = [f"{prefix}.{name}" for prefix in ("best", "last") for name in RECORD[2:]]
     assert trials_schema().names == [*start, *records, *CONFIG]
     assert epochs_schema().names == ["trial_id", "number", *RECORD]
     assert RECORD[:2] == ["budget", "epoch"]
-    start = ["rank", "score", "trial_id", "number", "status", "budget", "epochs", "best_epoch"]
+    start = ["rank", "score", "low", "high", "seeds", "diverged_seeds", "tied", "front", "regularisers"]
+    start += ["trial_id", "number", "status", "budget", "epochs", "best_epoch"]
     assert best_schema().names == [*start, "best.validation_accuracy", *CONFIG]
-    assert rungs_schema().names == ["trial_id", "number", "rung", "score", "rank", "of", "goes_on", "control"]
+    decided = ["score", "rank", "of", "goes_on", "control", "promoted"]
+    assert rungs_schema().names == ["trial_id", "number", "rung", *decided]
     assert fidelity_schema().names == ["rung", "trials", "spearman", "kept", "regret"]
     where = ["session", "host", "pid", "from_budget", "from_epoch"]
     assert placements_schema().names == ["trial_id", "number", *where]
@@ -38,6 +40,7 @@ def test_names_and_order_of_the_columns() -> None:
     [
         ("number", pa.int64()),
         ("control", pa.bool_()),
+        ("repeat_of", pa.int64()),
         ("epochs_repeated", pa.int64()),
         ("seconds", pa.float64()),
         ("best.nc1", pa.float64()),

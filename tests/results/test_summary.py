@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,11 @@ def test_the_best_rows_hold_the_searched_settings_as_plain_values(search: Search
             number=1,
             status="completed",
             score=0.7,
+            low=None,
+            high=None,
+            seeds=1,
+            tied=False,
+            regularisers=1,
             budget=4,
             epochs=4,
             best_epoch=2,
@@ -110,6 +116,11 @@ def test_the_best_rows_hold_the_searched_settings_as_plain_values(search: Search
             number=0,
             status="completed",
             score=0.4,
+            low=None,
+            high=None,
+            seeds=1,
+            tied=False,
+            regularisers=0,
             budget=4,
             epochs=4,
             best_epoch=1,
@@ -126,3 +137,72 @@ def test_an_empty_search_has_figures_too(search: Search) -> None:
     summary = summarise(export(search.directory), searched=["learning_rate"])
     assert (summary.trials, summary.epochs_spent, summary.share_saved, summary.best) == (0, 0, 0.0, [])
     assert set(summary.counts.values()) == {0}
+
+
+# Further seeds
+
+
+IMAGES = {"data": {"validation_images": 200}}
+FULL: list[float | None] = [0.1, 0.1, 0.1]
+
+
+def with_seeds(search: Search, *scores: float, **settings: Any) -> None:
+    """A config with a score a seed."""
+    number = search.trials
+    search.trial([*FULL, scores[0]], **settings)
+    for seed, score in enumerate(scores[1:], start=1):
+        search.trial([*FULL, score], repeat_of=number, **{**settings, "seed": seed})
+
+
+def test_further_seeds_count_as_trials_and_on_both_sides_of_what_is_saved(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    with_seeds(search, 0.5, 0.6)
+    search.trial([0.2], "stopped")
+    summary = summarise(export(tmp_path), searched=[])
+    assert (summary.trials, summary.repeats, summary.epochs_spent) == (3, 1, 9)
+    assert (summary.epochs_without_stopping, summary.share_saved) == (12, 1 - 9 / 12)
+
+
+def test_a_config_has_the_mean_of_its_seeds_and_an_interval(tmp_path: Path) -> None:
+    search = Search(tmp_path, **IMAGES)
+    with_seeds(search, 0.84, 0.86)
+    with_seeds(search, 0.7)
+    first, second = summarise(export(tmp_path), searched=["seed"]).best
+    assert (first.number, first.score, first.seeds, first.config) == (0, pytest.approx(0.85), 2, {"seed": 0})
+    assert first.low is not None and first.high is not None and 0.7 < first.low < 0.85 < first.high < 0.95
+    assert (second.number, second.seeds) == (2, 1)
+    assert (type(first.seeds), type(first.tied), type(first.regularisers)) == (int, bool, int)
+
+
+@pytest.mark.parametrize(
+    ("scores", "tied", "in_a_row"),
+    [
+        ([(0.9,)], 1, True),
+        ([(0.9, 0.91), (0.5, 0.5)], 1, True),
+        ([(0.9, 0.91), (0.9, 0.89), (0.5, 0.5)], 2, True),
+        ([(0.9, 0.91), (0.5, 0.5), (0.89,)], 2, False),
+    ],
+)
+def test_how_many_are_tied_with_the_first(
+    tmp_path: Path, scores: list[tuple[float, ...]], tied: int, in_a_row: bool
+) -> None:
+    search = Search(tmp_path, **IMAGES)
+    for each in scores:
+        with_seeds(search, *each)
+    summary = summarise(export(tmp_path), searched=[])
+    assert (summary.tied, summary.tied_in_a_row) == (tied, in_a_row)
+
+
+def test_of_those_that_are_tied_the_simplest_is_named_unless_the_first_is_as_simple(tmp_path: Path) -> None:
+    search = Search(tmp_path, **IMAGES)
+    both = {"gamma_ramp": "linear", "gamma_end": 1.0, "topological_weight_schedule": "rising", "beta": 0.5}
+    with_seeds(search, 0.9, 0.91, **both)
+    with_seeds(search, 0.9, 0.9, gamma_ramp="linear", gamma_end=1.0)
+    with_seeds(search, 0.9, 0.89, gamma_ramp="linear", gamma_end=2.0)
+    with_seeds(search, 0.2, 0.2)  # simpler still, and worse
+    summary = summarise(export(tmp_path), searched=[], top=1)
+    assert [config.regularisers for config in summary.best] == [2]
+    assert summary.simplest is not None
+    assert (summary.simplest.rank, summary.simplest.number, summary.simplest.regularisers) == (2, 2, 1)
+    with_seeds(search, 0.95, 0.95)
+    assert summarise(export(tmp_path), searched=[]).simplest is None

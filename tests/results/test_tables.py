@@ -273,13 +273,13 @@ def test_a_row_a_rung_in_order_of_the_journal_and_the_first_of_equals_stands(sea
     search.rung(first, 1, None, rank=2, of=2, goes_on=False)
     search.rung(second, 2, 0.75)
     search.rung(first, 1, 0.9, rank=1, of=3, goes_on=True)
-    names = ["trial_id", "number", "rung", "score", "rank", "of", "goes_on", "control"]
+    names = ["trial_id", "number", "rung", "score", "rank", "of", "goes_on", "control", "promoted"]
     assert plain_rows(export(search.directory).rungs) == [
         dict(zip(names, values, strict=True))
         for values in (
-            (second, 1, 1, 0.5, 1, 1, True, True),
-            (first, 0, 1, None, 2, 2, False, False),
-            (second, 1, 2, 0.75, 1, 1, True, False),
+            (second, 1, 1, 0.5, 1, 1, True, True, False),
+            (first, 0, 1, None, 2, 2, False, False, False),
+            (second, 1, 2, 0.75, 1, 1, True, False, False),
         )
     ]
 

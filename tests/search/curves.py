@@ -13,7 +13,7 @@ from tune_lpc.plan.record import EpochRecord
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import RunStarted
 from tune_lpc.search.director import Assignment, Director
-from tune_lpc.search.sampler import SAMPLERS
+from tune_lpc.search.samplers import SAMPLERS
 from tune_lpc.search.simulated import MemoryLog, Record
 
 
@@ -28,9 +28,15 @@ def record(budget: int, epoch: int, score: float | None, seconds: float = 1.0, d
 
 
 def noisy_curve(assignment: Assignment) -> Iterator[Record]:
-    """A curve that rises to a height of its own, with noise, a function of the config alone; one in ten diverges."""
-    draw = random.Random(repr(sorted(assignment.drawn.items(), key=str)))
+    """A curve that rises to a height of its own, with noise, a function of the config alone; one in ten diverges.
+
+    A further seed has the height of its config and another noise, a function of its seed and split too.
+    """
+    config = repr(sorted(assignment.drawn.items(), key=str))
+    draw = random.Random(config)
     height, rate = draw.random(), draw.uniform(0.05, 0.5)
+    if assignment.repeat_of is not None:
+        draw = random.Random(f"{config} {assignment.spec.seed} {assignment.spec.split}")
     epochs = assignment.spec.epochs
     diverges = draw.randint(1, epochs) if draw.random() < 0.1 else None
     for epoch in range(1, epochs + 1):
@@ -53,6 +59,6 @@ def begin(space: Space, sampler: str = "random", slots: int = 1, log: MemoryLog 
     log = log or MemoryLog()
     if not log.events:
         log.write(RunStarted(run_of(space)))
-    director = Director(space, Ledger(log.events), log, SAMPLERS[sampler](space, slots))
+    director = Director(space, Ledger(log.events), log, SAMPLERS[sampler](space, slots, ()))
     director.settle()
     return director

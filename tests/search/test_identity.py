@@ -13,7 +13,7 @@ import pytest
 from tests.search.folders import RUN, Made, everything_in
 from tests.search.searches import SPACE
 from tune_lpc.plan import Float, Space, UserError
-from tune_lpc.results import JOURNAL_FILE, Journal, Ledger, read_ledger
+from tune_lpc.results import JOURNAL_FILE, Journal, Ledger, read_ledger, write_run
 from tune_lpc.results.events import RunStarted, Status
 
 OLD = Path(__file__).parents[1] / "journals" / "version-0.1.0"
@@ -35,7 +35,10 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     (changed(trials=3), "trials: 6 before, 3 now: it may rise, but not fall"),
     (changed(seed=2), "seed: 3 before, 2 now"),
     (changed(control_trials=2), "control_trials: 0 before, 2 now"),
+    (changed(sampler="gp"), "sampler: tpe before, gp now"),
+    (changed(random_starts=5), "random_starts: 10 before, 5 now"),
     ({"measures": ()}, "measures: entropy before, none now"),
+    ({"warm_start": (Path("/earlier"),)}, "warm_start: none before, /earlier now"),
     ({"fingerprint": "of others"}, "the training images are others than before"),
     ({"split_hash": "of another"}, "the split into training and validation images is another than before"),
 ]
@@ -87,6 +90,66 @@ def test_rungs_that_another_version_would_place_elsewhere_are_a_difference(opene
     with Journal(made.path) as journal:
         journal.write(RunStarted({**RUN, "rungs": [4]}))
     with pytest.raises(UserError, match=r"rungs: \[4\] before, \[3\] now"):
+        opened()
+
+
+# Earlier searches
+
+
+def earlier_run(folder: Path) -> Path:
+    """The folder of an earlier search with one config."""
+    run = Made(folder)
+    run.trial(0, 12, Status.COMPLETED)
+    return folder
+
+
+def test_what_a_run_began_with_is_read_from_it_again_though_the_folder_is_gone(opened: Any, tmp_path: Path) -> None:
+    folder = earlier_run(tmp_path / "earlier")
+    begun = opened(warm_start=(folder,))
+    assert [(one.folder, len(one.observations)) for one in begun.earlier] == [(str(folder), 1)]
+    begun.begin({**RUN, "warm_start": [one.as_dict() for one in begun.earlier]}).close()
+    shutil.rmtree(folder)
+    assert opened(warm_start=(folder,)).earlier == begun.earlier
+
+
+@pytest.mark.parametrize(
+    ("now", "told"), [([], "none"), (["other"], "{0}/other"), (["earlier", "other"], "{0}/earlier {0}/other")]
+)
+def test_other_earlier_searches_are_refused(opened: Any, tmp_path: Path, now: list[str], told: str) -> None:
+    begun = opened(warm_start=(earlier_run(tmp_path / "earlier"),))
+    begun.begin({**RUN, "warm_start": [one.as_dict() for one in begun.earlier]}).close()
+    with pytest.raises(UserError) as caught:
+        opened(warm_start=tuple(tmp_path / name for name in now))
+    difference = f"warm_start: {tmp_path}/earlier before, {told.format(tmp_path)} now"
+    assert caught.value.problems[0].endswith(f"can't be resumed with a change: {difference}")
+
+
+def test_the_order_of_the_folders_is_no_change(opened: Any, tmp_path: Path) -> None:
+    folders = earlier_run(tmp_path / "one"), earlier_run(tmp_path / "two")
+    begun = opened(warm_start=folders)
+    begun.begin({**RUN, "warm_start": [one.as_dict() for one in begun.earlier]}).close()
+    assert opened(warm_start=folders[::-1]).earlier == begun.earlier
+
+
+def test_where_a_run_was_killed_before_it_began_the_folders_are_read(opened: Any, tmp_path: Path) -> None:
+    folder = earlier_run(tmp_path / "earlier")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / JOURNAL_FILE).touch()
+    with pytest.raises(UserError, match="holds no run"):
+        opened(warm_start=(tmp_path / "nowhere",))
+    assert len(opened(warm_start=(folder,)).earlier) == 1, "and the journal was left for others"
+
+
+@pytest.mark.parametrize("damage", [3, [3], [{"folder": "x"}], [{"observations": [3]}]])
+def test_a_run_json_whose_warm_start_is_damaged_does_not_stand_in_for_the_journal(
+    opened: Any, made: Made, damage: object
+) -> None:
+    made.trial(0, 12, Status.COMPLETED)
+    write_run(made.folder, {**RUN, "warm_start": damage})
+    content = bytearray(made.path.read_bytes())
+    content[100] ^= 1
+    made.path.write_bytes(content)
+    with pytest.raises(UserError, match=r"neither journal\.jsonl nor run\.json says what was run"):
         opened()
 
 

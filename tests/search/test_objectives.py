@@ -35,7 +35,7 @@ from tune_lpc.results.events import (
 from tune_lpc.results.ranking import ranked
 from tune_lpc.results.tables import best_table, front_table, rungs_table, trials_table
 from tune_lpc.search.director import Assignment, Director
-from tune_lpc.search.rungs import arrivals_at, hopeful_at
+from tune_lpc.search.rungs import arrivals_at, undominated
 from tune_lpc.search.sampler import EstimatorSampler, RandomSampler, Sampler
 from tune_lpc.search.seeds import Standing, next_repeat
 from tune_lpc.search.simulated import Curve, MemoryLog, Record, simulate
@@ -168,11 +168,29 @@ def test_only_what_too_many_dominate_has_no_hope_left() -> None:
     search = Search(SPACE_OF_TWO)
     values = {0: (0.9, 1.0), 1: (0.8, 0.5), 2: (0.7, 0.25), 3: (0.6, 0.125), 4: (0.5, 2.0), 5: None}
     search.ledger.vectors[3] = values
-    assert hopeful_at(3, search.ledger, 2) == [0, 1, 2, 3]
-    assert hopeful_at(3, search.ledger, 5) == [0, 1, 2, 3, 4]
-    assert set(hopeful_at(3, search.ledger, 1)) >= {
-        number for number, score in arrivals_at(3, search.ledger).items() if score == 0
-    }
+    assert undominated(values, 2, OBJECTIVES) == [0, 1, 2, 3]
+    assert undominated(values, 5, OBJECTIVES) == [0, 1, 2, 3, 4]
+    best = [number for number, score in arrivals_at(3, search.ledger).items() if score == 0]
+    assert set(undominated(values, 1, OBJECTIVES)) >= set(best) == {0}
+
+
+def test_a_trial_on_the_front_keeps_its_checkpoint_while_others_may_come() -> None:
+    search = Search(SPACE_OF_TWO)
+    ends = [
+        (0.9, 1.0),
+        (0.8, 2.0),
+        (0.5, 0.01),
+        (0.85, 0.9),
+        (0.3, 4.0),
+        (0.2, 5.0),
+        (0.1, 6.0),
+        (0.6, 0.02),
+        (0.4, 3.0),
+    ]
+    simulate(search.director, pairs(SPACE_OF_TWO, *ends), most_events=21)
+    assert looks(search) == {0: True, 1: False, 2: False, 3: False, 4: False}
+    # Three of nine can go on; 4 is behind all others.
+    assert search.director.waiting == {1, 2, 3}
 
 
 # Measures that are objectives

@@ -61,6 +61,22 @@ def test_a_run_begins_again_where_not_even_its_beginning_was_written_whole(opene
     assert made.kinds() == ["run_started"]
 
 
+def test_the_time_of_earlier_sessions_counts_with_what_their_start_took(
+    opened: Any, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = read_journal(made.path)[0][0]["time"]
+    monkeypatch.setattr("tune_lpc.results.journal.time.time", lambda: started + 100.0)
+    made.trial(0, 3)
+    second = opened()
+    assert second.seconds == pytest.approx(100.0)
+    monkeypatch.setattr("tune_lpc.results.journal.time.time", lambda: started + 9000.0)
+    second.go_on("", {**SESSION, "time": {"hours": None, "gpu_hours": None, "startup_seconds": 12.5}})
+    second.close()
+    monkeypatch.setattr("tune_lpc.results.journal.time.time", lambda: started + 9007.0)
+    made.trial(1, 1)
+    assert opened().seconds == pytest.approx(100.0 + 12.5 + 7.0)
+
+
 def damage_the_first_line(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[100] ^= 1

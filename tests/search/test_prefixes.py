@@ -27,6 +27,7 @@ from tune_lpc.run import main
 from tune_lpc.search.director import Assignment, Director
 from tune_lpc.search.opening import Identity, open_run
 from tune_lpc.search.sampler import EstimatorSampler
+from tune_lpc.search.seeds import stages
 from tune_lpc.search.simulated import Record, recorded_curves, recorded_measures, simulate
 
 pytestmark = pytest.mark.slow
@@ -146,41 +147,41 @@ def same_tables(recorded: Recorded, folder: Path, capsys: pytest.CaptureFixture[
         print(f"\n{count} prefixes of {len(recorded.lines)} lines in {time.monotonic() - start:.1f} s")
 
 
-def test_truncated(ray_session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [
-        "digits",
-        "--trials",
-        "6",
-        "--epochs",
-        "18",
-        "--set",
-        "first_rung=3",
-        "--seed",
-        "3",
-        "--concurrent",
-        "1",
-    ]
-    changes = {"trials": 6, "epochs": 18, "first_rung": 3, "seed": 3}
-    recorded = Recorded.of(arguments, changes, tmp_path, ray_session)
-    assert {trial.status for trial in recorded.ledger.trials.values()} == {Status.COMPLETED, Status.STOPPED}
+def rules(changes: dict[str, object]) -> list[str]:
+    """The options that make the changes."""
+    return ["--set", *(f"{name}={value}" for name, value in changes.items())]
+
+
+ENDING: dict[str, object] = {"rung_rule": "stop", "seeds": 1, "score_window": 1}
+WAITING: dict[str, object] = {"rung_rule": "promote", "seeds": 3, "score_window": 3}
+SPLITS: dict[str, object] = {**WAITING, "seed_splits": True}
+
+
+@pytest.mark.parametrize("changed", [ENDING, WAITING, SPLITS], ids=["stop", "promote", "promote, splits"])
+def test_truncated(
+    ray_session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object]
+) -> None:
+    changes = {"trials": 6, "epochs": 18, "first_rung": 3, "seed": 3, **changed}
+    recorded = Recorded.of(["digits", *rules(changes), "--concurrent", "1"], changes, tmp_path, ray_session)
+    trials = recorded.ledger.trials.values()
+    assert {trial.status for trial in trials} == {Status.COMPLETED, Status.STOPPED}
+    assert any(look.promoted for look in recorded.ledger.looks) == (changed is not ENDING)
+    further = [trial for trial in trials if trial.repeat_of is not None]
+    trained = sum(trial.status is Status.COMPLETED for trial in trials) - len(further)
+    assert len(further) == (0 if changed is ENDING else sum(stages(trained, 3, 3)))
+    assert {trial.config["split"] for trial in further} == ({1, 2} if changed is SPLITS else {0} if further else set())
     same_tables(recorded, tmp_path, capsys)
 
 
+@pytest.mark.parametrize("changed", [ENDING, WAITING], ids=["stop", "promote"])
 def test_compressed_with_a_control_trial_a_measure_and_a_divergence(
-    ray_session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ray_session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object]
 ) -> None:
     dimensions = '"learning_rate": Float(0.02, 0.5, log=True), "weight_decay": Choice([0.0, 1e-4, 1e9])'
     space = space_file(tmp_path, dimensions)
-    options = "--fidelity compressed --trials 16 --epochs 4 --set first_rung=2 --seed 1 --concurrent 1"
-    arguments = [space, *options.split(), "--control-trials", "1", "--measure", "nc1"]
-    changes = {
-        "fidelity_mode": "compressed",
-        "trials": 16,
-        "epochs": 4,
-        "first_rung": 2,
-        "seed": 1,
-        "control_trials": 1,
-    }
+    changes: dict[str, object] = {"fidelity_mode": "compressed", "trials": 16, "epochs": 4, "first_rung": 2, "seed": 1}
+    changes |= {"control_trials": 1, **changed}
+    arguments = [space, *rules(changes), "--concurrent", "1", "--measure", "nc1"]
     recorded = Recorded.of(arguments, changes, tmp_path, ray_session)
     statuses = {trial.status for trial in recorded.ledger.trials.values()}
     assert statuses == {Status.COMPLETED, Status.STOPPED, Status.DIVERGED}
@@ -193,9 +194,8 @@ def test_two_slots_lose_nothing_and_do_nothing_twice(
 ) -> None:
     """Decisions may differ, as they depend on which trial is faster; so the recorded tables are no reference."""
     space = space_file(tmp_path, '"learning_rate": Float(1e-3, 1e-2, log=True)')
-    options = "--fidelity compressed --trials 8 --epochs 6 --set first_rung=2 --concurrent 2"
-    changes = {"fidelity_mode": "compressed", "trials": 8, "epochs": 6, "first_rung": 2}
-    recorded = Recorded.of([space, *options.split()], changes, tmp_path, ray_session)
+    changes = {"fidelity_mode": "compressed", "trials": 8, "epochs": 6, "first_rung": 2, **ENDING}
+    recorded = Recorded.of([space, *rules(changes), "--concurrent", "2"], changes, tmp_path, ray_session)
     start = time.monotonic()
 
     def check(path: Path, lines: int) -> None:

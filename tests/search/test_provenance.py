@@ -23,7 +23,7 @@ DIGITS = replace(SPACE, settings={**SPACE.settings, "dataset": "digits", "networ
 
 def test_a_session_tells_versions_hardware_resources_and_commit() -> None:
     session = describe_session(Resources(2, 1, 0.0))
-    assert list(session) == ["versions", "git", "resources", "hardware"]
+    assert list(session) == ["versions", "git", "resources", "hardware", "time"]
     assert session["versions"]["tune_lpc"] == __version__
     assert session["versions"]["python"] == platform.python_version()
     assert session["versions"]["torch"] == torch.__version__.partition("+")[0] or torch.__version__
@@ -48,6 +48,7 @@ def test_a_run_tells_all_that_decides_what_comes_out(tmp_path: Path) -> None:
     assert run["data"]["data_dir"] == str(tmp_path.resolve())
     assert run["data"]["train_images"] == len(prepared.split.train)
     assert {name: run[name] for name in session} == session
+    assert run["warm_start"] == []
     assert json.loads(json.dumps(run))["data"]["classes"] == [str(digit) for digit in range(10)]
     found = Fidelity.of_run(run)
     assert found is not None and found.rungs() == DIGITS.fidelity.rungs()

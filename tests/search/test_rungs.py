@@ -15,13 +15,15 @@ from tune_lpc.plan import Fidelity
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, Event, RungDecided, RunStarted, TrialStarted, trial_id_of
 from tune_lpc.results.ledger import Trial
-from tune_lpc.search.rungs import decide, reason
+from tune_lpc.search.rungs import best_first, decide, places, promote, reason
 
 FIDELITY = Fidelity(epochs=27, mode="truncated", reduction_factor=3, first_rung=3)
 
 
 class Rungs:
     """The trials of a search as they come to its rungs, in a ledger."""
+
+    rule = "stop"
 
     def __init__(self, fidelity: Fidelity = FIDELITY) -> None:
         self.fidelity = fidelity
@@ -53,7 +55,7 @@ class Rungs:
         trial = self.arrive(number, budget, epoch, score, control=control)
         rung = self.fidelity.rung_at(budget, epoch)
         assert rung is not None
-        look = decide(trial, rung, self.ledger.arrivals[rung], self.fidelity.reduction_factor)
+        look = decide(trial, rung, self.ledger.arrivals[rung], self.fidelity.reduction_factor, self.rule)
         self._note(look)
         return look
 
@@ -104,7 +106,7 @@ def test_those_that_came_after_do_not_count() -> None:
     first = rungs.arrive(0, 27, 3, 0.5)
     for number in (1, 2, 3):
         rungs.arrive(number, 27, 3, 0.9)
-    look = decide(first, 3, rungs.ledger.arrivals[3], 3)
+    look = decide(first, 3, rungs.ledger.arrivals[3], 3, "stop")
     assert (look.rank, look.of, look.goes_on) == (1, 1, True)
 
 
@@ -203,3 +205,92 @@ def test_a_ledger_made_again_at_100_random_points_decides_the_same() -> None:
         return rungs.look(number, epoch, score).goes_on
 
     assert simulate(decide_one, trials=1000) == expected
+
+
+# Promotion: those that a rung leaves wait
+
+
+class Waiting(Rungs):
+    """Rungs under the published rule."""
+
+    rule = "promote"
+
+
+def test_nothing_goes_on_merely_for_coming_first() -> None:
+    rungs = Waiting()
+    looks = [rungs.look(number, 3, score) for number, score in enumerate((0.9, 0.8, 0.7))]
+    assert [(look.rank, look.of, look.goes_on, look.promoted) for look in looks] == [
+        (1, 1, False, False),
+        (2, 2, False, False),
+        (3, 3, False, False),
+    ]
+
+
+def test_one_goes_on_at_once_when_it_would_be_the_next_to_be_promoted() -> None:
+    rungs = Waiting()
+    looks = [rungs.look(number, 3, score) for number, score in enumerate((0.5, 0.6, 0.7, 0.8, 0.65, 0.75))]
+    assert [look.goes_on for look in looks] == [False, False, True, True, False, True]
+
+
+def test_of_a_tie_under_promotion_who_came_first_is_the_better_one() -> None:
+    rungs = Waiting()
+    assert [rungs.look(number, 3, 0.5).goes_on for number in range(9)] == [False] * 9
+    assert best_first(rungs.ledger.arrivals[3]) == list(range(9))
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, None])
+def test_a_score_that_is_no_finite_number_counts_as_one_that_came_and_waits_in_vain(score: float | None) -> None:
+    rungs = Waiting()
+    assert not rungs.look(0, 3, score).goes_on
+    assert not rungs.look(1, 3, score, control=True).goes_on
+    assert rungs.look(2, 3, 0.0).goes_on, "the best of three"
+    assert best_first(rungs.ledger.arrivals[3]) == [2]
+
+
+def test_a_control_trial_goes_on_under_promotion_too() -> None:
+    look = Waiting().look(0, 3, 0.1, control=True)
+    assert (look.goes_on, look.control, look.promoted) == (True, True, False)
+
+
+def test_the_best_come_first_and_of_equals_the_one_that_came_first() -> None:
+    assert best_first({7: 0.5, 3: None, 9: 0.75, 1: 0.5, 4: 0.25}) == [9, 7, 1, 4]
+    assert best_first({}) == []
+
+
+@pytest.mark.parametrize(
+    ("come", "factor", "are_all", "expected"),
+    [
+        *[(0, 3, False, 0), (2, 3, False, 0), (3, 3, False, 1), (8, 3, False, 2), (8, 4, False, 2), (1, 2, False, 0)],
+        *[(0, 3, True, 0), (1, 3, True, 1), (3, 3, True, 1), (4, 3, True, 2), (8, 3, True, 3), (9, 3, True, 3)],
+    ],
+)
+def test_the_share_beyond_a_rung_is_rounded_down_until_all_have_come(
+    come: int, factor: int, are_all: bool, expected: int
+) -> None:
+    assert places(come, factor, are_all=are_all) == expected
+
+
+def test_what_is_written_of_one_that_goes_on_later() -> None:
+    rungs = Waiting()
+    for number, score in enumerate((0.5, 0.7, 0.6, 0.7)):
+        rungs.look(number, 3, score)
+    trial = rungs.ledger.trials[trial_id_of(3)]
+    assert promote(trial, 3, rungs.ledger.arrivals[3]) == RungDecided(
+        trial_id_of(3), 3, 0.7, rank=1, of=4, goes_on=True, promoted=True
+    )
+    assert promote(rungs.ledger.trials[trial_id_of(0)], 3, rungs.ledger.arrivals[3]).rank == 4
+
+
+def test_fewer_go_on_at_once_than_by_the_other_rule() -> None:
+    """Of random arrivals about a third passes, and of the first ones no more than of the others."""
+    rules = {}
+    for kind in (Rungs, Waiting):
+        passed = [0] * 30
+        for seed in range(300):
+            rungs, draw = kind(), random.Random(seed)
+            for number in range(30):
+                passed[number] += rungs.look(number, 3, draw.random()).goes_on
+        rules[kind.rule] = [count / 300 for count in passed]
+    assert rules["stop"][0] == 1.0 and rules["promote"][:2] == [0.0, 0.0]
+    assert max(rules["promote"]) < 0.4
+    assert sum(rules["promote"]) < 30 / 3 < sum(rules["stop"])

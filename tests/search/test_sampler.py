@@ -14,11 +14,13 @@ from optuna.trial import TrialState
 from tests.results.runs import record
 from tests.search.searches import SPACE, Search, scored
 from tune_lpc.plan import Float, Space
+from tune_lpc.plan.search_settings import SAMPLERS as NAMES
 from tune_lpc.plan.trial import Value
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, RungDecided, RunStarted, Status, TrialEnded, TrialStarted, trial_id_of
 from tune_lpc.results.ledger import Trial
-from tune_lpc.search.sampler import SAMPLERS, Drawn, EstimatorSampler, RandomSampler, Sampler
+from tune_lpc.search.sampler import Drawn, EstimatorSampler, RandomSampler, Sampler
+from tune_lpc.search.samplers import SAMPLERS, sampler_of
 from tune_lpc.search.simulated import simulate
 
 TRUNCATED = replace(SPACE, fidelity_mode="truncated", trials=100)
@@ -79,7 +81,7 @@ def run(sampler: Sampler, numbers: range, space: Space = TRUNCATED) -> Lives:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_draws_respect_conditions_and_ranges(name: str) -> None:
-    sampler = SAMPLERS[name](TRUNCATED, 1)
+    sampler = SAMPLERS[name](TRUNCATED, 1, ())
     drawn = [sampler.draw(number, None) for number in range(30)]
     for config in drawn:
         assert 1e-4 <= float(config["learning_rate"] or 0.0) <= 1e-1
@@ -90,14 +92,14 @@ def test_draws_respect_conditions_and_ranges(name: str) -> None:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_config_that_is_given_is_drawn_as_it_is(name: str) -> None:
-    sampler = SAMPLERS[name](TRUNCATED, 1)
+    sampler = SAMPLERS[name](TRUNCATED, 1, ())
     assert sampler.draw(0, SPACE.first[0]) == SPACE.first[0]
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_seed_alone_decides_what_is_drawn(name: str) -> None:
     def configs(seed: int) -> list[Drawn]:
-        return run(SAMPLERS[name](TRUNCATED.with_values({"seed": seed}), 1), range(20)).configs
+        return run(SAMPLERS[name](TRUNCATED.with_values({"seed": seed}), 1, ()), range(20)).configs
 
     assert configs(1) == configs(1)
     assert configs(1)[1:] != configs(2)[1:]
@@ -129,8 +131,8 @@ def test_of_several_at_once_those_that_run_count_as_poor() -> None:
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("cut", [0, 1, 5, 13, 29])
 def test_a_sampler_told_again_draws_what_would_have_been_drawn(name: str, cut: int) -> None:
-    whole = run(SAMPLERS[name](TRUNCATED, 1), range(30))
-    sampler = SAMPLERS[name](TRUNCATED, 1)
+    whole = run(SAMPLERS[name](TRUNCATED, 1, ()), range(30))
+    sampler = SAMPLERS[name](TRUNCATED, 1, ())
     again = Lives(TRUNCATED, sampler)
     for number in range(cut):
         assert again.draw(number, whole.configs[number]) == whole.configs[number]
@@ -280,3 +282,22 @@ def test_the_estimator_asks_for_trials_in_each_of_its_steps_by_that_way_alone(
     run(EstimatorSampler(TRUNCATED), range(40))
     assert asked, "the real estimator no longer asks the study in this way"
     assert optuna.Study not in asked
+
+
+# Samplers by name
+
+
+def test_a_space_can_name_each_sampler_that_there_is() -> None:
+    assert tuple(SAMPLERS) == NAMES
+    kinds = {name: type(sampler_of(replace(TRUNCATED, sampler=name).checked())) for name in NAMES}
+    assert len(set(kinds.values())) == len(NAMES) and kinds["tpe"] is EstimatorSampler
+
+
+def test_the_estimator_draws_at_random_until_it_has_its_random_starts() -> None:
+    def configs(random_starts: int) -> list[Drawn]:
+        space = replace(TRUNCATED, random_starts=random_starts)
+        return run(EstimatorSampler(space), range(9), space).configs
+
+    many, few = configs(8), configs(4)
+    assert many[:4] == few[:4] and many[4] != few[4]
+    assert configs(100)[:8] == many[:8] and configs(100)[8] != many[8]

@@ -163,6 +163,15 @@ def test_those_beyond_a_position_are_forgotten(checkpoints: Checkpoints) -> None
     assert newest_position(checkpoints) is None
 
 
+def test_of_several_the_newest_is_kept(checkpoints: Checkpoints) -> None:
+    checkpoints.keep_newest()  # nothing is there yet
+    write(checkpoints, (7, 7), (20, 1))
+    for _ in range(2):
+        checkpoints.keep_newest()
+        assert newest_position(checkpoints) == [20, 1]
+        assert len(list(checkpoints.folder.iterdir())) == 1
+
+
 def test_all_are_removed_with_their_folder(checkpoints: Checkpoints) -> None:
     checkpoints.remove()  # nothing is there yet
     write(checkpoints, (9, 1))

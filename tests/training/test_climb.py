@@ -156,6 +156,29 @@ def test_checkpoints_take_a_twentieth_of_the_time_at_most(prepared: Prepared, mo
     assert slow.written == [(9, 1), (9, 4), (9, 7)]
 
 
+@pytest.mark.parametrize(
+    ("runs", "rungs", "expected"),
+    [
+        ([9], {(9, 3), (9, 5)}, [(9, 1), (9, 3), (9, 5), (9, 8)]),
+        (RUNS, {(3, 3)}, [(3, 1), (3, 3), (9, 3), (9, 6)]),
+        ([9], set(), [(9, 1), (9, 4), (9, 7)]),
+    ],
+    ids=["truncated", "compressed", "no rung"],
+)
+def test_where_it_may_be_left_to_wait_there_is_always_a_checkpoint(
+    prepared: Prepared,
+    monkeypatch: pytest.MonkeyPatch,
+    runs: list[int],
+    rungs: set[tuple[int, int]],
+    expected: list[tuple[int, int]],
+) -> None:
+    slow: Any = SlowToWrite()
+    monkeypatch.setattr(climb_module, "time", SimpleNamespace(monotonic=lambda: slow.now))
+    for _ in Climb(SPEC, runs, prepared, checkpoints=slow, rungs=rungs).epochs():
+        slow.now += 7.0
+    assert slow.written == expected
+
+
 @pytest.mark.usefixtures("a_checkpoint_each_epoch")
 def test_training_goes_on_without_checkpoints_and_says_why(
     prepared: Prepared, checkpoints: Checkpoints, uninterrupted: list[dict[str, Any]]

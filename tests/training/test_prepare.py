@@ -52,6 +52,15 @@ def test_a_small_sample_validates_on_as_many_images() -> None:
     assert prepared.test_images == 360
 
 
+def test_a_small_sample_validates_on_as_many_images_as_asked_and_trains_on_the_same() -> None:
+    prepared, usual = _digits(train_size=200, validation_size=1000), _digits(train_size=200)
+    assert len(prepared.split.validation) == 1000
+    assert "200 to train, 1,000 to validate" in prepared.describe()
+    assert prepared.split.train.tolist() == usual.split.train.tolist()
+    with pytest.raises(UserError, match="validation_size is 2,000, but must be 1,237 or less"):
+        _digits(train_size=200, validation_size=2000)
+
+
 def test_images_are_scaled_when_asked() -> None:
     assert _digits(image_size=16).images.shape == (1437, 16, 16, 1)
 

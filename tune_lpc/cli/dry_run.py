@@ -9,23 +9,49 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tune_lpc.cli.duration import Work, measure_epoch, time_lines
 from tune_lpc.cli.terminal import print_lines
 from tune_lpc.plan import Space, UserError
 from tune_lpc.plan.dimensions import describe_values
+from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.objectives import several_objectives
 from tune_lpc.plan.resources import ResourcesAsked, cpus_here
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.results.agreement import FEWEST
+from tune_lpc.search.earlier import read_earlier
+from tune_lpc.search.seeds import stages
 
 
 def describe_search(
-    console: Console, space: Space, asked: ResourcesAsked, data_dir: Path | None, out: Path, address: str | None
+    console: Console,
+    space: Space,
+    asked: ResourcesAsked,
+    data_dir: Path | None,
+    out: Path,
+    address: str | None,
+    hours: HoursAsked = HoursAsked(),  # noqa: B008 - it is frozen
+    warm_start: Sequence[Path] = (),
 ) -> None:
-    """Print the space, the rungs, the resources and the cost of a search.
+    """Print the space, the rungs, the sampler, the resources and the cost of a search; it trains a little, to tell
+    hours too.
 
-    Raises UserError, before anything is printed, when the resources asked for or the images are not there.
+    Raises UserError, before anything is printed, when the resources asked for, the images or what is to be taken over
+    from earlier searches are not there.
     """
-    from tune_lpc.training.device import gpus_here
+    cost = [_cost(space, data_dir)]
+    if address is None:
+        from tune_lpc.training.device import gpus_here
 
+        resources, problems = asked.plan(cpus_here(), gpus_here())
+        problems += [] if resources is None else hours.gpu_problems(resources.gpus_per_trial)
+        if resources is None or problems:
+            raise UserError(problems)
+        said = "auto: measured at the start" if asked.is_auto else resources.describe()
+        where = f"{said} ({cpus_here()} CPUs and {gpus_here()} GPUs here)"
+        cost += time_lines(space, measure_epoch(space, data_dir, resources.cpus_per_trial), resources, hours)
+    else:
+        where = f"those of the Ray cluster at {address}"
+        cost += [f"time: {hours.describe()} are given"] if hours.is_limited else []
     table = Table("searched", "range", box=None, pad_edge=False)
     for name in space.dimensions:
         # As Text: what the user has written is not to be read as markup.
@@ -33,17 +59,18 @@ def describe_search(
     fixed = ", ".join(f"{name}={value}" for name, value in space.settings.items())
     lines = [f"begins with: {describe_values(config)}" for config in space.first[: space.trials]]
     lines += [f"fixed: {fixed}", f"space hash: {space.hash()}"]
-    lines.append(f"trials: {space.trials} of up to {space.epochs} epochs")
-    lines += [*objective_lines(space), *early_stopping_lines(space), *ramp_notes(space), *space.notes]
-    if address is None:
-        resources, problems = asked.plan(cpus_here(), gpus_here())
-        if resources is None:
-            raise UserError(problems)
-        said = "auto: measured at the start" if asked.is_auto else resources.describe()
-        lines.append(f"resources: {said} ({cpus_here()} CPUs and {gpus_here()} GPUs here)")
-    else:
-        lines.append(f"resources: those of the Ray cluster at {address}")
-    lines += [_cost(space, data_dir), f"results: {out}"]
+    lines.append(
+        f"trials: {'as many as time allows,' if _is_open(space) else space.trials} of up to {space.epochs} epochs"
+    )
+    lines += [
+        *objective_lines(space),
+        *early_stopping_lines(space),
+        *ramp_notes(space),
+        f"sampler: {sampler_line(space)}",
+        *space.notes,
+    ]
+    lines += [earlier.describe() for earlier in read_earlier(space, warm_start)]
+    lines += [f"resources: {where}", *cost, f"results: {out}"]
     console.print(Text(f"{space.name}: {space.about}", style="italic"), soft_wrap=True)
     console.print(table)
     print_lines(console, lines)
@@ -58,6 +85,16 @@ def objective_lines(space: Space) -> list[str]:
         for each in objectives
     ]
     return [f"objectives: {'; '.join(told)}"] if told else []
+
+
+def sampler_line(space: Space) -> str:
+    """What draws the configs, in words."""
+    first = f", by chance until {space.random_starts} configs have a result" if space.sampler in ("tpe", "gp") else ""
+    return f"{space.sampler}{first}"
+
+
+def _is_open(space: Space) -> bool:
+    return space.trials == AS_MANY_AS_FIT
 
 
 def early_stopping_lines(space: Space) -> list[str]:
@@ -134,18 +171,21 @@ def _cost(space: Space, data_dir: Path | None) -> str:
     """The epochs that the search costs, and the images where their number is known."""
     from tune_lpc.training.data import check_hold_out, count_training_images
 
-    fidelity = space.fidelity
-    expected = fidelity.expected_epochs(space.trials, space.control_trials)
-    at_most = space.trials * fidelity.climb_epochs
-    cost = f"cost: about {expected:,} epochs, {at_most:,} if no trial is stopped early"
-    if not fidelity.rungs():
-        cost = f"cost: {at_most:,} epochs"
     if "hold_out" in space.settings:
         check_hold_out(space.dataset, data_dir, space.highest("hold_out"))
     images = count_training_images(space.dataset, data_dir, hold_out=space.highest("hold_out"))
-    if images is not None:
-        each = space.images_per_epoch(images)
-        cost += f"; {each:,} training images an epoch, so about {expected * each:,} in all"
+    each = None if images is None else space.images_per_epoch(images)
+    if _is_open(space):
+        return "cost: as much as time allows" + ("" if each is None else f"; {each:,} training images an epoch")
+    work, most = Work.of(space, space.trials), sum(stages(space.trials, space.seeds, space.reduction_factor))
+    at_most = (space.trials + most) * space.fidelity.climb_epochs
+    seeds = f", {work.repeats * work.longest:,} of them for {work.seeds}" if work.seeds else ""
+    if space.fidelity.rungs():
+        cost = f"cost: about {work.epochs:,} epochs{seeds}, {at_most:,} if no trial is stopped early"
+    else:
+        cost = f"cost: {at_most:,} epochs{seeds}"
+    if each is not None:
+        cost += f"; {each:,} training images an epoch, so about {work.epochs * each:,} in all"
     return cost
 
 

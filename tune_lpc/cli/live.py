@@ -14,12 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_lpc.plan.dimensions import describe_values
+from tune_lpc.plan.hours import HOUR
 from tune_lpc.plan.record import SCORE
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.space import Space
 from tune_lpc.results import Ledger
-from tune_lpc.results.events import EpochDone, Event, Status, TrialEnded, TrialStarted, number_of
+from tune_lpc.results.events import EpochDone, Event, Status, TrialEnded, TrialStarted, number_of, trial_id_of
 from tune_lpc.results.ledger import Trial
-from tune_lpc.results.ranking import Config, ranked
+from tune_lpc.results.ranking import Config, comes_first, ranked
+from tune_lpc.search.seeds import stages
+from tune_lpc.search.time_budget import TimeBudget
 
 PLAIN_LINE_EVERY = 15.0
 """Seconds between progress lines when the output is not a terminal."""
@@ -29,8 +33,8 @@ PLAIN_LINE_EVERY = 15.0
 class Shown:
     """What is shown of one trial.
 
-    budget, epoch: the length of its run, and where in it. trained: epochs of all its runs. here: those seen by this
-    process.
+    repeat_of: number of the first trial of its config, None for that one itself. budget, epoch: the length of its run,
+    and where in it. trained: epochs of all its runs. here: those seen by this process.
     """
 
     number: int
@@ -43,18 +47,23 @@ class Shown:
     trained: int = 0
     here: int = 0
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is not being trained, nor waits to be after an interruption."""
+        return self.status not in ("running", "waiting")
+
 
 class Progress:
     """The state of a search as people see it; a context manager. See `engine.journalling.View`.
 
-    ledger: trials of before an interruption are shown as they stand.
+    ledger: trials of before an interruption are shown as they stand. budget: of time; without one there is no limit.
     """
 
-    def __init__(self, space: Space, console: Console, ledger: Ledger) -> None:
+    def __init__(self, space: Space, console: Console, ledger: Ledger, budget: TimeBudget | None = None) -> None:
         self.space, self.console = space, console
         self.started = time.monotonic()
         self.trials: dict[int, Shown] = {}
-        self._ledger = ledger
+        self._ledger, self._budget = ledger, budget
         self.leading: Config | None = None
         self._live: Live | None = None
         self._said: set[str] = set()
@@ -108,9 +117,18 @@ class Progress:
         trial.budget, trial.epoch, trial.score = record["budget"], record["epoch"], record[SCORE]
         trial.trained = self.space.fidelity.trained(trial.budget, trial.epoch)
 
-    def _look_who_leads(self) -> None:
-        first = next(iter(ranked(self._ledger)), None)
+    def _look_who_leads(self) -> bool:
+        """Note the first of the ranking, once it has trained its full budget; whether it is told otherwise now."""
+        before, first = self.leading, next(iter(ranked(self._ledger)), None)
         self.leading = None if first is None or first.is_short else first
+        return self.leading is not None and (before is None or _led(before) != _led(self.leading))
+
+    def _may_lead(self, ended: Shown) -> bool:
+        """Whether the ranking may begin otherwise now that a trial has ended."""
+        if ended.repeat_of is not None:
+            return True
+        first = self._ledger.trials[trial_id_of(ended.number)]
+        return ended.status == Status.COMPLETED and (self.leading is None or comes_first(first, self.leading))
 
     def say(self, text: str) -> None:
         """Tell something beside the table."""
@@ -135,8 +153,7 @@ class Progress:
 
     def _end(self, trial: Shown, status: Status, reason: str) -> None:
         trial.status = str(status)
-        if status is Status.COMPLETED:
-            self._look_who_leads()
+        leads = self._may_lead(trial) and self._look_who_leads()
         if self._live:
             if status is Status.FAILED:
                 self.console.print(Text(f"trial {trial.number} failed: {reason}", style="red"))
@@ -145,7 +162,7 @@ class Progress:
         detail = f": {reason}" if status in (Status.FAILED, Status.DIVERGED) else ""
         of = "" if trial.repeat_of is None else f" (another seed of trial {trial.repeat_of})"
         self._line(f"trial {trial.number}{of} {status} after epoch {_place(trial)}{score}{detail}")
-        if status is Status.COMPLETED and self.leading is not None:
+        if leads and self.leading is not None:
             self._line(f"leading: {_led(self.leading)}")
 
     # What is shown
@@ -162,34 +179,79 @@ class Progress:
         return list(self.trials.values())
 
     def _seconds_left(self) -> float | None:
-        """Time left if the trials to come cost what those that ended did; None before the first has ended."""
+        """Time left at the pace of this process; None before the first trial has ended."""
         shown = self._shown()
-        ended = [trial.trained for trial in shown if trial.status not in ("running", "waiting")]
         here = sum(trial.here for trial in shown)
-        if not ended or not here:
+        if not here or not any(trial.has_ended for trial in shown):
             return None
-        each = sum(ended) / len(ended)
-        going = [trial for trial in shown if trial.status in ("running", "waiting")]
+        return self._epochs_left(shown) * self._seconds() / here
+
+    def _epochs_left(self, shown: list[Shown]) -> float:
+        """Epochs to come: what the configs cost, and their further seeds, each of which is trained to its end."""
+        fidelity = self.space.fidelity
+        firsts, repeats = _firsts(shown), [trial for trial in shown if trial.repeat_of is not None]
+        whole = fidelity.climb_epochs
+        of_repeats = self._repeats_to_come(shown) * whole
+        of_repeats += sum(whole - trial.trained for trial in repeats if not trial.has_ended)
+        going = [trial for trial in firsts if not trial.has_ended]
+        if self.space.rung_rule == "promote":
+            # Those that ended first tell little, as none of them has gone on yet: what the whole search costs does.
+            lost = [trial for trial in firsts if trial.status in ("diverged", "failed")]
+            alive, control = self.space.trials - len(lost), self.space.control_trials
+            spent = sum(trial.trained for trial in firsts) - sum(trial.trained for trial in lost)
+            nearest = sum(min(end for end in fidelity.stage_ends() if end >= trial.trained) for trial in going)
+            planned = fidelity.expected_epochs(alive, min(alive, control)) - spent
+            return of_repeats + max(planned, nearest - sum(trial.trained for trial in going))
+        ended = [trial.trained for trial in firsts if trial.has_ended]
+        each = sum(ended) / len(ended) if ended else whole
         running = sum(max(0.0, each - trial.trained) for trial in going)
-        configs = sum(trial.repeat_of is None for trial in shown)
-        return (running + each * (self.space.trials - configs)) * self._seconds() / here
+        return of_repeats + running + each * (self.space.trials - len(firsts))
+
+    def _repeats_to_come(self, shown: list[Shown]) -> int:
+        """How many further seeds will begin: of the configs that have trained their full budget, or of as many as will.
+
+        Those are reckoned as long as configs are to come, by how many the rungs let through.
+        """
+        firsts, space = _firsts(shown), self.space
+        trained = sum(trial.status == "completed" for trial in firsts)
+        if len(firsts) < space.trials or not all(trial.has_ended for trial in firsts):
+            trained = max(trained, space.fidelity.expected_trained(space.trials, space.control_trials))
+        most = sum(stages(trained, space.seeds, space.reduction_factor))
+        return max(0, most - (len(shown) - len(firsts)))
 
     def _counts(self) -> str:
-        count = Counter(trial.status for trial in self._shown())
-        configs = sum(trial.repeat_of is None for trial in self._shown())
-        to_come = self.space.trials - configs + count["waiting"]
+        shown = self._shown()
+        count = Counter(trial.status for trial in shown)
+        to_come, repeats = self.space.trials - len(_firsts(shown)) + count["waiting"], self._repeats_to_come(shown)
         parts = [f"{count['running']} running", f"{count['stopped']} stopped early", f"{count['completed']} done"]
         parts += [f"{count['diverged']} diverged"] if count["diverged"] else []
-        parts += [f"{count['failed']} failed", f"{to_come} to come"]
-        epochs = sum(trial.trained for trial in self._shown())
+        is_open = self.space.trials == AS_MANY_AS_FIT
+        parts += [f"{count['failed']} failed"]
+        parts += [f"{to_come} to come"] if not is_open else []
+        parts += [f"then about {repeats} further seed{'s' if repeats > 1 else ''}"] if repeats and not is_open else []
+        epochs = sum(trial.trained for trial in shown)
         text = f"{', '.join(parts)} | {epochs:,} epochs, {_clock(self._seconds())} spent"
-        if not count["running"] and not to_come:
+        if not count["running"] and not to_come and not repeats:
             return text
+        if limits := self._limits_left():
+            return f"{text}, {limits}"
         left = self._seconds_left()
         return f"{text}, {'time left unknown' if left is None else f'about {_clock(left)} left'}"
 
+    def _limits_left(self) -> str:
+        """What is left of the time that there is; empty where there is no limit."""
+        if self._budget is None:
+            return ""
+        now, limits = time.monotonic(), self._budget.limits
+        found = []
+        if (seconds := self._budget.seconds_left(now)) is not None and limits.seconds is not None:
+            found.append(f"about {_clock(seconds)} left of {limits.seconds / HOUR:g} hours")
+        if (gpu_seconds := self._budget.gpu_seconds_left(now)) is not None and limits.gpu_seconds is not None:
+            found.append(f"about {_clock(gpu_seconds)} left of {limits.gpu_seconds / HOUR:g} GPU hours")
+        return ", ".join(found)
+
     def _table(self) -> Group:
-        table = Table(title=f"{self.space.name}: {self.space.trials} trials of up to {self.space.epochs} epochs")
+        table = Table(title=f"{self.space.name}: {self.space.size} of up to {self.space.epochs} epochs")
         table.add_column("trial", justify="right")
         table.add_column("epoch", justify="right")
         table.add_column(SCORE.replace("_", " "), justify="right")
@@ -213,6 +275,11 @@ def _led(config: Config) -> str:
     seeds = len(config.scores)
     between = "" if config.low is None or config.high is None else f" ({config.low:.4f} to {config.high:.4f})"
     return f"{config.score:.4f}{between}, {seeds} seed{'s' if seeds > 1 else ''}, trial {config.trial.number}"
+
+
+def _firsts(shown: list[Shown]) -> list[Shown]:
+    """Those that are no further seeds."""
+    return [trial for trial in shown if trial.repeat_of is None]
 
 
 def _place(trial: Shown) -> str:

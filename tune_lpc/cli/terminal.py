@@ -110,8 +110,8 @@ def _verdict(summary: Summary) -> list[str]:
         lines.append(f"{told} cannot be told apart (95 %)")
     if simplest is not None:
         lines.append(
-            f"of these the simplest is rank {simplest.rank}, trial {simplest.number}: {simplest.regularisers} "
-            f"regularisers on, {best.regularisers} in rank 1"
+            f"of these the simplest is rank {simplest.rank}, trial {simplest.number}: regularisers on: "
+            f"{simplest.regularisers}, against {best.regularisers} in rank 1"
         )
     return lines
 

@@ -115,7 +115,7 @@ class DirectorCallback(Callback):
 
 
 class EndOfSearch(Stopper):
-    """Tells Ray Tune to end the search when somebody asked for it, or when the director sees no use in going on."""
+    """Tells Ray Tune to end the search: somebody asked for it, the director sees no use in going on, or time is up."""
 
     def __init__(self, interrupt: Interrupt, director: Director) -> None:
         self._interrupt, self._director = interrupt, director
@@ -130,7 +130,9 @@ class EndOfSearch(Stopper):
 
     def stop_all(self) -> bool:
         """Whether the whole search ends now."""
-        return self._interrupt.requested is not None or self._director.ends_early is not None
+        self._director.budget.asked(time.monotonic())
+        ends = self._director.ends_early is not None or self._director.budget.is_over
+        return ends or self._interrupt.requested is not None
 
 
 class UnusedCheckpoints:
@@ -138,11 +140,13 @@ class UnusedCheckpoints:
 
     Those of a trial that failed stay, as it may be resumed; of one that waits at a rung the newest, as long as it may
     still go on.
+
+    waiting: the numbers of those that may, as things stand.
     """
 
     def __init__(self, folder: Path, waiting: Callable[[], set[int]]) -> None:
         self._folder, self._waiting = folder, waiting
-        self._kept: set[int] = set()
+        self._kept = waiting()  # of an earlier process
 
     def __call__(self, event: Event) -> None:
         """Something has happened."""

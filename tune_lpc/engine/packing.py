@@ -18,11 +18,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tune_lpc.plan.choosers import RandomChooser
-from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.packing import Measured, Packing, PackingTable
 from tune_lpc.plan.resources import Resources, ResourcesAsked
+from tune_lpc.plan.searches import typical_trial
 from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.device import best_device
@@ -80,12 +79,6 @@ def choose_resources(
         console.print("auto: nothing to choose from; taking the default", highlight=False)
     chosen = default if best is None else _planned(asked.as_packed(best), totals)
     return replace(chosen, packing=table)
-
-
-def typical_trial(space: Space) -> tuple[TrialSpec, str]:
-    """The trial that is measured, and what it is called: the first of the space, else one that is drawn."""
-    drawn = dict(space.first[0]) if space.first else space.draw(RandomChooser(0))
-    return space.trial(drawn), describe_values(drawn) or "as fixed"
 
 
 def _planned(asked: ResourcesAsked, totals: dict[str, float]) -> Resources:

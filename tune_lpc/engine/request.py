@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.resources import ResourcesAsked
 from tune_lpc.plan.space import Space
 from tune_lpc.results import Tables
@@ -14,9 +16,11 @@ from tune_lpc.results import Tables
 class Request:
     """What the user asked for.
 
-    sampler: a name of `search.sampler.SAMPLERS`. resume: go on with the run in `out`, or begin it where there is none.
+    warm_start: folders of earlier searches that a new one learns from. resume: go on with the run in `out`, or begin it
+        where there is none.
     max_failures: how often a trial goes on from its last checkpoint after its worker or node failed.
     stuck_after: a trial that says nothing in so many times the time expected is restarted.
+    hours: that the search may take, all its sessions together. began: when the command did, by `time.monotonic`.
     """
 
     space: Space
@@ -26,10 +30,12 @@ class Request:
     address: str | None = None
     measures: tuple[str, ...] = ()
     command: str = ""
-    sampler: str = "tpe"
+    warm_start: tuple[Path, ...] = ()
     resume: bool = False
     max_failures: int = 2
     stuck_after: float = 20.0
+    hours: HoursAsked = field(default_factory=HoursAsked)
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def resume_command(self) -> str:

@@ -20,6 +20,7 @@ from tune_lpc.engine.cluster import (
     scratch_folder,
     with_the_first_experiment_state_only,
 )
+from tune_lpc.engine.hours import budget_of, has_time, lines_of_time, why_over
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.journalling import View, WaitingLog
 from tune_lpc.engine.place import Place, find_place, leaves_precision, refuse_other_precision
@@ -31,6 +32,7 @@ from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.objectives import measures_of
 from tune_lpc.plan.resources import Resources, cpus_here
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results import Journal, Ledger, Tables, export
@@ -38,7 +40,8 @@ from tune_lpc.results.events import RunEnded, Status
 from tune_lpc.search.director import Director
 from tune_lpc.search.opening import Identity, OpenRun, open_run
 from tune_lpc.search.provenance import describe_run, describe_session
-from tune_lpc.search.sampler import SAMPLERS
+from tune_lpc.search.samplers import sampler_of
+from tune_lpc.search.time_budget import TimeBudget
 from tune_lpc.search.watch import PREPARING, Watch
 from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.data import check_hold_out
@@ -46,8 +49,8 @@ from tune_lpc.training.device import best_device, gpus_here, resolved_precision
 from tune_lpc.training.persistence import check_backend
 from tune_lpc.training.prepare import Prepared, check_image_size, prepare
 
-ViewOf = Callable[[Space, Ledger], AbstractContextManager[View]]
-"""What shows a search to people, given what is searched and what has happened so far."""
+ViewOf = Callable[[Space, Ledger, TimeBudget], AbstractContextManager[View]]
+"""What shows a search to people, given what is searched, what has happened so far, and the time that there is."""
 DECODING_SECONDS = 1e-3
 """For an image that a node must decode first, while here it may lie in the cache."""
 
@@ -76,18 +79,24 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
             stack.callback(runs[-1].close)
             if request.resume:
                 _tell_what_is_there(runs[-1], console)
+            for earlier in runs[-1].earlier:
+                _tell(console, earlier.describe())
         place = Place(checked.resources)
-        if any(run.to_come for run in runs):
+        if any(run.to_come and has_time(request, run) for request, run in zip(requests, runs, strict=True)):
             stack.enter_context(cluster(requests[0].address, console))
             interrupt.take_over()
             place = find_place(requests[0], runs, checked.resources, console)
             for run in runs:
                 refuse_other_precision(run, place)
+            assert place.resources is not None
+            if problems := requests[0].hours.gpu_problems(place.resources.gpus_per_trial):
+                raise UserError(problems)
         for number, (request, run) in enumerate(zip(requests, runs, strict=True), start=1):
             if len(requests) > 1:
                 method = request.space.fixed("method")
                 _tell(console, f"search {number} of {len(requests)}: method {method}, results in {request.out}")
-            yield request, _run(request, run, place, checked, interrupt, console, view_of)
+            began = request.began if number == 1 else time.monotonic()
+            yield request, _run(request, run, place, checked, interrupt, console, view_of, began)
             if interrupt.requested is not None:
                 return
 
@@ -103,6 +112,7 @@ def _check(requests: Sequence[Request]) -> _Checked:
     if one.address is None:
         resources, found = one.resources.plan(cpus_here(), gpus_here())
         problems += found
+        problems += [] if resources is None else one.hours.gpu_problems(resources.gpus_per_trial)
     problems += address_problems(one.address)
     groups = [request.space.largest_group for request in requests if request.space.largest_group is not None]
     prepared = None
@@ -142,7 +152,8 @@ def _backend(space: Space) -> str | None:
 
 
 def _identity(request: Request, prepared: Prepared) -> Identity:
-    return Identity(request.space, prepared.source.fingerprint, prepared.split.hash, request.measures)
+    source = prepared.source.fingerprint
+    return Identity(request.space, source, prepared.split.hash, request.measures, request.warm_start)
 
 
 def _tell_what_is_there(run: OpenRun, console: Console) -> None:
@@ -150,7 +161,8 @@ def _tell_what_is_there(run: OpenRun, console: Console) -> None:
         line = f"nothing to go on with in {run.folder}: the search begins"
     else:
         kept = sum(not trial.is_to_go_on for trial in run.ledger.trials.values())
-        line = f"going on in {run.folder}: {kept} trials are kept, {run.to_come} to come"
+        to_come = "more" if run.space.trials == AS_MANY_AS_FIT else run.to_come
+        line = f"going on in {run.folder}: {kept} trials are kept, {to_come} to come"
     for text in (*(f"left out: {problem}" for problem in run.left_out), line):
         _tell(console, text)
 
@@ -166,18 +178,21 @@ def _run(
     interrupt: Interrupt,
     console: Console,
     view_of: ViewOf,
+    began: float,
 ) -> Outcome:
     with interrupt.graceful():
         try:
-            journal = _begin_or_go_on(request, run, place, checked)
+            journal = _begin_or_go_on(request, run, place, checked, time.monotonic() - began)
         except OSError as error:
             problem = f"the run in {request.out} can't be written ({error.strerror or error})"
             return _outcome(request, interrupt, None, None, problem)
         if not journal.is_locked:
             _tell(console, f"note: {request.out} has no file locks, so see to it that no second search runs there")
-        with view_of(request.space, run.ledger) as view:
+        budget = budget_of(request, run, place, began)
+        budget.asked(time.monotonic())
+        with view_of(request.space, run.ledger, budget) as view:
             log = WaitingLog(journal, view, interrupt)
-            director = _director(request, run, place, log, view)
+            director = _director(request, run, place, log, view, budget)
             decoding = DECODING_SECONDS * len(checked.prepared.labels)
             director.watch.expect(PREPARING, max(checked.seconds, decoding))
             try:
@@ -196,29 +211,40 @@ def _run(
         elif early is not None:
             end = RunEnded("failed", early)
         else:
-            end = RunEnded("finished", "all trials ended")
+            end = RunEnded("finished", why_over(director))
+            for line in lines_of_time(request, director):
+                _tell(console, line)
         return _outcome(request, interrupt, early, *_finish(request, log, end, director.waiting))
 
 
 def _unfinished(director: Director) -> str | None:
     """Why the search can't count as finished although nobody ended it; None when no trial is to come."""
     trials = director.ledger.trials.values()
+    if director.budget.is_over:
+        return None
     if director.is_over and all(trial.status is not Status.INTERRUPTED for trial in trials):
         return None
     over = sum(trial.status is not Status.INTERRUPTED for trial in trials)
     return f"Ray Tune ended it after {over} of {max(director.space.trials, len(trials))} trials"
 
 
-def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Checked) -> Journal:
+def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Checked, startup_seconds: float) -> Journal:
     """The journal, once it says that the search begins or goes on. Raises OSError when nothing can be written."""
-    session = describe_session(place.resources)
+    session = describe_session(place.resources, request.hours, startup_seconds)
     if not run.is_new:
         journal = run.go_on(request.command, session)
         _tidy_checkpoints(run)
         return journal
     precision = place.precision(request.space)
     about = describe_run(
-        request.space, request.command, request.data_dir, checked.prepared, request.measures, precision, session
+        request.space,
+        request.command,
+        request.data_dir,
+        checked.prepared,
+        request.measures,
+        precision,
+        session,
+        run.earlier,
     )
     return run.begin(about)
 
@@ -241,7 +267,9 @@ def _tidy_checkpoints(run: OpenRun) -> None:
             Checkpoints(folder).remove()
 
 
-def _director(request: Request, run: OpenRun, place: Place, log: WaitingLog, view: View) -> Director:
+def _director(
+    request: Request, run: OpenRun, place: Place, log: WaitingLog, view: View, budget: TimeBudget
+) -> Director:
     in_bfloat16 = run.ledger.run.get("precision") == "bfloat16"
 
     def precision(spec: TrialSpec) -> str:
@@ -252,10 +280,11 @@ def _director(request: Request, run: OpenRun, place: Place, log: WaitingLog, vie
         request.space,
         run.ledger,
         log,
-        SAMPLERS[request.sampler](request.space, concurrent),
+        sampler_of(request.space, concurrent, [seen for earlier in run.earlier for seen in earlier.observations]),
         precision=precision,
         watch=Watch(request.stuck_after),
         watched=(view.show,),
+        budget=budget,
     )
     director.watched_by(UnusedCheckpoints(request.out, lambda: director.waiting))
     return director
@@ -357,7 +386,7 @@ def _outcome(
     if tables.best.empty:
         reasons = tables.trials["reason"].value_counts().head(3).items()
         told = "; ".join(f"{count} times: {reason}" for reason, count in reasons)
-        return Outcome(tables, 1, f"no trial reached a score ({told})")
+        return Outcome(tables, 1, f"no trial reached a score ({told or 'time was up before any could'})")
     return Outcome(tables, 0, "")
 
 

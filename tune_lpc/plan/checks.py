@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from tune_lpc.plan.choosers import Chooser, Corner, Given
+from tune_lpc.plan.choosers import Chooser, Corner, Given, draw_value
 from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int
 from tune_lpc.plan.effects import Effects
 from tune_lpc.plan.errors import UserError, nearest, shown, shown_limit
@@ -21,6 +21,7 @@ NEVER_SEARCHED = (
     "train_size",
     "split",
     "validation_share",
+    "validation_size",
     "hold_out",
     "image_size",
     "epochs",
@@ -54,7 +55,7 @@ def dimension_problems(name: str, dimension: Dimension) -> list[str]:
         if not isinstance(dimension.options, (list, tuple)) or not dimension.options:
             return [f"{name} has no options; give Choice a list of at least one"]
         found = [problem for option in dimension.options for problem in value_problems(name, option)]
-        return found or _repeated(name, dimension.options)
+        return found or _repeated(name, dimension.options) + _prior_problems(name, dimension)
     ends = (dimension.low, dimension.high)
     kind = type(dimension).__name__
     wanted = (int,) if isinstance(dimension, Int) else (int, float)
@@ -72,7 +73,16 @@ def dimension_problems(name: str, dimension: Dimension) -> list[str]:
         found.append(f"{name} has log={shown(dimension.log)}, but log must be True or False")
     elif dimension.log and dimension.low <= 0:
         found.append(f"{name} is logarithmic, so low is {shown_limit(dimension.low)}, but must be above 0")
-    return found
+    return found or _prior_problems(name, dimension)
+
+
+def _prior_problems(name: str, dimension: Dimension) -> list[str]:
+    """What is wrong with the prior of a dimension that is right otherwise."""
+    if dimension.prior is None:
+        return []
+    given = Given({name: dimension.prior})
+    draw_value(name, dimension, given)
+    return [f"the prior of {problem}" for problem in given.problems]
 
 
 def _repeated(name: str, options: Sequence[Value]) -> list[str]:

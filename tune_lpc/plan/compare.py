@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tune_lpc.plan.errors import shown, shown_limit
+from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 
 _PARTS = ("dimensions", "settings", "first")
 _WHOLE = ("name", "method")
@@ -28,6 +29,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             continue
         told = [_told(values[name]) if name in values else "absent" for values in (old, new)]
         mend = ": it may rise, but not fall" if name == "trials" else ""
+        if name == "trials" and old.get(name) == AS_MANY_AS_FIT:
+            told[0], mend = "as many as time allows", ": give --hours or --gpu-hours, as before or others"
         found.append(f"{name}: {told[0]} before, {told[1]} now{mend}")
     return found
 
@@ -85,6 +88,8 @@ def _told_dimension(dimension: Mapping[str, Any]) -> str:
         text = "whole numbers " if dimension["type"] == "int" else ""
         text += f"{_told(dimension['low'])} to {_told(dimension['high'])}"
         text += ", logarithmic" if dimension["log"] else ""
+    if "prior" in dimension:
+        text += f"; prior {_told(dimension['prior'])}"
     for other, allowed in dimension["when"].items():
         text += f"; when {other} is {' or '.join(_told(value) for value in allowed)}"
     return text

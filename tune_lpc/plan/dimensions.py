@@ -16,13 +16,15 @@ class Float:
     """A real number from `low` to `high`, drawn evenly, or evenly in the logarithm.
 
     A dimension is drawn where its setting has an effect, which the setting knows itself. `when` adds to that: it names
-    other parameters and the values with which this one is drawn; all must hold.
+    other parameters and the values with which this one is drawn; all must hold. `prior` is a value that is believed to
+    be good: the sampler "prior" draws around it, and a config of `first` that lacks the dimension takes it.
     """
 
     low: float
     high: float
     log: bool = False
     when: When = field(default_factory=dict)
+    prior: float | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Int:
     high: int
     log: bool = False
     when: When = field(default_factory=dict)
+    prior: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Choice:
 
     options: Sequence[Value]
     when: When = field(default_factory=dict)
+    prior: Value = None
 
 
 Dimension = Float | Int | Choice

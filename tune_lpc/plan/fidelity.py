@@ -126,12 +126,20 @@ class Fidelity:
         """
         stoppable = float(trials - control_trials)
         total, alive, before = float(control_trials * self.climb_epochs), stoppable, 0
-        for stage in [*self.rungs(), self.epochs]:
-            reached = self.climb_epochs if stage == self.epochs else self._trained_at(stage)
+        for reached in self.stage_ends():
             total += alive * (reached - before)
             alive = min(stoppable, max(1.0, alive / self.reduction_factor))
             before = reached
         return round(total)
 
-    def _trained_at(self, rung: int) -> int:
-        return self.trained(rung, rung) if self.mode == "compressed" else rung
+    def expected_trained(self, trials: int, control_trials: int = 0) -> int:
+        """How many of them train their full budget, reckoned in the same way."""
+        stoppable = alive = float(trials - control_trials)
+        for _ in self.rungs():
+            alive = min(stoppable, max(1.0, alive / self.reduction_factor))
+        return control_trials + math.ceil(alive)
+
+    def stage_ends(self) -> list[int]:
+        """Epochs that a trial has trained in all when it comes to each rung, and at its end."""
+        rungs = [self.trained(rung, rung) if self.mode == "compressed" else rung for rung in self.rungs()]
+        return [*rungs, self.climb_epochs]

@@ -172,7 +172,8 @@ def dimensions_of(
         if name in method.settings:
             continue
         if name in method.dimensions and isinstance(dimension, Choice) and "off" in dimension.options:
-            dimension = replace(dimension, options=[option for option in dimension.options if option != "off"])
+            options = [option for option in dimension.options if option != "off"]
+            dimension = replace(dimension, options=options, prior=None if dimension.prior == "off" else dimension.prior)
         found[name] = dimension
     return found
 

@@ -18,8 +18,11 @@ WHOLE_NUMBERS = {
     "control_trials": (0, 10**6),
     "score_window": (1, 10**6),
     "seeds": (1, 20),
+    "random_starts": (1, 10**6),
 }
 """Smallest and largest value of the settings that are whole numbers."""
+AS_MANY_AS_FIT = WHOLE_NUMBERS["trials"][1]
+"""The trials of a search that time alone limits."""
 SEARCH_SETTINGS = (
     "trials",
     "fidelity_mode",
@@ -33,8 +36,17 @@ SEARCH_SETTINGS = (
     "seeds",
     "seed_splits",
     "objectives",
+    "sampler",
+    "random_starts",
 )
-ONE_OF: Mapping[str, Sequence[Value]] = {"fidelity_mode": MODES, "rung_rule": RUNG_RULES, "seed_splits": (True, False)}
+SAMPLERS = ("tpe", "gp", "prior", "random")
+"""What draws configs: the tree-structured Parzen estimator, a Gaussian process, a mixture around priors, or chance."""
+ONE_OF: Mapping[str, Sequence[Value]] = {
+    "fidelity_mode": MODES,
+    "rung_rule": RUNG_RULES,
+    "seed_splits": (True, False),
+    "sampler": SAMPLERS,
+}
 """Settings that take one of a few values."""
 WIDEST_STRIDE = 3
 """Control trials stand so far apart, where there are trials enough."""

@@ -1,13 +1,16 @@
-"""The searches of several methods over the same space."""
+"""The searches of several methods over the same space, and the trial that stands for all of a space."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+from tune_lpc.plan.choosers import RandomChooser
+from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
+from tune_lpc.plan.trial import TrialSpec
 
 
 def spaces_of_methods(space: Space, methods: Iterable[str], changes: Mapping[str, Value]) -> list[Space]:
@@ -37,3 +40,9 @@ def spaces_of_methods(space: Space, methods: Iterable[str], changes: Mapping[str
     if found:
         raise UserError(dict.fromkeys(found))
     return spaces
+
+
+def typical_trial(space: Space) -> tuple[TrialSpec, str]:
+    """The trial by which a search is measured, and what it is called: the first of the space, else one drawn."""
+    drawn = dict(space.first[0]) if space.first else space.draw(RandomChooser(0))
+    return space.trial(drawn), describe_values(drawn) or "as fixed"

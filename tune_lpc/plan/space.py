@@ -27,6 +27,7 @@ from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, Method, added_by, di
 from tune_lpc.plan.objectives import ONE_SCORE, several_objectives
 from tune_lpc.plan.ramps import epoch_with_ramps_up, slowest_choosers
 from tune_lpc.plan.search_settings import (
+    AS_MANY_AS_FIT,
     SEARCH_SETTINGS,
     as_search_setting,
     is_control,
@@ -43,8 +44,8 @@ class Space:
     """A search space: what varies (`dimensions`), what is fixed (`settings`), and the size of a search.
 
     `first` holds configs to begin with, such as a baseline and a paper's own: a value for each dimension with effect.
-    Where a method or a change gives a config more dimensions, it takes them from `start`, or else from the method's
-    own start, or the setting's default. `notes` says what a method or a change has made of the space, for people.
+    Where a method or a change gives a config more dimensions, it takes them from `start`, or else from their priors,
+    the method's own start, or the setting's default. `notes` says what a method or a change has made of the space.
 
     `fidelity_mode`, `reduction_factor` and `first_rung` place the rungs of early stopping: see `Fidelity`.
     `first_rung_after` (mode "truncated" only, in place of `first_rung`) puts the first rung where, in every trial that
@@ -58,6 +59,9 @@ class Space:
     further seed also draws a split of its own.
     `objectives` are what it is to do well in: the one score, the validation accuracy, or up to three objectives such as
     ("validation_accuracy", "measure.nc1:min"), of which none is weighed against another; see `plan.objectives`.
+    `sampler` draws the configs: "tpe", Optuna's tree-structured Parzen estimator; "gp", its Gaussian process; "prior",
+    a mixture of chance, what lies around `first` and the priors of dimensions, and what lies around the best so far; or
+    "random". "tpe" and "gp" draw by chance until `random_starts` configs have a result.
 
     Names are those of `TrialSpec`; a setting not named keeps its default there. A dimension is drawn where its setting
     has an effect; a condition of its own may refer to a setting or to a dimension that stands above it. `checked`
@@ -81,6 +85,8 @@ class Space:
     seeds: int = 1
     seed_splits: bool = False
     objectives: Sequence[str] = ONE_SCORE
+    sampler: str = "tpe"
+    random_starts: int = 10
     start: Mapping[str, Value] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -97,6 +103,13 @@ class Space:
     def epochs(self) -> int:
         """The full budget of a trial."""
         return cast(int, self.fixed("epochs"))
+
+    @property
+    def size(self) -> str:
+        """The number of trials in words."""
+        if self.trials == AS_MANY_AS_FIT:
+            return "as many trials as time allows"
+        return f"{self.trials} trial{'' if self.trials == 1 else 's'}"
 
     @property
     def seed(self) -> int:
@@ -206,14 +219,24 @@ class Space:
         dimension, when = self.dimensions[name], self._effects.when(name)
         if isinstance(dimension, Choice):
             options = [as_declared(name, option) for option in dimension.options]
-            return {"type": "choice", "options": options, "when": when}
-        number = float if isinstance(dimension, Float) else int
-        ends = {"low": number(dimension.low), "high": number(dimension.high)}
-        return {"type": type(dimension).__name__.lower(), **ends, "log": dimension.log, "when": when}
+            described: dict[str, object] = {"type": "choice", "options": options, "when": when}
+        else:
+            number = float if isinstance(dimension, Float) else int
+            ends = {"low": number(dimension.low), "high": number(dimension.high)}
+            described = {"type": type(dimension).__name__.lower(), **ends, "log": dimension.log, "when": when}
+        prior = {} if dimension.prior is None else {"prior": as_declared(name, dimension.prior)}
+        return {**described, **prior}
 
     def describe(self, name: str) -> str:
         """A dimension in words, such as '0.0001 to 0.01, logarithmic; unless gamma_ramp is off'."""
-        return "; ".join(filter(None, [describe_range(self.dimensions[name]), self._effects.describe(name)]))
+        prior = self.dimensions[name].prior
+        belief = "" if prior is None else f"prior {prior}"
+        return "; ".join(filter(None, [describe_range(self.dimensions[name]), belief, self._effects.describe(name)]))
+
+    @property
+    def priors(self) -> dict[str, Value]:
+        """The values that the space believes to be good, by dimension, of those that have one."""
+        return {name: dimension.prior for name, dimension in self.dimensions.items() if dimension.prior is not None}
 
     # Drawing
 
@@ -347,7 +370,7 @@ class Space:
         settings = {n: v for n, v in self.settings.items() if n in keep or not self._effects.why_none(n)}
         space = dataclasses.replace(self, dimensions=dimensions, settings=settings)
         fallback = {name: setting_default(name) for name in dimensions}
-        fallback |= {**(method.start if method else {}), **self.start}
+        fallback |= {**(method.start if method else {}), **space.priors, **self.start}
         on = method.dimensions if method else {}
         first = [{n: v for n, v in config.items() if v != "off" or n not in on} for config in self.first]
         kept, left_out = completed_first(first, fallback, space.draw, space.trial)

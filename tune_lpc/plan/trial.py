@@ -15,8 +15,8 @@ from tune_lpc.plan.errors import UserError, nearest, shown, shown_limit
 from tune_lpc.plan.gamma import GammaSettings
 from tune_lpc.plan.learning_rate import LearningRateSettings
 from tune_lpc.plan.margin import MarginSettings
+from tune_lpc.plan.settings import Above, Way, in_effect, setting
 from tune_lpc.plan.settings import Value as Value
-from tune_lpc.plan.settings import Way, in_effect, setting
 from tune_lpc.plan.topology import TopologySettings
 
 NETWORKS = (
@@ -50,6 +50,13 @@ class DataSettings:
     split: int = setting(0, "which of the fixed stratified splits", low=0, high=SPLITS - 1)
     validation_share: float | None = setting(
         0.1, "share split off for validation", above=0.0, high=0.5, needs=({"train_size": (None,)},)
+    )
+    validation_size: int | None = setting(
+        None,
+        "images to validate on beside train_size, those that train left what they are; None takes as many as train",
+        low=1,
+        high=10**9,
+        needs=({"train_size": Above(0)},),
     )
     hold_out: float = setting(
         0.1,
@@ -185,7 +192,8 @@ class TrialSpec(
         values, found = self.as_dict(), []
         for name, value in values.items():
             needs = setting_needs(name)
-            if value is None and needs and has_effect(name, values):
+            # Where None is the default it has a meaning of its own.
+            if value is None and setting_default(name) is not None and needs and has_effect(name, values):
                 way = next(way for way in needs if all(values[other] in allowed for other, allowed in way.items()))
                 others = " and ".join(f"{other} is {shown(values[other])}" for other in way)
                 found.append(f"{name} is none, but must be {describe_rule(name)} when {others}")

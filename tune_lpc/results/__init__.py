@@ -2,7 +2,7 @@
 
 from tune_lpc.results.export import Tables, export, write_run
 from tune_lpc.results.folder import MIN_FREE_BYTES, folder_problems, holds_run
-from tune_lpc.results.journal import JOURNAL_FILE, Journal, JournalLocked, read_journal
+from tune_lpc.results.journal import JOURNAL_FILE, Journal, JournalLocked, read_journal, seconds_written
 from tune_lpc.results.ledger import Ledger, read_ledger
 from tune_lpc.results.loading import load_ranked, load_run, sessions_of
 from tune_lpc.results.summary import RungAgreement, Summary, summarise
@@ -23,6 +23,7 @@ __all__ = [
     "load_run",
     "read_journal",
     "read_ledger",
+    "seconds_written",
     "sessions_of",
     "summarise",
     "write_run",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -118,8 +119,13 @@ class _Luck:
     @property
     def quantile(self) -> float:
         """How many standard deviations the interval has on each side."""
-        degrees = self.variance**2 / self.squares if self.squares else math.inf
-        return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))
+        return _quantile(self.variance**2 / self.squares if self.squares else math.inf)
+
+
+@cache
+def _quantile(degrees: float) -> float:
+    """Of Student's distribution; kept, as all configs of a search without further seeds ask for the same."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))
 
 
 def _share(sample: Sample) -> float:

@@ -26,6 +26,9 @@ from tune_lpc.results.events import Event, as_entry, as_event
 JOURNAL_FILE = "journal.jsonl"
 
 _LINE = re.compile(rb"([0-9a-f]{8}) (.*)", re.DOTALL)
+_BEGINNING = re.compile(rb'\{"kind":"(\w+)","time":([0-9.]+)')
+_BEGINS = (b"run_started", b"run_resumed")
+"""What a process writes first; both, where it makes the search longer."""
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 """What file systems that have no locks answer, such as Lustre mounted without them."""
 
@@ -187,6 +190,32 @@ def journal_events(path: Path, damaged: list[str], kinds: Collection[str] = ()) 
             continue
         if event is not None:
             yield event
+
+
+def seconds_written(path: Path) -> float:
+    """How long the processes that wrote to the journal were at it, each from its first entry to its last.
+
+    By the times of the entries; damaged ones are passed over. Raises OSError when there is no file.
+    """
+    total, first, last = 0.0, 0.0, 0.0
+    with path.open("rb") as file:
+        for line in file:
+            if (found := _kind_and_time(line.removesuffix(b"\n"))) is None:
+                continue
+            kind, at = found
+            if kind in _BEGINS:
+                total, first = total + max(0.0, last - first), at
+            first, last = first or at, at
+    return total + max(0.0, last - first)
+
+
+def _kind_and_time(line: bytes) -> tuple[bytes, float] | None:
+    """What every entry begins with, without reading the rest of a long line; None for a damaged one."""
+    match = _LINE.fullmatch(line)
+    if match is None or int(match[1], 16) != zlib.crc32(match[2]):
+        return None
+    begins = _BEGINNING.match(match[2])
+    return None if begins is None else (begins[1], float(begins[2]))
 
 
 def _parse(line: bytes) -> dict[str, Any] | str:

@@ -40,7 +40,7 @@ from tune_lpc.results.journal import journal_events
 NUMBERS = tuple(f.name for f in record_fields() if f.name not in ("budget", "epoch", "diverged"))
 """The fields of an EpochRecord that are numbers, or None; they are kept as such, since a search has many epochs."""
 _WIDTH = len(NUMBERS)
-_SCORE = NUMBERS.index(SCORE)
+_SCORE, _LOSS = NUMBERS.index(SCORE), NUMBERS.index("validation_loss")
 Record = dict[str, Any]
 
 
@@ -99,8 +99,11 @@ class TrainingRun:
 
     def score(self, epoch: int) -> float | None:
         """The score of an epoch that has a record."""
-        value = self._values[_WIDTH * (epoch - 1) + _SCORE]
-        return None if math.isnan(value) else value
+        return self._value(epoch, _SCORE)
+
+    def loss(self, epoch: int) -> float | None:
+        """The validation loss of an epoch that has a record."""
+        return self._value(epoch, _LOSS)
 
     def mean(self, name: str, epoch: int, window: int) -> float | None:
         """The mean of a field of the last `window` epochs up to `epoch`, as far as there are; None without its own."""
@@ -146,6 +149,10 @@ class TrainingRun:
         """The record of that epoch; empty without a score."""
         epoch = self.best_epoch
         return {} if epoch is None else self.record(epoch)
+
+    def _value(self, epoch: int, column: int) -> float | None:
+        value = self._values[_WIDTH * (epoch - 1) + column]
+        return None if math.isnan(value) else value
 
     def _row(self, epoch: int) -> array[float]:
         return self._values[_WIDTH * (epoch - 1) : _WIDTH * epoch]
@@ -310,7 +317,8 @@ class Ledger:
     """The state of a search.
 
     run: the content of run.json, empty as long as no event told it. fidelity: its rungs, None without `run`.
-    sessions: the processes that drove the search, in order, the first of them empty without `run`. trials: by name.
+    sessions: the processes that drove the search, in order, the first of them empty without `run`. session_seconds: of
+    all epochs that were reported in each. trials: by name.
     looks: what the rungs decided, in order. arrivals: by rung, the scores of the trials that have come to it, by number
     of the trial, in the order of arrival. objectives: where there are several; vectors: then the values of the same
     trials. fronts: what was found each time that a trial had trained its full budget, by its name.
@@ -320,6 +328,7 @@ class Ledger:
         self.run: Mapping[str, Any] = {}
         self.fidelity: Fidelity | None = None
         self.sessions = [Session("", "", {})]
+        self.session_seconds = [0.0]
         self.trials: dict[str, Trial] = {}
         self.looks: list[RungDecided] = []
         self.arrivals: dict[int, dict[int, float | None]] = {}
@@ -339,6 +348,7 @@ class Ledger:
             self._start_run(event.run)
         elif isinstance(event, RunResumed):
             self.sessions.append(Session(event.command, event.started, event.session))
+            self.session_seconds.append(0.0)
         elif isinstance(event, TrialStarted):
             self._start_trial(event)
         elif isinstance(event, FrontFound):
@@ -406,7 +416,9 @@ class Ledger:
         epoch: int = record["epoch"]
         trial.epochs_repeated += epoch in run
         run.put(record)
-        trial.seconds += record.get("seconds") or 0.0
+        seconds = record.get("seconds") or 0.0
+        trial.seconds += seconds
+        self.session_seconds[-1] += seconds
         rung = self.fidelity.rung_at(budget, epoch) if self.fidelity is not None else None
         if rung is not None and trial.repeat_of is None:
             self.arrivals.setdefault(rung, {}).setdefault(trial.number, trial.score(budget, epoch))

@@ -46,7 +46,12 @@ def load_run(directory: Path, needed: Mapping[str, tuple[type, ...]] | None = No
     return run
 
 
-BEFORE: Mapping[str, Value] = {"hold_out": 0.0, "input_noise": 0.0, "persistence_backend": "auto"}
+BEFORE: Mapping[str, Value] = {
+    "hold_out": 0.0,
+    "input_noise": 0.0,
+    "persistence_backend": "auto",
+    "validation_size": None,
+}
 """Settings that version 0.1.0 did not have, each with the value that does what that version did. Its tables lack them;
 those that a later version exports from its journals have no values there."""
 

@@ -104,12 +104,23 @@ def front_found(ledger: Ledger, trial_id: str) -> FrontFound:
     )
 
 
+def comes_first(trial: Trial, before: Config) -> bool:
+    """Whether the config of a first trial that has just ended, of which there is no further seed, ranks before another.
+
+    So much is known without a look at all configs, of which there may be thousands.
+    """
+    config = _config(trial, ())
+    return config is not None and _place(config) < _place(before)
+
+
 def _config(trial: Trial, repeats: Iterable[Trial]) -> Config | None:
     if trial.has_diverged or trial.status is Status.FAILED or (run := trial.judged) is None:
         return None
     own = trial.score(run.budget, run.epochs)
     if own is None:
         return None
+    if run.epochs < trial.full_budget:
+        repeats = ()  # a damaged journal may have seeds that came further than the first trial
     others = [repeat.final_score for repeat in repeats if not repeat.has_diverged]
     diverged = sum(repeat.has_diverged for repeat in repeats)
     scores = (own, *(score for score in others if score is not None))
@@ -127,7 +138,7 @@ def _values(trial: Trial, run: TrainingRun, repeats: Iterable[Trial]) -> tuple[V
 
 def _place(config: Config) -> tuple[bool, int, int, int, float, float, int]:
     """What `ranked` sorts by: lower is better."""
-    loss = config.run.last["validation_loss"]
+    loss = config.run.loss(config.run.epochs)
     return (
         *_class(config),
         -len(config.scores),

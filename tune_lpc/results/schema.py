@@ -37,7 +37,7 @@ def trials_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
             _trial_id(),
             _number(),
             _status(),
-            _column("reason", str, "why the trial ended; null when it was interrupted"),
+            _column("reason", str, "why the trial ended; null when it was interrupted, by a kill or as time was up"),
             _control("the trial"),
             _column(
                 "repeat_of",
@@ -100,8 +100,8 @@ def best_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
             _column(
                 "tied",
                 bool,
-                "whether it cannot be told from rank 1 by more than luck; rank 1 is tied with itself; null with "
-                "several objectives",
+                "whether it cannot be told from rank 1 by more than luck; rank 1 is tied with itself, and nothing is "
+                "where there is no interval; null with several objectives",
             ),
             _column(
                 "front",

@@ -70,7 +70,7 @@ class Summary:
     epochs_repeated: those done again, after a failure or on resuming.
     epochs_without_stopping: what the same trials would have cost with no rungs: one run of the full budget for each
         that was completed or stopped. Diverged, failed and interrupted trials count as they are: it is not a rung that
-        ended them.
+        ended them. So do further seeds, of which there would have been as many.
     share_saved: the share of those that the rungs saved, repeated epochs left out: they are not the rungs' doing.
         Below 0 when the short runs of climbs cost more than was saved by stopping; at most 1.
     seconds: wall time of all epochs added up; trials that ran side by side count each.

@@ -8,7 +8,6 @@ director runs on Ray, under a simulated clock, and in tests.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any, Protocol
 from tune_lpc.plan.choosers import Given
 from tune_lpc.plan.fidelity import Fidelity
 from tune_lpc.plan.space import Space
-from tune_lpc.plan.trial import SPLITS, TrialSpec
+from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results.events import (
     EpochDone,
     Event,
@@ -36,9 +35,11 @@ from tune_lpc.results.events import (
 )
 from tune_lpc.results.ledger import Ledger, Trial
 from tune_lpc.results.ranking import front_found
-from tune_lpc.search.rungs import arrivals_at, decide, hopeful_at, promotable, promote, reason, with_objectives
+from tune_lpc.search.promotions import Promotions
+from tune_lpc.search.rungs import arrivals_at, decide, reason, with_objectives
 from tune_lpc.search.sampler import Drawn, Sampler
-from tune_lpc.search.seeds import Standing, next_repeat
+from tune_lpc.search.seeds import Repeats
+from tune_lpc.search.time_budget import TimeBudget
 from tune_lpc.search.watch import MEASURING, MEASURING_AT_RUNG, Breaker, Watch, first_epoch, later_epoch
 
 
@@ -81,7 +82,7 @@ class Director:
 
     ledger: what has happened so far, nothing in a search that begins. sampler: knows nothing of that yet.
     precision: of a trial, resolved for the machines that train; by trial, as small networks gain nothing by bfloat16.
-    watched: told of each event, once the ledger has it.
+    watched: told of each event, once the ledger has it. budget: of time; without one there is no limit.
     """
 
     def __init__(
@@ -94,13 +95,16 @@ class Director:
         precision: Callable[[TrialSpec], str] | None = None,
         watch: Watch | None = None,
         watched: Sequence[Callable[[Event], None]] = (),
+        budget: TimeBudget | None = None,
     ) -> None:
         self._space, self._ledger, self._log, self._sampler = space, ledger, log, sampler
         self._precision, self._watched = precision, list(watched)
         self.watch = watch or Watch(20.0)
+        self.budget = budget or TimeBudget(space, ledger)
         self._breaker = Breaker()
         self._fidelity: Fidelity = space.fidelity
         self._runs = self._fidelity.runs()
+        self._promotions, self._repeats = Promotions(space, ledger), Repeats(space, ledger)
         self._next = 0
         self._configs: dict[int, Assignment] = {}
         self._places: dict[int, int] = {}
@@ -127,9 +131,32 @@ class Director:
 
     @property
     def to_come(self) -> int:
-        """How many trials could be asked for now: those that are to go on, configs to be drawn, and what follows."""
-        found = len(self._waiting) + max(0, self._space.trials - len(self._configs))
-        return found or int(self._promotion() is not None or self._next_repeat() is not None)
+        """How many trials could be asked for as things stand; 0 when none can be asked for now.
+
+        Those interrupted, and configs to be drawn; when there are none, 1 for trials that a rung lets go on now; and
+        when there is none either, the further seeds.
+        """
+        if self.budget.is_over:
+            return 0
+        found = len(self._waiting) + (self._configs_at_most if self._draws else 0)
+        if found or self._promotion() is not None:
+            return found or 1
+        return self._repeats.to_come(self._running) if self._next_repeat() is not None else 0
+
+    @property
+    def has_configs_left(self) -> bool:
+        """Whether the search has drawn fewer configs than it may, whatever time allows."""
+        return len(self._configs) < self._space.trials
+
+    @property
+    def _draws(self) -> bool:
+        """Whether a config is to be drawn as things stand."""
+        return self.has_configs_left and self.budget.admits_config()
+
+    @property
+    def _configs_at_most(self) -> int:
+        """How many configs may yet be drawn."""
+        return max(0, min(self._space.trials - len(self._configs), self.budget.most_configs()))
 
     @property
     def is_over(self) -> bool:
@@ -139,17 +166,7 @@ class Director:
     @property
     def waiting(self) -> set[int]:
         """The numbers of the trials that a rung has left, and may still let go on: they keep their checkpoint."""
-        if self._space.rung_rule != "promote":
-            return set()
-        by_number, most = self._by_number(), self._space.trials
-        found = set()
-        for rung in self._fidelity.rungs():
-            most = math.ceil(most / self._fidelity.reduction_factor)
-            for number in hopeful_at(rung, self._ledger, most):
-                trial = by_number[number]
-                if trial.status is Status.STOPPED and not trial.looks[rung].goes_on:
-                    found.add(number)
-        return found
+        return self._promotions.waiting(len(self._configs) + self._configs_at_most)
 
     # Asked
 
@@ -159,7 +176,8 @@ class Director:
         First those that were interrupted, then those that a rung lets go on now, from the highest rung down, then new
         configs, and when all of them have come as far as they will, further seeds of the best.
         """
-        if self.ends_early is not None:
+        self.budget.asked(now)
+        if self.ends_early is not None or self.budget.is_over:
             return None
         if self._waiting:
             assignment = self._waiting.popleft()
@@ -167,7 +185,7 @@ class Director:
             if not self._record(promotion):
                 return None
             assignment = self._configs[number_of(promotion.trial_id)]
-        elif len(self._configs) < self._space.trials:
+        elif self._draws:
             assignment = self._draw()
         elif (number := self._next_repeat()) is not None:
             assignment = self._repeat(number)
@@ -175,6 +193,7 @@ class Director:
             return None
         self._handed_out[assignment.number] = assignment
         self._running.add(assignment.number)
+        self.budget.begins(assignment.number, now)
         return assignment
 
     # Told
@@ -211,6 +230,7 @@ class Director:
     def starts(self, number: int, now: float) -> None:
         """A trial that was asked for is given to a worker, for the first time or again."""
         self.watch.begins(number, now)
+        self.budget.begins(number, now)
         assignment = self._handed_out.pop(number, None)
         if assignment is not None:
             config = assignment.spec.as_dict()
@@ -242,6 +262,7 @@ class Director:
         is_known = trial.has(budget, epoch) and trial.runs[budget].holds(event.record)
         # The first epoch after a checkpoint is the checkpoint's own, once more.
         self.watch.passes(trial.number, self._step_after(budget, epoch, is_known), now, budget=budget)
+        self.budget.passes(trial.number, now, is_last=budget == epoch == self._runs[-1])
         if not is_known and not self._record(event):
             return Verdict.GOES_ON
         return self._verdict(trial, (budget, epoch))
@@ -277,65 +298,49 @@ class Director:
         look = decide(trial, rung, arrivals, self._fidelity.reduction_factor, self._space.rung_rule)
         return with_objectives(look, self._ledger)
 
+    @property
+    def _all_have_begun(self) -> bool:
+        """Whether no further config is to be drawn, and no trial to go on after an interruption."""
+        return not self._draws and not self._waiting
+
+    @property
+    def _first_running(self) -> list[int]:
+        """The first trials of configs that are being trained."""
+        return [number for number in self._running if number in self._configs]
+
+    @property
+    def _may_repeat(self) -> bool:
+        """Whether all configs have come as far as they will, but for those that a rung lets go on now."""
+        return self._all_have_begun and not self._first_running
+
     def _promotion(self) -> RungDecided | None:
         """What lets a trial that waits at a rung go on, if one is among the best there now."""
-        if self._space.rung_rule != "promote":
-            return None
-        by_number = self._by_number()
-        for rung in reversed(self._fidelity.rungs()):
-            arrivals = arrivals_at(rung, self._ledger)
-            for number in promotable(arrivals, self._fidelity.reduction_factor, are_all=self._all_have_come(rung)):
-                trial = by_number[number]
-                if trial.status is Status.STOPPED and not trial.looks[rung].goes_on:
-                    return with_objectives(promote(trial, rung, arrivals), self._ledger)
-        return None
-
-    def _all_have_come(self, rung: int) -> bool:
-        """Whether no further trial will come to a rung: none is to be drawn, and none is on its way there."""
-        if len(self._configs) < self._space.trials or self._waiting:
-            return False
-        below = [lower for lower in self._fidelity.rungs() if lower < rung]
-        for number in self._running:
-            trial = self._ledger.trials.get(trial_id_of(number))
-            if trial is None or (trial.repeat_of is None and rung not in trial.looks):
-                return False
-        if not below:
-            return True
-        if not self._all_have_come(below[-1]):
-            return False
-        lower = arrivals_at(below[-1], self._ledger)
-        by_number = self._by_number()
-        expected = promotable(lower, self._fidelity.reduction_factor, are_all=True)
-        return all(by_number[number].looks[below[-1]].goes_on for number in expected)
-
-    def _by_number(self) -> dict[int, Trial]:
-        return {trial.number: trial for trial in self._ledger.trials.values()}
+        return self._promotions.next(
+            self._first_running, all_begun=self._all_have_begun, admits=self.budget.admits_rest
+        )
 
     def _next_repeat(self) -> int | None:
-        """The number of the config to train with a further seed, once all configs have come as far as they will."""
-        first = [number for number in self._running if number in self._configs]
-        if self._space.seeds == 1 or len(self._configs) < self._space.trials or self._waiting or first:
+        """The number of the config to train with a further seed now."""
+        if not self._may_repeat:
             return None
-        begun = [other.repeat_of for other in self._handed_out.values()]
-        found = [
-            dataclasses.replace(config, running=config.running + begun.count(config.number))
-            for config in standings(self._ledger)
-        ]
-        return next_repeat(found, self._space.seeds, self._fidelity.reduction_factor, self._ledger.objectives)
+        number = self._repeats.next(self._running)
+        is_planned = number is not None
+        if not is_planned and self.has_configs_left:
+            # Time has ended the drawing. What is left of it, or a slot that waits for its stage, is for the next best.
+            number = self._repeats.next(self._running, of_all=True)
+        return number if number is not None and self.budget.admits_seed(number, is_planned=is_planned) else None
 
-    def _repeat(self, number: int) -> Assignment:
+    def _repeat(self, of: int) -> Assignment:
         """A further seed of the config whose first trial has that number."""
-        first = self._configs[number]
-        others = [trial.repeat_of for trial in self._ledger.trials.values()]
-        others += [assignment.repeat_of for assignment in self._handed_out.values()]
-        own, self._next = self._next, self._next + 1
-        further = 1 + others.count(number)
-        split = (first.spec.split + further) % SPLITS if self._space.seed_splits else first.spec.split
-        spec = dataclasses.replace(first.spec, seed=first.spec.seed + further, split=split)
-        return Assignment(own, spec, first.drawn, repeat_of=number)
+        first, number = self._configs[of], self._next
+        self._next += 1
+        spec = self._repeats.spec(of, first.spec)
+        self._repeats.note(number, of, spec)
+        return Assignment(number, spec, first.drawn, repeat_of=of)
 
     def _end(self, event: TrialEnded) -> None:
         self.watch.ends(number_of(event.trial_id))
+        self.budget.ends(number_of(event.trial_id))
         self._running.discard(number_of(event.trial_id))
         if self._record(event):
             problem = self._breaker.ended(event.reason if event.status is Status.FAILED else None)
@@ -371,23 +376,31 @@ class Director:
 
         One that failed is tried again: what made it fail may have been mended.
         """
-        trials = self._by_number()
+        trials = {trial.number: trial for trial in self._ledger.trials.values()}
+        known = sum(trial.repeat_of is None for trial in trials.values())
+        lost = max(0, self._space.trials - known)
         for number in range(max(trials, default=-1) + 1):
             trial = trials.get(number)
-            if trial is None and len(self._configs) < self._space.trials:
+            if trial is None and lost:
+                lost -= 1
                 self._waiting.append(self._draw())
             elif trial is None:
                 self._next += 1  # a further seed, which is decided again
             elif trial.repeat_of is not None:
                 self._next += 1
-                drawn = self._space.draw(Given(trial.config))
-                again = Assignment(number, spec_of(trial.config), drawn, repeat_of=trial.repeat_of)
-                self._waiting.extend([again] if trial.is_to_go_on else [])
+                self._recall_repeat(trial, trial.repeat_of)
             else:
                 assignment = self._draw(trial)
                 if trial.status is not Status.FAILED:
                     self._learn(trial)
                 self._waiting.extend([assignment] if trial.is_to_go_on else [])
+
+    def _recall_repeat(self, trial: Trial, of: int) -> None:
+        spec = spec_of(trial.config)
+        self._repeats.note(trial.number, of, spec)
+        if trial.is_to_go_on:
+            drawn = self._space.draw(Given(trial.config))
+            self._waiting.append(Assignment(trial.number, spec, drawn, repeat_of=of))
 
     def _draw(self, past: Trial | None = None) -> Assignment:
         """The next config, or that of a trial of before."""
@@ -405,24 +418,6 @@ class Director:
             assignment = Assignment(number, spec, drawn, self._space.is_control(place))
         self._configs[number], self._places[number] = assignment, place
         return assignment
-
-
-def standings(ledger: Ledger) -> list[Standing]:
-    """The configs that have trained their full budget, with the scores of their seeds."""
-    repeats: dict[int, list[Trial]] = {}
-    for trial in ledger.in_order():
-        if trial.repeat_of is not None:
-            repeats.setdefault(trial.repeat_of, []).append(trial)
-    found = []
-    for trial in ledger.in_order():
-        if trial.repeat_of is None and trial.status is Status.COMPLETED:
-            of = repeats.get(trial.number, [])
-            ended = [repeat for repeat in of if not repeat.is_to_go_on or repeat.status is Status.FAILED]
-            seeds = [trial, *ended]
-            scores = [None if seed.has_diverged else seed.final_score for seed in seeds]
-            values = [None if seed.has_diverged else seed.final_values for seed in seeds] if trial.objectives else []
-            found.append(Standing(trial.number, scores, len(of) - len(ended), values))
-    return found
 
 
 def spec_of(config: Mapping[str, Any]) -> TrialSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,20 @@ from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.search_settings import same_controls
 from tune_lpc.plan.space import Space
-from tune_lpc.results import JOURNAL_FILE, Journal, JournalLocked, Ledger, holds_run, load_run, write_run
+from tune_lpc.results import (
+    JOURNAL_FILE,
+    Journal,
+    JournalLocked,
+    Ledger,
+    holds_run,
+    load_run,
+    seconds_written,
+    write_run,
+)
 from tune_lpc.results.events import Event, RunResumed, RunStarted, TrialStarted
 from tune_lpc.results.journal import journal_events
 from tune_lpc.search.director import Director
+from tune_lpc.search.earlier import Earlier, folder_of, read_earlier
 from tune_lpc.search.sampler import RandomSampler
 from tune_lpc.search.simulated import MemoryLog
 
@@ -38,13 +48,15 @@ _NEEDED: Mapping[str, tuple[type, ...]] = {
 class Identity:
     """What a run is made of, as far as it may not change: with other images or another seed it would be another run.
 
-    space: what is searched, with its size. fingerprint: of the images. split_hash: of the split.
+    space: what is searched, with its size. fingerprint: of the images. split_hash: of the split. warm_start: folders of
+    earlier searches, read only when the run begins.
     """
 
     space: Space
     fingerprint: str
     split_hash: str
     measures: tuple[str, ...]
+    warm_start: tuple[Path, ...] = ()
 
     def differences(self, run: Mapping[str, Any]) -> list[str]:
         """What differs from the run whose run.json is given, one line each; empty when nothing does."""
@@ -66,6 +78,10 @@ class Identity:
             found.append("the training images are others than before")
         elif run["split_hash"] != self.split_hash:
             found.append("the split into training and validation images is another than before")
+        folders = [one.folder for one in Earlier.of_run(run)], list(dict.fromkeys(map(folder_of, self.warm_start)))
+        if sorted(folders[0]) != sorted(folders[1]):
+            shown = [" ".join(names) or "none" for names in folders]
+            found.append(f"warm_start: {shown[0]} before, {shown[1]} now")
         return found
 
 
@@ -74,7 +90,8 @@ class OpenRun:
     """A run that may be written to.
 
     ledger: what has happened in it. journal: None as long as there is none. left_out: a line for each damaged entry of
-    the journal. start_is_written: whether the journal holds the entry that says what was run.
+    the journal. start_is_written: whether the journal holds the entry that says what was run. seconds: by the clock,
+    that the processes before this one took. earlier: what it takes over from earlier searches, as it was when it began.
     """
 
     folder: Path
@@ -83,6 +100,8 @@ class OpenRun:
     journal: Journal | None
     left_out: list[str]
     start_is_written: bool = True
+    seconds: float = 0.0
+    earlier: Sequence[Earlier] = ()
 
     @property
     def is_new(self) -> bool:
@@ -150,13 +169,14 @@ def open_run(folder: Path, identity: Identity, *, resume: bool) -> OpenRun:
     """The run in `folder`, none yet or one to go on with; nothing is written.
 
     What the run is made of is checked first; only then do its events mean what they say.
-    Raises UserError when the run there is being written by another process, or when it is made of something else.
+    Raises UserError when the run there is being written by another process, when it is made of something else, or when
+    nothing can be taken over from an earlier search that a new run is to learn from.
     """
     path, space = folder / JOURNAL_FILE, identity.space
     if resume and not path.exists() and holds_run(folder):
         raise UserError(f"{folder} can't be resumed: its {JOURNAL_FILE} is gone; choose another folder with --out")
     if not resume or not path.exists():
-        return OpenRun(folder, space, Ledger(), None, [])
+        return OpenRun(folder, space, Ledger(), None, [], earlier=read_earlier(space, identity.warm_start))
     try:
         journal = Journal(path)
     except JournalLocked as error:
@@ -176,7 +196,8 @@ def open_run(folder: Path, identity: Identity, *, resume: bool) -> OpenRun:
                 )
             if run is None:
                 list(journal_events(path, left_out))  # killed before it had begun
-                return OpenRun(folder, space, Ledger(), journal, left_out)
+                earlier = read_earlier(space, identity.warm_start)
+                return OpenRun(folder, space, Ledger(), journal, left_out, earlier=earlier)
         _refuse_other_schedules(folder, run)
         _refuse(folder, identity.differences(run))
         # First, even where its own entry was damaged and written again later: the rungs are counted from here on.
@@ -184,7 +205,15 @@ def open_run(folder: Path, identity: Identity, *, resume: bool) -> OpenRun:
     except BaseException:
         journal.close()
         raise
-    return OpenRun(folder, space, ledger, journal, left_out + ledger.left_out, start_is_written)
+    left_out += ledger.left_out
+    seconds = seconds_written(path) + sum(_startup_seconds(session.facts) for session in ledger.sessions)
+    return OpenRun(folder, space, ledger, journal, left_out, start_is_written, seconds, Earlier.of_run(run))
+
+
+def _startup_seconds(facts: Mapping[str, Any]) -> float:
+    """From the start of a process to its first entry in the journal; 0 where that was not noted."""
+    noted = (facts.get("time") or {}).get("startup_seconds")
+    return float(noted) if isinstance(noted, int | float) else 0.0
 
 
 def _beginning(path: Path) -> tuple[Mapping[str, Any] | None, bool]:
@@ -222,7 +251,8 @@ def _run_file(folder: Path) -> dict[str, Any] | None:
     try:
         run = load_run(folder, _NEEDED)
         is_whole = space_hash(run["space"]) == run["space_hash"]
-    except (UserError, ValueError):
+        Earlier.of_run(run)
+    except (UserError, ValueError, TypeError, KeyError):
         return None
     run.pop("sessions", None)  # the journal tells them
     return run if is_whole else None

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tune_lpc import __version__
+from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.resources import Resources, cpus_here
 from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.space import Space
+from tune_lpc.search.earlier import Earlier
 from tune_lpc.training.device import gpus_here
 from tune_lpc.training.measures import MEASURES
 from tune_lpc.training.prepare import Prepared
@@ -21,8 +23,13 @@ from tune_lpc.training.prepare import Prepared
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow", "scikit-learn")
 
 
-def describe_session(resources: Resources | None) -> dict[str, Any]:
-    """Of the process that drives a search: versions, git commit, hardware, and resources where trials are to come."""
+def describe_session(
+    resources: Resources | None, hours: HoursAsked | None = None, startup_seconds: float = 0.0
+) -> dict[str, Any]:
+    """Of the process that drives a search: versions, git commit, hardware, time, resources where trials are to come.
+
+    hours: that the whole search may take. startup_seconds: from the start of the process until now.
+    """
     return {
         "versions": {
             "tune_lpc": __version__,
@@ -37,6 +44,7 @@ def describe_session(resources: Resources | None) -> dict[str, Any]:
             "cpus": cpus_here(),
             "gpus": gpus_here(),
         },
+        "time": {**(hours or HoursAsked()).as_dict(), "startup_seconds": round(startup_seconds, 3)},
     }
 
 
@@ -48,8 +56,10 @@ def describe_run(
     measures: Sequence[str],
     precision: str,
     session: Mapping[str, Any],
+    earlier: Sequence[Earlier] = (),
 ) -> dict[str, Any]:
-    """The content of run.json: command, space and its hash, seeds, data and split, precision, and the first session."""
+    """The content of run.json: command, space and its hash, seeds, data and split, precision, what is taken over from
+    earlier searches, and the first session."""
     return {
         "command": command,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -72,6 +82,7 @@ def describe_run(
             "classes": list(prepared.source.class_names),
         },
         "split_hash": prepared.split.hash,
+        "warm_start": [one.as_dict() for one in earlier],
         **session,
     }
 

@@ -10,10 +10,11 @@ With several objectives the trials at a rung are sorted by fronts (see `pareto`)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from tune_lpc.plan.objectives import Objective, Values
 from tune_lpc.plan.record import SCORE
 from tune_lpc.results.events import RungDecided, number_of
 from tune_lpc.results.ledger import Ledger, Trial
@@ -36,14 +37,14 @@ def arrivals_at(rung: int, ledger: Ledger, last: int | None = None) -> Arrivals:
     return as_scores(dict(islice(vectors.items(), counted)), ledger.objectives)
 
 
-def hopeful_at(rung: int, ledger: Ledger, most: int) -> list[int]:
-    """The numbers of the trials that may be among the best `most` of a rung, whoever else may come."""
-    if not ledger.objectives:
-        return best_first(ledger.arrivals.get(rung, {}))[:most]
-    # The place of a trial on its front may change either way; what dominates it stays before it.
-    known = {number: values for number, values in ledger.vectors.get(rung, {}).items() if values is not None}
-    counts = dominators(scaled(list(known.values()), ledger.objectives))
-    return [number for number, count in zip(known, counts, strict=True) if count < most]
+def undominated(vectors: Mapping[int, Values | None], fewer_than: int, objectives: Sequence[Objective]) -> list[int]:
+    """The trials that fewer than so many others dominate: the only ones with a hope to be among so many best.
+
+    What dominates a trial stays before it, whoever else may come; its place among the others may change either way.
+    """
+    known = {number: values for number, values in vectors.items() if values is not None}
+    counts = dominators(scaled(list(known.values()), objectives))
+    return [number for number, count in zip(known, counts, strict=True) if count < fewer_than]
 
 
 def with_objectives(look: RungDecided, ledger: Ledger) -> RungDecided:
@@ -56,7 +57,7 @@ def with_objectives(look: RungDecided, ledger: Ledger) -> RungDecided:
     return replace(look, score=ledger.arrivals[look.rung][number], objectives=named)
 
 
-def decide(trial: Trial, rung: int, arrivals: Arrivals, reduction_factor: int, rule: str = "stop") -> RungDecided:
+def decide(trial: Trial, rung: int, arrivals: Arrivals, reduction_factor: int, rule: str) -> RungDecided:
     """What a rung says of a trial when it comes there; those that came after it do not count.
 
     "stop": it goes on when it is among the best 1 / reduction_factor of the scores that have come, its own included,
@@ -84,14 +85,13 @@ def best_first(arrivals: Arrivals) -> list[int]:
     return [number for number, _ in sorted(known, key=lambda pair: -pair[1])]  # sorted keeps the order of equals
 
 
-def promotable(arrivals: Arrivals, reduction_factor: int, *, are_all: bool) -> list[int]:
-    """The numbers of the trials that may be beyond the rung as things stand, the best first.
+def places(come: int, reduction_factor: int, *, are_all: bool) -> int:
+    """How many of the trials that have come to a rung may be beyond it, the best of them.
 
-    They are the best 1 / reduction_factor of those that have come, rounded down; rounded up when `are_all`, that is
-    when no other will come any more, so that a small search ends with a trial that is trained.
+    One in `reduction_factor`, rounded down; rounded up when `are_all`, that is when no other will come any more: so a
+    small search too ends with a trial that is trained.
     """
-    share = len(arrivals) / reduction_factor
-    return best_first(arrivals)[: math.ceil(share) if are_all else math.floor(share)]
+    return -(-come // reduction_factor) if are_all else come // reduction_factor
 
 
 def promote(trial: Trial, rung: int, arrivals: Arrivals) -> RungDecided:

@@ -1,4 +1,4 @@
-"""Where the next configs come from: Optuna's estimator over a `Space`, or random draws.
+"""Where the next configs come from: what samplers are, chance, and Optuna's estimator over a `Space`.
 
 Each config is drawn by a generator of its own, seeded by the search's seed and the place of the config among all that
 are drawn. So nothing but the trials themselves is needed to go on with a search: those that come next are those that
@@ -7,24 +7,34 @@ would have come.
 
 from __future__ import annotations
 
+import copy
 import random
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tune_lpc.plan.choosers import Given, RandomChooser
+from tune_lpc.plan.choosers import RandomChooser
+from tune_lpc.plan.dimensions import Choice, Dimension, Float
 from tune_lpc.plan.objectives import Values, several_objectives
 from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
 from tune_lpc.results.events import Status
 from tune_lpc.results.ledger import Trial
 from tune_lpc.results.pareto import as_scores
+from tune_lpc.search.earlier import Observation
+from tune_lpc.search.quality import WORST, Result, qualities
 
 Drawn = dict[str, Value]
+EARLIER_WEIGHT = 0.5
+"""Of a config of an earlier search against one of this search, as long as this one has none."""
+HALF_AFTER = 8
+"""Results of its own after which a search halves the weight of the earlier ones."""
 
 
 class Sampler(Protocol):
@@ -47,28 +57,26 @@ class RandomSampler:
         """See `Sampler`."""
         if given is not None:
             return dict(given)
-        return self._space.draw(RandomChooser(random.Random(_seed(self._space.seed, place)).getrandbits(32)))
+        return self._space.draw(RandomChooser(random.Random(seed_of(self._space, place)).getrandbits(32)))
 
     def learn(self, place: int, trial: Trial) -> None:
         """Nothing."""
 
 
-class EstimatorSampler:
-    """The tree-structured Parzen estimator, conditions included.
+class LearningSampler(ABC):
+    """A sampler that learns: it keeps the configs that were drawn as Optuna's samplers would see them.
 
     A trial stopped at a rung is to Optuna a pruned one, with its scores at the rungs; a diverged one is one without any
-    score, the worst there is, so that it never counts as a result, yet the estimator sees where it lay and keeps away.
+    score, the worst there is, so that it never counts as a result, yet the sampler sees where it lay and keeps away.
     One that a rung lets go on later is then what it has become: Optuna itself could be told of a trial only once.
-    Of several objectives the estimator sees one score: the place among all by fronts, at each rung and at the end, as
-    they are known when it draws. Optuna's own form for several makes nothing of pruned trials; benchmarks/objectives.py
-    compares.
+    Of several objectives it sees one score: the place among all by fronts, at each rung and at the end, as they are
+    known when it draws. What Optuna has for several makes nothing of pruned trials; benchmarks/objectives.py compares.
 
-    concurrent: how many trials run at once; of several, those still running count as poor, so that the next ones go
-    elsewhere.
+    earlier: configs of earlier searches, which count less than its own.
     """
 
-    def __init__(self, space: Space, concurrent: int = 1) -> None:
-        self._space, self._concurrent = space, concurrent
+    def __init__(self, space: Space, earlier: Sequence[Observation] = ()) -> None:
+        self._space, self._earlier = space, sorted(earlier, key=lambda observation: -observation.quality)
         self._trials: dict[int, FrozenTrial] = {}
         self._objectives = several_objectives(space.objectives)
         self._vectors: dict[int, dict[int, Values]] = {}
@@ -83,15 +91,13 @@ class EstimatorSampler:
 
     def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
         """See `Sampler`."""
-        if given is None:
-            # A study of its own for each draw, as what is known of the trials may change: the sampler reads it here.
-            study = optuna.create_study(direction="maximize")
-            study.sampler = _sampler(self.trials, _seed(self._space.seed, place), self._concurrent)
-            drawn = self._space.draw(study.ask())
-        else:
-            drawn = dict(given)
+        drawn = self._propose(place) if given is None else dict(given)
         self._note(place, drawn, TrialState.RUNNING)
         return drawn
+
+    @abstractmethod
+    def _propose(self, place: int) -> Drawn:
+        """A new config."""
 
     def learn(self, place: int, trial: Trial) -> None:
         """See `Sampler`."""
@@ -136,24 +142,43 @@ class EstimatorSampler:
         scores: Mapping[int, float] | None = None,
         value: float | None = None,
     ) -> None:
-        noted = _Distributions(drawn)
-        values = self._space.draw(noted)
-        trial = create_trial(
-            state=state,
-            value=value,
-            params=values,
-            distributions={name: noted.found[name] for name in values},
-            intermediate_values=dict(scores or {}),
-        )
-        trial.number = place + 1  # not 0, the number of the one that is being drawn
-        self._trials[place] = trial
+        # Not 0, the number of the one that is being drawn.
+        self._trials[place] = frozen(self._space, drawn, place + 1, state, value, scores)
 
 
-SAMPLERS: dict[str, Callable[[Space, int], Sampler]] = {
-    "tpe": EstimatorSampler,
-    "random": lambda space, _: RandomSampler(space),
-}
-"""By name; each gets the space and how many trials run at once."""
+class EstimatorSampler(LearningSampler):
+    """The tree-structured Parzen estimator, conditions included.
+
+    Parameters that are always drawn together are modelled together; so one that the earlier searches did not have, or
+    that had no effect there, is modelled apart, by those configs alone that have it. Of two configs the better one is
+    the one of the higher quality (see `qualities`), of this search or of an earlier one; a config of an earlier search
+    weighs `EARLIER_WEIGHT`, and less the more results this search has: half of that after `HALF_AFTER` results.
+
+    concurrent: how many trials run at once; of several, those still running count as poor, so that the next ones go
+    elsewhere.
+    """
+
+    def __init__(self, space: Space, concurrent: int = 1, earlier: Sequence[Observation] = ()) -> None:
+        super().__init__(space, earlier)
+        self._concurrent = concurrent
+
+    def _propose(self, place: int) -> Drawn:
+        # A study of its own for each draw, as what is known of the trials may change: the sampler reads it here.
+        study = optuna.create_study(direction="maximize")
+        own = self.trials
+        known = [*by_quality(own), *earlier_trials(self._space, self._earlier)] if self._earlier else own
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.sampler = _Estimator(
+                known,
+                earlier_weight(own),
+                seed=seed_of(self._space, place),
+                n_startup_trials=self._space.random_starts,
+                multivariate=True,
+                group=True,
+                constant_liar=self._concurrent > 1,
+            )
+        return self._space.draw(study.ask())
 
 
 def vectors_of(trial: Trial) -> dict[int, Values]:
@@ -169,55 +194,121 @@ def vectors_of(trial: Trial) -> dict[int, Values]:
     return found if final is None else {**found, trial.full_budget: final}
 
 
-class _Distributions(Given):
-    """Takes the values of a config, and notes what Optuna calls the distribution of each."""
-
-    def __init__(self, drawn: Mapping[str, Value]) -> None:
-        super().__init__(drawn)
-        self.found: dict[str, BaseDistribution] = {}
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        self.found[name] = FloatDistribution(low, high, log=log)
-        return super().suggest_float(name, low, high, log=log)
-
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        self.found[name] = IntDistribution(low, high, log=log)
-        return super().suggest_int(name, low, high, log=log)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
-        self.found[name] = CategoricalDistribution(cast(Sequence[Any], choices))
-        return super().suggest_categorical(name, choices)
+# How Optuna sees a config
 
 
-def _seed(seed: int, place: int) -> int:
-    return (seed * 1_000_003 + place) % 2**32
+def frozen(
+    space: Space,
+    values: Mapping[str, Value],
+    number: int,
+    state: TrialState,
+    value: float | None = None,
+    scores: Mapping[int, float] | None = None,
+) -> FrozenTrial:
+    """A config as Optuna sees it. values: of the dimensions that it has. value: its score. scores: those at rungs."""
+    trial = create_trial(
+        state=state,
+        value=value,
+        params=dict(values),
+        distributions={name: distribution_of(space.dimensions[name]) for name in values},
+        intermediate_values=dict(scores or {}),
+    )
+    trial.number = number
+    return trial
 
 
-def _sampler(trials: Sequence[FrozenTrial], seed: int, concurrent: int) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return _Estimator(trials, seed=seed, multivariate=True, group=True, constant_liar=concurrent > 1)
+def distribution_of(dimension: Dimension) -> BaseDistribution:
+    """What Optuna calls a dimension."""
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution(cast(Sequence[Any], dimension.options))
+    if isinstance(dimension, Float):
+        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+    return IntDistribution(dimension.low, dimension.high, log=dimension.log)
+
+
+def seed_of(space: Space, place: int) -> int:
+    """The seed of the generator that draws the config at a place."""
+    return (space.seed * 1_000_003 + place) % 2**32
+
+
+def result_of(trial: FrozenTrial) -> Result | None:
+    """What a config has come to; None of one that runs or failed."""
+    if trial.state is TrialState.COMPLETE:
+        return Result(True, 0, cast(float, trial.value))
+    if trial.state is not TrialState.PRUNED:
+        return None
+    rung = max(trial.intermediate_values, default=None)
+    return WORST if rung is None else Result(False, rung, trial.intermediate_values[rung])
+
+
+def known_qualities(trials: Sequence[FrozenTrial]) -> dict[int, float]:
+    """The qualities of the configs that have a result, by number."""
+    results = {trial.number: result for trial in trials if (result := result_of(trial)) is not None}
+    return dict(zip(results, qualities(list(results.values())), strict=True))
+
+
+def by_quality(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The same configs, those that have a result as if they had been trained, with their qualities as scores."""
+    known = known_qualities(trials)
+    found = []
+    for trial in trials:
+        found.append(copy.copy(trial))
+        if trial.number in known:
+            found[-1].state, found[-1].value = TrialState.COMPLETE, known[trial.number]
+    return found
+
+
+def earlier_trials(space: Space, earlier: Sequence[Observation]) -> list[FrozenTrial]:
+    """Configs of earlier searches, trained, with their qualities as scores and numbers below 0."""
+    return [
+        frozen(space, observation.values, -1 - place, TrialState.COMPLETE, observation.quality)
+        for place, observation in enumerate(earlier)
+    ]
+
+
+def earlier_weight(trials: Sequence[FrozenTrial]) -> float:
+    """What a config of an earlier search weighs against one of `trials`, those of this search."""
+    return EARLIER_WEIGHT * HALF_AFTER / (HALF_AFTER + len(known_qualities(trials)))
+
+
+# Optuna's estimator
 
 
 class _Estimator(optuna.samplers.TPESampler):
-    """The estimator over trials that the study does not hold."""
+    """The estimator over trials that the study does not hold; those with a number below 0 weigh `earlier_weight`."""
 
-    def __init__(self, trials: Sequence[FrozenTrial], **options: Any) -> None:
+    def __init__(self, trials: Sequence[FrozenTrial], earlier_weight: float, **options: Any) -> None:
         super().__init__(**options)
-        self._told = trials
+        self._told, self._earlier_weight = trials, earlier_weight
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return super().infer_relative_search_space(_holding(self._told, study), trial)
+        return super().infer_relative_search_space(holding(self._told, study), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return super().sample_relative(_holding(self._told, study), trial, search_space)
+        return super().sample_relative(holding(self._told, study), trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return super().sample_independent(_holding(self._told, study), trial, param_name, param_distribution)
+        return super().sample_independent(holding(self._told, study), trial, param_name, param_distribution)
+
+    def _build_parzen_estimator(
+        self,
+        study: optuna.Study,
+        search_space: dict[str, BaseDistribution],
+        trials: list[FrozenTrial],
+        handle_below: bool,
+    ) -> Any:
+        """The density of some trials, each with its weight (Optuna 5)."""
+        if all(trial.number >= 0 for trial in trials):
+            return super()._build_parzen_estimator(study, search_space, trials, handle_below)
+        observations = self._get_internal_repr(trials, search_space, study)
+        numbers = [trial.number for trial in trials if search_space.keys() <= trial.params.keys()]
+        own = iter(self._parzen_estimator_parameters.weights(sum(number >= 0 for number in numbers)))
+        weights = np.array([self._earlier_weight if number < 0 else next(own) for number in numbers])
+        return self._parzen_estimator_cls(observations, search_space, self._parzen_estimator_parameters, weights)
 
 
 class _Holding:
@@ -234,5 +325,5 @@ class _Holding:
         return [trial for trial in self._trials if trial.state in states]
 
 
-def _holding(trials: Sequence[FrozenTrial], study: optuna.Study) -> optuna.Study:
+def holding(trials: Sequence[FrozenTrial], study: optuna.Study) -> optuna.Study:
     return cast(optuna.Study, _Holding(trials, study))

@@ -89,6 +89,8 @@ def simulate(
 
     fill()
     while due and (most_events is None or reported < most_events):
+        if director.budget.is_over_at(due[0].time):
+            return max(now, director.budget.ends_at())
         slot = heapq.heappop(due)
         now = slot.time
         position = slot.record["budget"], slot.record["epoch"]

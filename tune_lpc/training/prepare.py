@@ -54,22 +54,32 @@ class Prepared:
         return "; ".join(part for part in parts if part is not None)
 
 
-def prepare(spec: TrialSpec, data_dir: Path | None = None, group_size: int | None = None) -> Prepared:
+def prepare(
+    spec: TrialSpec, data_dir: Path | None = None, group_size: int | None = None, *, may_download: bool = True
+) -> Prepared:
     """Load or find the data set that `spec` names and split off its validation set; test data are never opened.
 
     Where the data have no test part of their own, the share `hold_out` is kept apart before anything else.
     group_size: the largest same-class group that a trial may ask for, None where none does.
+    may_download: otherwise a data set that is not on this machine is a NotDownloadedError.
     Raises UserError with everything that is wrong with the data.
     """
     source: TrainingImages | ImageFiles
     if spec.data_from == "disk":
         source = find_image_files(spec.dataset, data_dir, spec.image_size, hold_out=spec.hold_out)
     else:
-        source = load_training_images(spec.dataset, data_dir, image_size=spec.image_size, hold_out=spec.hold_out)
+        source = load_training_images(
+            spec.dataset,
+            data_dir,
+            image_size=spec.image_size,
+            hold_out=spec.hold_out,
+            may_download=may_download,
+        )
     split = split_off_validation(
         source.labels,
         train_size=spec.train_size,
         validation_share=spec.validation_share or 0.0,  # none beside train_size, where it decides nothing
+        validation_size=spec.validation_size,
         split=spec.split,
         group_size=group_size,
         class_names=source.class_names,

@@ -135,6 +135,91 @@ def test_many_small_classes_are_counted() -> None:
         _split(np.arange(100) % 20, group_size=16)
 
 
+# A validation set of another size than that to train on
+
+
+def test_a_larger_validation_set_holds_the_usual_one_and_leaves_the_images_to_train_on_what_they_are() -> None:
+    labels = np.repeat(np.arange(3), [100, 200, 300])
+    usual, larger = _split(labels, 60), _split(labels, 60, validation_size=270)
+    assert larger.train.tolist() == usual.train.tolist()
+    assert set(usual.validation) < set(larger.validation)
+    assert np.bincount(labels[larger.validation]).tolist() == [40, 90, 140]  # of 80, 180, 280
+    assert larger.hash != usual.hash
+
+
+def test_a_smaller_validation_set_is_a_part_of_the_usual_one() -> None:
+    labels = np.repeat(np.arange(3), [100, 200, 300])
+    usual, smaller = _split(labels, 60), _split(labels, 60, validation_size=27)
+    assert smaller.train.tolist() == usual.train.tolist()
+    assert set(smaller.validation) < set(usual.validation)
+    assert np.bincount(labels[smaller.validation]).tolist() == [4, 9, 14]
+
+
+def test_beside_a_small_validation_set_more_than_half_of_the_images_can_train() -> None:
+    labels = np.repeat(np.arange(3), [10, 20, 30])
+    by_size = [_split(labels, 50, validation_size=size) for size in (3, 7, 10)]
+    assert [len(found.validation) for found in by_size] == [3, 7, 10]
+    assert {tuple(found.train) for found in by_size} == {tuple(by_size[0].train)} and len(by_size[0].train) == 50
+    assert sorted([*by_size[2].train, *by_size[2].validation]) == list(range(60))
+
+
+def test_as_many_as_train_is_what_none_means() -> None:
+    labels = np.arange(300) % 7
+    assert _split(labels, 60, validation_size=60).hash == _split(labels, 60).hash
+
+
+def test_the_rows_of_a_published_small_sample_stay_what_they_were() -> None:
+    found = _split(np.arange(60) % 3, 12, split=2)
+    assert found.train.tolist() == [0, 4, 17, 21, 23, 28, 30, 35, 43, 46, 54, 56]
+    assert found.validation.tolist() == [13, 15, 16, 20, 22, 24, 26, 29, 31, 32, 36, 45]
+    assert found.hash.startswith("7339af91e2dcbd88")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    copies=st.integers(0, 120),
+    train_size=st.integers(4, 150),
+    validation_size=st.integers(4, 150),
+    split=st.integers(0, 9),
+    seed=st.integers(0, 2**31),
+)
+def test_the_size_of_the_validation_set_has_no_say_in_which_images_train(
+    copies: int, train_size: int, validation_size: int, split: int, seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    contents = draw.permutation(np.concatenate([np.arange(200), draw.integers(0, 60, copies)]))
+    labels, digests = contents % 4, _digests(contents)
+    validation_size = min(validation_size, len(labels) - train_size)
+    found = _split(labels, train_size, split=split, digests=digests, validation_size=validation_size)
+    other = _split(labels, train_size, split=split, digests=digests, validation_size=4)
+    assert found.train.tolist() == other.train.tolist()
+    assert not set(contents[found.train]) & set(contents[found.validation])
+    assert (np.bincount(labels[found.validation], minlength=4) >= 1).all()
+    most = np.unique(contents, return_counts=True)[1].max()
+    assert abs(len(found.validation) - validation_size) <= 4 * (most - 1)
+
+
+@pytest.mark.parametrize(
+    ("train_size", "validation_size", "words"),
+    [
+        (40, 61, "validation_size is 61, but must be 60 or less: 40 of the 100 images train; --set validation_size=60"),
+        (40, 9, "validation_size is 9, but must be 10 or more, one image a class; --set validation_size=10"),
+        (95, 10, "train_size is 95, but must be 90 or less: of the 100 images one a class at least validates"),
+    ],
+)
+def test_a_validation_size_that_does_not_fit_is_refused_with_one_that_does(
+    train_size: int, validation_size: int, words: str
+) -> None:
+    labels = np.arange(100) % 10
+    with pytest.raises(UserError) as caught:
+        _split(labels, train_size, validation_size=validation_size)
+    (line,) = caught.value.problems
+    assert line.startswith(words)
+    name, value = line.rpartition("--set ")[2].split("=")
+    sizes = {"train_size": train_size, "validation_size": validation_size, name: int(value)}
+    assert len(_split(labels, sizes["train_size"], validation_size=sizes["validation_size"]).validation) >= 10
+
+
 # Copies of an image
 
 

@@ -25,10 +25,12 @@ def _stratum(*sizes: int) -> Stratum:
     ],
 )
 def test_copies_are_taken_together(sizes: tuple[int, ...], images: int, leave: int, taken: list[int]) -> None:
-    rows, rest = _stratum(*sizes).take(images, leave)
-    assert rows.tolist() == taken
-    assert sorted([*rows.tolist(), *rest.rows.tolist()]) == [10 * row for row in range(sum(sizes))]
-    assert len(rest.rows) == rest.sizes.sum() and len(rest.sizes) >= leave
+    first, rest = _stratum(*sizes).take(images, leave)
+    assert first.rows.tolist() == taken
+    assert sorted([*first.rows.tolist(), *rest.rows.tolist()]) == [10 * row for row in range(sum(sizes))]
+    for part in (first, rest):
+        assert len(part.rows) == part.sizes.sum()
+    assert len(rest.sizes) >= leave
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,7 +38,8 @@ def test_copies_are_taken_together(sizes: tuple[int, ...], images: int, leave: i
 def test_as_many_are_taken_as_asked_for_but_for_what_the_largest_has_copies(
     sizes: list[int], images: int, leave: int
 ) -> None:
-    rows, rest = _stratum(*sizes).take(images, leave)
+    first, rest = _stratum(*sizes).take(images, leave)
+    rows = first.rows
     assert len(rest.sizes) >= leave and len(rows) >= 1
     of_image = np.repeat(np.arange(len(sizes)), sizes)
     assert not set(of_image[rows // 10]) & set(of_image[rest.rows // 10])
@@ -61,3 +64,4 @@ def test_a_class_of_doubtful_labels_alone_is_empty() -> None:
 def test_shares_are_whole_and_within_their_bounds() -> None:
     assert allocate(10, np.array([1, 1, 98]), np.array([5, 5, 50])).tolist() == [1, 1, 8]
     assert allocate(9, np.array([10, 10, 10]), np.array([2, 9, 9])).tolist() == [2, 4, 3]
+    assert allocate(9, np.array([10, 10, 10]), np.array([9, 9, 9]), np.array([1, 1, 6])).tolist() == [1, 2, 6]

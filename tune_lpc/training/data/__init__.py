@@ -2,6 +2,7 @@
 
 from tune_lpc.training.data.hold_out import FinalTest, held_out_rows
 from tune_lpc.training.data.image_files import ImageFiles, find_image_files
+from tune_lpc.training.data.problems import NotDownloadedError
 from tune_lpc.training.data.sources import (
     TrainingImages,
     check_hold_out,
@@ -13,6 +14,7 @@ from tune_lpc.training.data.split import Split, split_off_validation
 __all__ = [
     "FinalTest",
     "ImageFiles",
+    "NotDownloadedError",
     "Split",
     "TrainingImages",
     "check_hold_out",

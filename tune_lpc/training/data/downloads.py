@@ -22,7 +22,7 @@ from tune_lpc.training.data.arrays import write_arrays
 from tune_lpc.training.data.cache import writing
 from tune_lpc.training.data.hold_out import FinalTest
 from tune_lpc.training.data.labels import check_labels
-from tune_lpc.training.data.problems import Problems, one_line
+from tune_lpc.training.data.problems import NotDownloadedError, Problems, one_line
 
 KNOWN_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257, "mnist": 60_000}
 KNOWN_TEST_IMAGES = {"cifar10": 10_000, "cifar100": 10_000, "svhn": 26_032, "mnist": 10_000}
@@ -32,12 +32,15 @@ _DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQU
 
 
 class DownloadSource:
-    """A data set that torchvision downloads, into `<cache>/downloads/<dataset>`."""
+    """A data set that torchvision downloads, into `<cache>/downloads/<dataset>`.
 
-    def __init__(self, dataset: str, cache: Path) -> None:
+    may_download: otherwise what is not there is a NotDownloadedError.
+    """
+
+    def __init__(self, dataset: str, cache: Path, *, may_download: bool = True) -> None:
         self.place = "torchvision"
         self.final_test: FinalTest | None = FinalTest(KNOWN_TEST_IMAGES[dataset], kept_apart=False)
-        self._dataset = dataset
+        self._dataset, self._may_download = dataset, may_download
         self._cache = cache
         self._folder = cache / "downloads" / dataset
 
@@ -63,6 +66,8 @@ class DownloadSource:
 
         Returns the class names. Raises UserError when there is no network, or a file is not what its checksum says.
         """
+        if not self._may_download and not self._folder.exists():
+            raise NotDownloadedError(f"{self._dataset} is not on this machine yet")
         with writing(self._cache):
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder.with_name(self._dataset + ".lock"))
@@ -79,7 +84,7 @@ class DownloadSource:
         which = {"split": "train"} if self._dataset == "svhn" else {"train": True}
         digits = tuple(str(digit) for digit in range(10))
         try:
-            data = maker(self._folder, download=True, **which)
+            data = maker(self._folder, download=self._may_download, **which)
             if self._dataset == "svhn":
                 return data.data.transpose(0, 2, 3, 1), data.labels, digits
             if self._dataset == "mnist":
@@ -88,6 +93,8 @@ class DownloadSource:
         except (OSError, RuntimeError, HTTPException) as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
                 raise  # the caller tells of the cache folder
+            if not self._may_download:
+                raise NotDownloadedError(f"{self._dataset} is not on this machine yet") from error
             raise UserError(
                 f"{self._dataset} can't be downloaded ({one_line(error)}); run again with a network, fetch its files "
                 f"into {self._folder} on a machine that has one, or give your own copy with --data-dir"

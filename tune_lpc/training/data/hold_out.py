@@ -63,7 +63,7 @@ def held_out_rows(labels: np.ndarray, digests: np.ndarray, share: float, class_n
     order = np.argsort([contents[stratum.rows[0]] for stratum in found])
     wanted = np.empty_like(counts)
     wanted[order] = allocate(min(total, int(most.sum())), counts[order], most[order])
-    taken = [stratum.take(int(images), leave=LEAST - 1)[0] for stratum, images in zip(found, wanted, strict=True)]
+    taken = [stratum.take(int(images), leave=LEAST - 1)[0].rows for stratum, images in zip(found, wanted, strict=True)]
     return np.sort(np.concatenate(taken))
 
 

@@ -12,6 +12,10 @@ LINES = 5
 """Problems told one by one; the others are only counted."""
 
 
+class NotDownloadedError(UserError):
+    """The data set is not on this machine, and must not be downloaded now."""
+
+
 class Problems:
     """The problems of one data set, in the order in which they were found."""
 

@@ -49,6 +49,7 @@ def load_training_images(
     image_size: int | None = None,
     hold_out: float = 0.0,
     cache_dir: Path | None = None,
+    may_download: bool = True,
 ) -> TrainingImages:
     """The training images of `dataset`, decoded and cached on the first call on a machine.
 
@@ -57,11 +58,12 @@ def load_training_images(
     image_size: side in pixels to scale to (shorter side, then the middle); None keeps the images as they are.
     hold_out: share kept apart for a final test where the data have no test part of their own; see `held_out_rows`.
     cache_dir: where decoded images are kept; None takes TUNE_LPC_CACHE, or ~/.cache/tune_lpc.
+    may_download: otherwise a data set that is not on this machine is a NotDownloadedError.
 
     Raises UserError with all that is wrong with the data, an unknown name, a failed download or an unwritable cache.
     """
     cache = cache_folder(cache_dir)
-    source = find_source(dataset, data_dir, cache)
+    source = find_source(dataset, data_dir, cache, may_download=may_download)
     found = cached_images(dataset, image_size, source.hold_out(hold_out), source, cache)
     return TrainingImages(
         images=found.images,
@@ -95,7 +97,7 @@ def check_hold_out(dataset: str, data_dir: Path | None, hold_out: float) -> None
         )
 
 
-def find_source(dataset: str, data_dir: Path | None, cache: Path) -> Source:
+def find_source(dataset: str, data_dir: Path | None, cache: Path, *, may_download: bool = True) -> Source:
     """Where the training images of `dataset` come from; reads no image. Raises UserError where there is none."""
     if dataset in ("", "..") or Path(dataset).name != dataset:
         raise UserError(f"dataset is {dataset!r}, but must be a plain name; put folders into --data-dir")
@@ -113,7 +115,7 @@ def find_source(dataset: str, data_dir: Path | None, cache: Path) -> Source:
     if dataset == "digits":
         return DigitsSource()
     if dataset in KNOWN_CLASSES:
-        return DownloadSource(dataset, cache)
+        return DownloadSource(dataset, cache, may_download=may_download)
     raise UserError(
         f"dataset is {dataset!r}, but without --data-dir must be one of {', '.join(BUILT_IN)}; for your own images "
         f"give --data-dir DIR with DIR/{dataset}/train/<class>/*.png or DIR/{dataset}/train-*.parquet"

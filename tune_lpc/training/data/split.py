@@ -38,6 +38,7 @@ def split_off_validation(
     train_size: int | None,
     validation_share: float,
     split: int,
+    validation_size: int | None = None,
     group_size: int | None = None,
     class_names: Sequence[str] = (),
     digests: np.ndarray | None = None,
@@ -46,40 +47,66 @@ def split_off_validation(
 
     train_size None: `validation_share` of the images, in the proportions of the classes, validate; all others train.
     train_size N: N images train, the same number of each class as far as the classes are large enough (so 250 of
-    ten classes are 25 each); as many others validate, in the proportions of the rest.
+    ten classes are 25 each); `validation_size` others validate, None for as many, in the proportions of the rest. It
+    has no say in which images train.
     group_size: images that each class must have to train on.
     digests: what the images show, uint8 (n, 16); None where all differ. Copies of an image stay on one side, and
     where that leaves no other way a side gets a few images more or fewer. An image of which a copy has another label
     never validates; it trains when train_size is None.
 
-    Raises UserError naming the classes with too few images, or a train_size that doesn't fit.
+    Raises UserError naming the classes with too few images, or a train_size or validation_size that doesn't fit.
     """
     contents = np.arange(len(labels)) if digests is None else number_contents(digests)
     # A random key for each image rather than a shuffle: numpy promises less about the stream behind shuffles.
     found = strata(labels, contents, np.random.default_rng([SPLIT_SEED, split]).random(len(labels)))
     names = named_classes(labels, class_names)
-    _check_counts(found, len(labels), names, train_size)
-    counts = np.array([len(stratum.rows) for stratum in found])
+    _check_counts(found, len(labels), names, train_size, validation_size)
     if train_size is None:
-        total = max(len(counts), math.floor(validation_share * len(labels) + 0.5))
-        to_validate = allocate(min(total, int(counts.sum()) - len(counts)), np.bincount(labels), counts - 1)
-    else:
-        to_train = allocate(train_size, np.ones_like(counts), (counts + 1) // 2)
-        to_validate = allocate(train_size, counts - to_train, counts - to_train)
-
-    parts = [stratum.take(int(images), leave=1) for stratum, images in zip(found, to_validate, strict=True)]
-    validation = np.sort(np.concatenate([rows for rows, _ in parts]))
-    if train_size is None:
+        validation = _share(found, labels, validation_share)
         train = np.setdiff1d(np.arange(len(labels)), validation, assume_unique=True)
     else:
-        chosen = [rest.take(int(images), leave=0)[0] for (_, rest), images in zip(parts, to_train, strict=True)]
-        train = np.sort(np.concatenate(chosen))
+        train, validation = _sizes(found, train_size, validation_size)
     if group_size is not None:
         _check_groups(np.bincount(labels[train]), names, group_size)
     return _frozen(train, validation, count_copies(contents, labels))
 
 
-def _check_counts(found: Sequence[Stratum], images: int, names: Sequence[str], train_size: int | None) -> None:
+def _share(found: Sequence[Stratum], labels: np.ndarray, validation_share: float) -> np.ndarray:
+    """The rows to validate on, where all others train."""
+    counts = np.array([len(stratum.rows) for stratum in found])
+    total = max(len(counts), math.floor(validation_share * len(labels) + 0.5))
+    to_validate = allocate(min(total, int(counts.sum()) - len(counts)), np.bincount(labels), counts - 1)
+    taken = [stratum.take(int(images), leave=1)[0].rows for stratum, images in zip(found, to_validate, strict=True)]
+    return np.sort(np.concatenate(taken))
+
+
+def _sizes(found: Sequence[Stratum], train_size: int, validation_size: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to train on and those to validate on, so many of each.
+
+    As many as train are set aside to validate, as far as there are so many, before any are chosen to train. A smaller
+    validation set is a part of these, a larger one takes of what neither needs: so the same images train beside each.
+    """
+    counts = np.array([len(stratum.rows) for stratum in found])
+    aside = min(train_size, int(counts.sum()) - train_size)
+    to_train = allocate(train_size, np.ones_like(counts), (counts + 1) // 2 if aside == train_size else counts - 1)
+    left = counts - to_train
+    set_aside = allocate(aside, left, left)
+    size = train_size if validation_size is None else validation_size
+    to_validate = allocate(size, left, left, set_aside) if size >= aside else allocate(size, left, set_aside)
+    train, validation = [], []
+    for stratum, *images in zip(found, set_aside.tolist(), to_train.tolist(), to_validate.tolist(), strict=True):
+        first, rest = stratum.take(images[0], leave=1)
+        chosen, rest = rest.take(images[1], leave=0)
+        train.append(chosen.rows)
+        validation.append(first.rows if images[2] >= images[0] else first.take(images[2], leave=0)[0].rows)
+        if images[2] > images[0] and (more := images[2] - len(first.rows)) > 0 and len(rest.rows):
+            validation.append(rest.take(more, leave=0)[0].rows)
+    return np.sort(np.concatenate(train)), np.sort(np.concatenate(validation))
+
+
+def _check_counts(
+    found: Sequence[Stratum], images: int, names: Sequence[str], train_size: int | None, validation_size: int | None
+) -> None:
     different = np.array([len(stratum.sizes) for stratum in found])
     usable, problems = sum(len(stratum.rows) for stratum in found), []
     if len(short := np.flatnonzero(different < 2)):
@@ -95,13 +122,38 @@ def _check_counts(found: Sequence[Stratum], images: int, names: Sequence[str], t
             f"train_size is {train_size}, but must be {classes} or more, one image a class; --set train_size={classes}"
         )
     # With fewer images some class has been named above, and no train_size would do.
-    if train_size is not None and 2 * train_size > usable >= 2 * classes:
-        problems.append(
-            f"train_size is {train_size:,}, but must be {usable // 2:,} or less: as many of the {usable:,} images "
-            f"again validate; --set train_size={usable // 2}, or none to train on all but the validation share"
-        )
+    if train_size is not None and usable >= 2 * classes:
+        problems += _size_problems(train_size, validation_size, usable, classes)
     if problems:
         raise UserError(problems)
+
+
+def _size_problems(train_size: int, validation_size: int | None, usable: int, classes: int) -> list[str]:
+    """Why so many images to train and to validate on can't be had of the `usable` ones."""
+    if validation_size is None:
+        if 2 * train_size <= usable:
+            return []
+        return [
+            f"train_size is {train_size:,}, but must be {usable // 2:,} or less: as many of the {usable:,} images "
+            f"again validate; --set train_size={usable // 2}, or none to train on all but the validation share"
+        ]
+    if validation_size < classes:
+        return [
+            f"validation_size is {validation_size}, but must be {classes} or more, one image a class; "
+            f"--set validation_size={classes}"
+        ]
+    if train_size > usable - classes:
+        return [
+            f"train_size is {train_size:,}, but must be {usable - classes:,} or less: of the {usable:,} images one a "
+            f"class at least validates; --set train_size={usable - classes}"
+        ]
+    if train_size + validation_size > usable:
+        most = usable - train_size
+        return [
+            f"validation_size is {validation_size:,}, but must be {most:,} or less: {train_size:,} of the {usable:,} "
+            f"images train; --set validation_size={most}"
+        ]
+    return []
 
 
 def _check_groups(to_train: np.ndarray, names: Sequence[str], group_size: int) -> None:

@@ -23,8 +23,8 @@ class Stratum:
     rows: np.ndarray
     sizes: np.ndarray
 
-    def take(self, images: int, leave: int) -> tuple[np.ndarray, Stratum]:
-        """The rows of the first `images` images, 1 or more, and the others; at least `leave` different ones stay.
+    def take(self, images: int, leave: int) -> tuple[Stratum, Stratum]:
+        """The first `images` images, 1 or more, and the others; at least `leave` different ones stay.
 
         What has more copies than still fit is passed over. Where there is no other way, fewer images are taken, or,
         in place of none, all copies of the image with fewest. Needs more than `leave` different images.
@@ -40,7 +40,7 @@ class Stratum:
         if not taken.any():
             taken[np.argmin(sizes)] = True
         of_rows = np.repeat(taken, self.sizes)
-        return self.rows[of_rows], Stratum(self.rows[~of_rows], self.sizes[~taken])
+        return Stratum(self.rows[of_rows], self.sizes[taken]), Stratum(self.rows[~of_rows], self.sizes[~taken])
 
 
 def strata(labels: np.ndarray, contents: np.ndarray, keys: np.ndarray) -> list[Stratum]:
@@ -60,19 +60,21 @@ def strata(labels: np.ndarray, contents: np.ndarray, keys: np.ndarray) -> list[S
     return found
 
 
-def allocate(total: int, weights: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Whole numbers that sum to `total`, in the proportion of `weights`, each from 1 to `most`: largest remainders.
+def allocate(total: int, weights: np.ndarray, most: np.ndarray, least: np.ndarray | None = None) -> np.ndarray:
+    """Whole numbers that sum to `total`, in the proportion of `weights`, each from `least` to `most`: largest
+    remainders.
 
-    In whole numbers throughout, so that no rounding of floats decides. Needs len(weights) <= total <= most.sum().
+    least: 1 each by default. In whole numbers throughout, so that no rounding of floats decides.
+    Needs least.sum() <= total <= most.sum().
     """
-    whole = int(weights.sum())
-    shares: np.ndarray = np.clip(total * weights // whole, 1, most)
+    whole, least = int(weights.sum()), np.ones_like(weights) if least is None else least
+    shares: np.ndarray = np.clip(total * weights // whole, least, most)
     while (missing := total - int(shares.sum())) != 0:
         owed = total * weights - shares * whole
         if missing > 0:
             shares[np.argmax(np.where(shares < most, owed, np.iinfo(np.int64).min))] += 1
         else:
-            shares[np.argmin(np.where(shares > 1, owed, np.iinfo(np.int64).max))] -= 1
+            shares[np.argmin(np.where(shares > least, owed, np.iinfo(np.int64).max))] -= 1
     return shares
 
 

@@ -1,0 +1,1 @@
+"""The searches that `benchmarks/efficiency.py` compares, over recorded curves: one file an idea."""
