@@ -69,6 +69,34 @@ def test_the_best_are_trained_with_as_many_seeds_as_asked_for(
         assert refused(["digits", "--out", str(tmp_path / "run"), *given], capsys) == [f"error: {told}"]
 
 
+def test_the_objectives_asked_for_are_those_of_the_space_and_bring_their_measures(asked: Asked) -> None:
+    three = ("validation_accuracy", "measure.nc1:min", "measure.entropy:min")
+    (request,) = asked("--objective", *three, "--measure", "nc1")
+    assert request.space.objectives == three
+    assert request.measures == ("nc1", "entropy")
+
+
+def test_objectives_of_every_method_are_the_same(asked: Asked) -> None:
+    requests = asked("--objective", "nc1", "validation_accuracy", "--method", "lpc", "sliding")
+    assert [request.space.objectives for request in requests] == [("nc1", "validation_accuracy")] * 2
+    assert [request.measures for request in requests] == [(), ()]
+
+
+def test_wrong_objectives_are_all_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    objectives = ["--objective", "measure.deepfool", "measure.nc", "--trials", "none at all"]
+    assert main(["digits", "--out", str(tmp_path / "run"), *objectives]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 4 and all(line.startswith("error: ") for line in told)
+    assert "is fooled by collapsed networks" in "".join(told)
+    assert not (tmp_path / "run").exists()
+
+
+def test_objectives_are_given_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twice = ["--objective", "validation_accuracy", "nc1", "--set", "objectives=validation_accuracy"]
+    assert main(["digits", "--out", str(tmp_path / "run"), *twice]) == 2
+    assert "objectives is given by --objective and by --set; give it once" in capsys.readouterr().err
+
+
 def test_the_sampler_and_the_earlier_searches_are_asked_of_every_search(asked: Asked) -> None:
     folder = Path(__file__).parent / "journals" / "version-0.1.0" / "finished"
     requests = asked("--method", "lpc", "sliding", "--sampler", "gp", "--warm-start", str(folder))
@@ -169,6 +197,7 @@ def test_every_default_that_the_help_of_run_tells_is_the_one_in_force(
         "--fidelity": request.space.fidelity_mode,
         "--control-trials": f"{request.space.control_trials}",
         "--seeds": f"{request.space.seeds}",
+        "--objective": " ".join(request.space.objectives),
         "--max-failures": f"{request.max_failures}",
         "--stuck-after": f"{request.stuck_after:g}",
         "--concurrent": "as many as fit",

@@ -18,6 +18,8 @@ from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
+from tune_lpc.plan.objectives import MOST_OBJECTIVES, measures_of
+from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT, SAMPLERS
 from tune_lpc.plan.searches import spaces_of_methods
@@ -87,6 +89,13 @@ def _parser() -> Parser:
         "--seeds",
         metavar="K",
         help=f"seeds with which the best are trained in the end, each a trial (default {Space.seeds}, {UNLESS})",
+    )
+    parser.add_argument(
+        "--objective",
+        metavar="NAME[:min|:max]",
+        nargs="+",
+        help=f"what to do well in, {SCORE} and up to {MOST_OBJECTIVES - 1} more: columns of an epoch or measure.NAME "
+        f"(default {SCORE}, {UNLESS}; docs/objectives.md)",
     )
     parser.add_argument(
         "--sampler",
@@ -170,7 +179,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     # torch and Ray take seconds to import: only now, when the options are known to be right.
     from tune_lpc.training.measures import measures_asked_for
 
-    measures = tuple(measures_asked_for(options.measure))
+    measures = tuple(measures_asked_for([*options.measure, *measures_of(spaces[0].objectives)]))
     if options.dry_run:
         for space, folder in zip(spaces, folders, strict=True):
             # One that goes on has what it took over in its run.json, and the folders may be gone by now.
@@ -226,10 +235,11 @@ CHANGES = {
     "first_rung_after": float,
     "control_trials": int,
     "seeds": int,
+    "objective": str,
     "sampler": str,
 }
 """Options that change the space, with the types of their values."""
-CHANGED_NAMES = {"fidelity": "fidelity_mode"}
+CHANGED_NAMES = {"fidelity": "fidelity_mode", "objective": "objectives"}
 """What such an option changes, where that has another name."""
 
 
@@ -247,6 +257,7 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
     may_be_auto = ("--cpus-per-trial", "--gpus-per-trial")
     problems = [f"{problem}, or {AUTO}" if problem.startswith(may_be_auto) else problem for problem in problems]
     values |= {name: getattr(options, name) for name, kind in CHANGES.items() if kind is str}
+    values["objective"] = None if options.objective is None else ",".join(options.objective)
     asked = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
     problems += asked.problems()
     guards = _Guards(max_failures=values["max_failures"], stuck_after=values["stuck_after"])

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tests.results.runs import BUDGET, Search
+from tests.results.runs import BUDGET, Search, front_search
 from tune_lpc.cli.terminal import print_summary
 from tune_lpc.plan import Float, Space
 from tune_lpc.results import export
@@ -87,6 +87,19 @@ def test_a_figure_that_does_not_exist_is_none(tmp_path: Path) -> None:
 def test_without_control_trials_there_is_no_such_line(tmp_path: Path) -> None:
     Search(tmp_path).trial([0.5] * BUDGET)
     assert "control trials" not in summary(tmp_path)
+
+
+def test_with_several_objectives_the_front_is_a_table(tmp_path: Path) -> None:
+    front_search(tmp_path)
+    lines = summary(tmp_path).splitlines()
+    assert lines[0] == "Pareto front: 2 of 4 ranked configs, none better than another in all"
+    assert lines[1].split() == ["rank", "trial", "validation_accuracy", "nc1", "seeds", "parameters"]
+    assert [line.split()[:5] for line in lines[2:4]] == [["1", "0", "0.9", "2", "1"], ["2", "2", "0.5", "0.125", "1"]]
+    assert lines[4] == "hypervolume: 0.3750 of 1 (front.parquet tells it over time)"
+    assert lines[5] == "each a single training: expect less of the ends; --seeds 3 trains the front again"
+    assert "best validation accuracy" not in "".join(lines) and "named" not in "".join(lines)
+    assert "front.parquet (hypervolume)" in lines[-2]
+    assert "train the best config again: python -m tune_lpc.train" in lines[-1]
 
 
 def test_names_of_trials_and_files_are_not_read_as_markup(tmp_path: Path) -> None:

@@ -134,6 +134,34 @@ def test_measures_of_a_trial_of_one_epoch_come_with_its_place(job: Job) -> None:
     assert last.placed is not None and last.measured is not None
 
 
+def test_measures_that_are_objectives_are_taken_at_the_rung_too(job: Job) -> None:
+    of = worker(replace(job, measures=("nc1", "entropy"), objectives={(3, 2): ("entropy",)}))
+    _, first, announced, second, announced_again, last = reports(of, 6)
+    assert first.measured is None
+    assert announced == announced_again == Report(measures_come_next=True)
+    assert second.record is not None and second.record["epoch"] == 2
+    assert second.measured is not None and last.measured is not None
+    assert (second.measured.position, set(second.measured.values)) == ((3, 2), {"entropy"})
+    assert (last.measured.position, set(last.measured.values)) == (None, {"nc1", "entropy"})
+
+
+def test_a_trial_that_goes_on_from_a_rung_is_measured_there_again(job: Job) -> None:
+    at_rung = replace(job, objectives={(3, 2): ("entropy",)}, rungs=frozenset({(3, 2)}))
+    told = reports(worker(at_rung), 4)
+    _, announced, again, last = reports(worker(at_rung), 4)
+    assert announced.measures_come_next
+    assert (again.record, again.measured) == (told[3].record, told[3].measured)
+    assert last.record is not None and last.record["epoch"] == 3 and last.measured is None
+
+
+@pytest.mark.parametrize("name", ["nc1", "mean_norm"])
+def test_what_each_epoch_holds_is_what_the_measure_of_that_name_measures(job: Job, name: str) -> None:
+    """So as an objective it need not be measured again."""
+    last = reports(worker(replace(job, measures=(name,))), 5)[-1]
+    assert last.record is not None and last.measured is not None
+    assert last.record[name] == last.measured.values[name]
+
+
 def test_a_trial_that_has_diverged_has_no_measures(job: Job) -> None:
     wild = TrialSpec.build({**SPEC_VALUES, "optimizer": "sgd", "learning_rate": 1e30, "epochs": 1})
     _, last = reports(worker(replace(job, measures=("nc1",), runs=(1,)), spec=wild), 2)

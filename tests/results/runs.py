@@ -105,6 +105,20 @@ class Search:
         return trial_id
 
 
+def front_search(directory: Path) -> Search:
+    """A search for accuracy and NC1: trials 0 and 2 are on the front, 1 is not, 3 was stopped."""
+    space = {"reduction_factor": 3, "objectives": ["validation_accuracy:max", "nc1:min"]}
+    search = Search(directory, space=space)
+    for epochs, accuracy, nc1 in ((BUDGET, 0.9, 2.0), (BUDGET, 0.5, 4.0), (BUDGET, 0.5, 0.125), (1, 0.2, 0.01)):
+        trial_id = search.start()
+        for epoch in range(1, epochs + 1):
+            search.epoch(trial_id, epoch, accuracy, nc1=nc1)
+        search.end(trial_id, "completed" if epochs == BUDGET else "stopped")
+    found = {"configs": 3, "epochs": 3 * BUDGET, "front": [0, 2], "hypervolume": 0.375}
+    search.journal.append("front", trial_id="t002", **found)
+    return search
+
+
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
     """No file may grow beyond `size` bytes meanwhile: writing more fails in the middle, as on a full disk."""

@@ -11,6 +11,7 @@ from tune_lpc.results.events import (
     Continued,
     EpochDone,
     Event,
+    FrontFound,
     Measured,
     Paused,
     RunEnded,
@@ -35,11 +36,14 @@ EVENTS: list[Event] = [
     TrialPlaced("trial-00007", "here", 71, (9, 4), ["checkpoint x is damaged"]),
     TrialPlaced("trial-00007", "here", 71, None, []),
     Measured("trial-00007", {"nc1": 0.5, "nc2": None}, {"nc2": "the means coincide"}),
+    Measured("trial-00007", {"entropy": 0.5}, {}, (9, 3)),
     EpochDone("trial-00007", {"budget": 9, "epoch": 5, "validation_accuracy": 0.5}),
     RungDecided("trial-00007", 3, 0.5, 1, 2, goes_on=True),
     RungDecided("trial-00007", 3, None, 2, 2, goes_on=False, control=True),
+    RungDecided("trial-00007", 3, 0.5, 1, 2, goes_on=True, promoted=True, objectives={"nc1": 0.25}),
     TrialRestarted("trial-00007", "its worker was lost"),
     *(TrialEnded("trial-00007", status, "as it is") for status in Status),
+    FrontFound("trial-00007", 3, 99, [7, 2], 0.625),
     Paused("the disk is full"),
     Continued("the disk is full"),
     RunEnded("finished", "all trials ended"),
@@ -49,11 +53,12 @@ WRITTEN = {
     "run_resumed": "command started left_out session",
     "trial_started": "trial_id number config control repeat_of",
     "trial_placed": "trial_id host pid continued_from left_out",
-    "measures": "trial_id values reasons",
+    "measures": "trial_id values reasons position",
     "epoch": "trial_id record",
-    "rung": "trial_id rung score rank of goes_on control promoted",
+    "rung": "trial_id rung score rank of goes_on control promoted objectives",
     "trial_restarted": "trial_id reason",
     "trial_ended": "trial_id status reason",
+    "front": "trial_id configs epochs front hypervolume",
     "paused": "reason",
     "continued": "reason",
     "run_ended": "outcome reason",
@@ -97,6 +102,8 @@ def test_fields_that_another_version_wrote_or_did_not_write_do_no_harm() -> None
     assert started == TrialStarted("t", 0, {}, control=False)
     placed = as_event({"kind": "trial_placed", "trial_id": "t", "host": "h", "pid": 1})
     assert placed == TrialPlaced("t", "h", 1, None, ())
+    measured = as_event({"kind": "measures", "trial_id": "t", "values": {}, "reasons": {}})
+    assert measured == Measured("t", {}, {}, position=None)
 
 
 def test_an_entry_that_lacks_a_field_is_refused_by_name() -> None:

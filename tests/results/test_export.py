@@ -13,7 +13,7 @@ import polars
 import pyarrow.parquet as pq
 import pytest
 
-from tests.results.runs import LPC, RUN, SGD, TOPOLOGICAL, Search, largest_file, record
+from tests.results.runs import LPC, RUN, SGD, TOPOLOGICAL, Search, front_search, largest_file, record
 from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.plan.record import EpochRecord, record_fields
 from tune_lpc.plan.trial import setting_names, setting_type
@@ -45,6 +45,28 @@ def small_search(search: Search) -> None:
     search.trial([0.2], "stopped", **TOPOLOGICAL)
     search.trial([], "failed", **SGD)
     search.trial([0.3, 0.4], None)
+
+
+def test_the_front_has_a_file_where_there_are_several_objectives_alone(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one, two = Search(tmp_path / "one"), front_search(tmp_path / "two")
+    one.trial([0.5] * 4)
+    assert export(one.directory).front.empty
+    assert not (one.directory / "front.parquet").exists()
+    front = export(two.directory).front
+    assert front.to_dict("records") == [
+        {"trial_id": "t002", "number": 2, "epochs": 12, "configs": 3, "on_front": 2, "hypervolume": 0.375}
+    ]
+    assert pq.read_table(two.directory / "front.parquet").num_rows == 1
+
+
+def test_the_ranking_has_the_front_and_the_objectives(tmp_path: Path) -> None:
+    best = export(front_search(tmp_path).directory).best
+    assert best["number"].tolist() == [0, 2, 1, 3]
+    assert best["front"].tolist() == [1, 1, 2, pd.NA]
+    assert best["objective.nc1"].tolist() == [2.0, 0.125, 4.0, 0.01]
+    assert best["objective.validation_accuracy"].tolist() == best["score"].tolist()
 
 
 # What the tables hold

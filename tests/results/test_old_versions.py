@@ -19,6 +19,7 @@ ADDED: dict[str, dict[str, list[object]]] = {
         "seeds": [1] * 6,
         "diverged_seeds": [0] * 6,
         "tied": [True, True, False, False, False, False],
+        "front": [None] * 6,
         "regularisers": [2, 0, 2, 1, 1, 1],
     },
     "rungs.parquet": {"promoted": [False] * 6},

@@ -25,7 +25,7 @@ def test_names_and_order_of_the_columns() -> None:
     assert trials_schema().names == [*start, *records, *CONFIG]
     assert epochs_schema().names == ["trial_id", "number", *RECORD]
     assert RECORD[:2] == ["budget", "epoch"]
-    start = ["rank", "score", "low", "high", "seeds", "diverged_seeds", "tied", "regularisers"]
+    start = ["rank", "score", "low", "high", "seeds", "diverged_seeds", "tied", "front", "regularisers"]
     start += ["trial_id", "number", "status", "budget", "epochs", "best_epoch"]
     assert best_schema().names == [*start, "best.validation_accuracy", *CONFIG]
     decided = ["score", "rank", "of", "goes_on", "control", "promoted"]

@@ -14,6 +14,7 @@ from tune_lpc.cli.terminal import print_lines
 from tune_lpc.plan import Space, UserError
 from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.plan.hours import HoursAsked
+from tune_lpc.plan.objectives import several_objectives
 from tune_lpc.plan.resources import ResourcesAsked, cpus_here
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.results.agreement import FEWEST
@@ -61,12 +62,29 @@ def describe_search(
     lines.append(
         f"trials: {'as many as time allows,' if _is_open(space) else space.trials} of up to {space.epochs} epochs"
     )
-    lines += [*early_stopping_lines(space), *ramp_notes(space), f"sampler: {sampler_line(space)}", *space.notes]
+    lines += [
+        *objective_lines(space),
+        *early_stopping_lines(space),
+        *ramp_notes(space),
+        f"sampler: {sampler_line(space)}",
+        *space.notes,
+    ]
     lines += [earlier.describe() for earlier in read_earlier(space, warm_start)]
     lines += [f"resources: {where}", *cost, f"results: {out}"]
     console.print(Text(f"{space.name}: {space.about}", style="italic"), soft_wrap=True)
     console.print(table)
     print_lines(console, lines)
+
+
+def objective_lines(space: Space) -> list[str]:
+    """What the search is to do well in, where that is more than one score, and how a front is judged."""
+    objectives = several_objectives(space.objectives)
+    told = [
+        f"{each} ({'of each epoch' if each.measure is None else 'taken at each rung and at the end'}, "
+        f"hypervolume from {each.worst:g})"
+        for each in objectives
+    ]
+    return [f"objectives: {'; '.join(told)}"] if told else []
 
 
 def sampler_line(space: Space) -> str:

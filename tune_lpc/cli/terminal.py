@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from tune_lpc.plan import Space
@@ -36,20 +37,10 @@ def print_lines(console: Console, lines: Iterable[str]) -> None:
 def print_summary(console: Console, tables: Tables, space: Space, out: Path) -> None:
     """Print the best configs of a search, what it spent and saved, how well its rungs foretold the end, its files."""
     summary = summarise(tables, searched=list(space.dimensions))
-    if summary.best:
-        console.print("best configs", style="bold")
-    for row in summary.best:
-        ended = f"{row.trial_id}, {row.status} at epoch {row.epochs} of {row.budget}"
-        line = (
-            f"{row.rank:>2}. validation accuracy {_scored(row)}{', tied with 1' if row.tied and row.rank > 1 else ''}"
-        )
-        console.print(f"{line}  {ended}", markup=False, soft_wrap=True)
-        config = {name: value for name, value in row.config.items() if value is not None}
-        console.print(Padding(Text(describe_values(config), style="dim"), (0, 0, 0, 4)))
-    if summary.best and summary.best[0].status != "completed":
-        console.print("(no trial has reached its full budget; these are ranked by how far they came)")
-    elif summary.best:
-        print_lines(console, _verdict(summary))
+    if summary.front:
+        _print_front(console, summary)
+    else:
+        _print_best(console, summary)
     ended = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if count)
     lines = [
         f"{summary.trials} trials{_of_repeats(summary)}: {ended or 'none started'}",
@@ -58,11 +49,48 @@ def print_summary(console: Console, tables: Tables, space: Space, out: Path) -> 
         *map(_agreement_line, summary.agreements if space.control_trials else ()),
         *(f"damaged: {line}" for line in tables.damaged),
         f"files in {out}: trials.parquet, epochs.parquet (a row an epoch), best.parquet (ranked), "
-        "rungs.parquet, fidelity.parquet (rungs against the end), placements.parquet, run.json",
+        "rungs.parquet, fidelity.parquet (rungs against the end), placements.parquet, "
+        f"{'front.parquet (hypervolume), ' if summary.front else ''}run.json",
     ]
     if summary.best:
         lines.append(f"train the best config again: python -m tune_lpc.train {shlex.quote(str(out))} --rank 1")
     print_lines(console, lines)
+
+
+def _print_best(console: Console, summary: Summary) -> None:
+    """The first of the ranking, and how sure the very first is."""
+    if summary.best:
+        console.print("best configs", style="bold")
+    for row in summary.best:
+        ended = f"{row.trial_id}, {row.status} at epoch {row.epochs} of {row.budget}"
+        line = (
+            f"{row.rank:>2}. validation accuracy {_scored(row)}{', tied with 1' if row.tied and row.rank > 1 else ''}"
+        )
+        console.print(f"{line}  {ended}", markup=False, soft_wrap=True)
+        console.print(Padding(_parameters(row), (0, 0, 0, 4)))
+    if summary.best and summary.best[0].status != "completed":
+        console.print("(no trial has reached its full budget; these are ranked by how far they came)")
+    elif summary.best:
+        print_lines(console, _verdict(summary))
+
+
+def _parameters(row: RankedConfig) -> Text:
+    return Text(describe_values({name: value for name, value in row.config.items() if value is not None}), style="dim")
+
+
+def _print_front(console: Console, summary: Summary) -> None:
+    """The configs on the Pareto front, the best by the first objective first, and what is said of them."""
+    table = Table("rank", "trial", *summary.front[0].objectives, "seeds", "parameters", box=None, pad_edge=False)
+    for row in summary.front:
+        values = ["none" if value is None else f"{value:.4g}" for value in row.objectives.values()]
+        table.add_row(str(row.rank), str(row.number), *values, str(row.seeds), _parameters(row))
+    told = f"Pareto front: {len(summary.front)} of {summary.ranked} ranked configs, none better than another in all"
+    console.print(told, style="bold", highlight=False)
+    console.print(table)
+    if summary.hypervolume is not None:
+        print_lines(console, [f"hypervolume: {summary.hypervolume:.4f} of 1 (front.parquet tells it over time)"])
+    if all(row.seeds == 1 for row in summary.front):
+        print_lines(console, ["each a single training: expect less of the ends; --seeds 3 trains the front again"])
 
 
 def _scored(row: RankedConfig) -> str:

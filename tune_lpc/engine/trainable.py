@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class Job:
     runs: lengths in epochs of the runs of a trial, in order. rungs: where a trial may be left to wait.
     fingerprint: of the images. group_size: the largest same-class group that a trial may ask for. threads: of the CPU.
     needs_bfloat16: whether the search chose bfloat16 for what the hardware of its nodes computes in.
-    persistence_backend: None where no trial has a topological loss.
+    persistence_backend: None where no trial has a topological loss. measures: taken at the end of a trial.
+    objectives: the measures that are taken at rungs, too, as they are objectives, and at which.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Job:
     persistence_backend: str | None = None
     measures: tuple[str, ...] = ()
     rungs: frozenset[tuple[int, int]] = frozenset()
+    objectives: Mapping[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
 
 
 class TrialTrainable(tune.Trainable):
@@ -110,8 +112,8 @@ class TrialTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train an epoch and report its record; the first after a checkpoint is the checkpoint's own, once more.
 
-        A new process first reports that the data are prepared, and a trained trial that its measures come next: then
-        who watches knows what takes so long.
+        A new process first reports that the data are prepared, and a trial that measures come next, once it is trained
+        and where objectives are measured at a rung: then who watches knows what takes so long.
         """
         if self._prepared is None:
             self._prepared = self._prepare()
@@ -122,18 +124,25 @@ class TrialTrainable(tune.Trainable):
                 self._prepared = self._with_split(self._config[SPEC])
             self._climb = self._begin(self._prepared)
         if self._unmeasured is not None:
-            return {REPORT: self._report(self._climb, self._unmeasured, self._measure(self._climb))}
+            record, self._unmeasured = self._unmeasured, None
+            return {REPORT: self._report(self._climb, record, self._measure(self._climb, record))}
         record = next(self._records)
-        is_trained = record.budget == record.epoch == self._job.runs[-1]
-        if is_trained and self._job.measures and not record.diverged:
+        if self._measures_after(record) and not record.diverged:
             self._unmeasured = record
             return {REPORT: Report(measures_come_next=True)}
         return {REPORT: self._report(self._climb, record)}
 
-    def _measure(self, climb: Climb) -> Measured:
+    def _measures_after(self, record: EpochRecord) -> tuple[str, ...]:
+        """What is measured after an epoch: everything at the end, objectives at rungs."""
+        if _is_last(record, self._job.runs):
+            return self._job.measures
+        return self._job.objectives.get((record.budget, record.epoch), ())
+
+    def _measure(self, climb: Climb, record: EpochRecord) -> Measured:
         with exact_arithmetic():
-            values, reasons = compute_measures(self._job.measures, climb.training.evaluated())
-        return Measured(self._trial_id, values, reasons)
+            values, reasons = compute_measures(self._measures_after(record), climb.training.evaluated())
+        rung = None if _is_last(record, self._job.runs) else (record.budget, record.epoch)
+        return Measured(self._trial_id, values, reasons, rung)
 
     def _report(self, climb: Climb, record: EpochRecord, measured: Measured | None = None) -> Report:
         placed = None
@@ -148,6 +157,10 @@ class TrialTrainable(tune.Trainable):
         """Turn to the next trial in the same process."""
         self._turn_to(new_config)
         return True
+
+
+def _is_last(record: EpochRecord, runs: tuple[int, ...]) -> bool:
+    return record.budget == record.epoch == runs[-1]
 
 
 def checkpoint_folder(folder: Path, number: int) -> Path:

@@ -30,6 +30,7 @@ from tune_lpc.engine.scheduler import DirectorScheduler, DirectorSearcher
 from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable, checkpoint_folder
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.objectives import measures_of
 from tune_lpc.plan.resources import Resources, cpus_here
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.space import Space
@@ -291,6 +292,7 @@ def _director(
 
 def _job(request: Request, director: Director, resources: Resources, prepared: Prepared) -> Job:
     space = request.space
+    objectives = tuple(measures_of(space.objectives))
     return Job(
         request.out.resolve(),
         request.data_dir.resolve() if request.data_dir else None,
@@ -302,6 +304,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         persistence_backend=_backend(space),
         measures=request.measures,
         rungs=frozenset(space.fidelity.rung_positions() if space.rung_rule == "promote" else ()),
+        objectives=dict.fromkeys(space.fidelity.rung_positions(), objectives),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tune_lpc.plan.errors import nearest, shown
 from tune_lpc.plan.fidelity import MODES, RUNG_RULES
+from tune_lpc.plan.objectives import objectives_problems
 from tune_lpc.plan.settings import Value
 
 WHOLE_NUMBERS = {
@@ -33,6 +35,7 @@ SEARCH_SETTINGS = (
     "score_window",
     "seeds",
     "seed_splits",
+    "objectives",
     "sampler",
     "random_starts",
 )
@@ -55,6 +58,8 @@ def search_setting_problems(name: str, value: object) -> list[str]:
     """What is wrong with `value` for a setting of the search by itself."""
     if value is None and name in OPTIONAL:
         return []
+    if name == "objectives":
+        return objectives_problems(value)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if name in ONE_OF:
         rule, fits = f"one of {', '.join(map(str, ONE_OF[name]))}", value in ONE_OF[name]
@@ -91,6 +96,8 @@ def search_setting_conflicts(values: Mapping[str, object]) -> list[str]:
 
 def parse_search_setting(name: str, text: str) -> Value:
     """The value that a text means; a text that means none is returned as it is, and fails the check later."""
+    if name == "objectives":
+        return text
     if name in ONE_OF:
         return {"true": True, "false": False}.get(text.lower(), text)
     if text.lower() == "none":
@@ -99,6 +106,13 @@ def parse_search_setting(name: str, text: str) -> Value:
         return float(text) if name == "first_rung_after" else int(text)
     except ValueError:
         return text
+
+
+def as_search_setting(name: str, value: Any) -> Any:
+    """The value of a setting as a space holds it: objectives in a text, parted by commas, become a tuple."""
+    if name == "objectives" and isinstance(value, str):
+        return tuple(part.strip() for part in value.split(","))
+    return value
 
 
 def is_control(number: int, trials: int, control_trials: int) -> bool:

@@ -24,10 +24,12 @@ from tune_lpc.plan.effects import Effects, possible_values
 from tune_lpc.plan.errors import UserError, nearest, shown
 from tune_lpc.plan.fidelity import EARLIEST_LOOK, MOST_RUNGS, Fidelity
 from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, Method, added_by, dimensions_of, overridden_by
+from tune_lpc.plan.objectives import ONE_SCORE, several_objectives
 from tune_lpc.plan.ramps import epoch_with_ramps_up, slowest_choosers
 from tune_lpc.plan.search_settings import (
     AS_MANY_AS_FIT,
     SEARCH_SETTINGS,
+    as_search_setting,
     is_control,
     parse_search_setting,
     search_setting_conflicts,
@@ -55,6 +57,8 @@ class Space:
     `score_window` is the number of last epochs whose mean validation accuracy is the score, at a rung and at the end.
     `seeds` is the most seeds with which a config is trained, the best alone with more than one; with `seed_splits` each
     further seed also draws a split of its own.
+    `objectives` are what it is to do well in: the one score, the validation accuracy, or up to three objectives such as
+    ("validation_accuracy", "measure.nc1:min"), of which none is weighed against another; see `plan.objectives`.
     `sampler` draws the configs: "tpe", Optuna's tree-structured Parzen estimator; "gp", its Gaussian process; "prior",
     a mixture of chance, what lies around `first` and the priors of dimensions, and what lies around the best so far; or
     "random". "tpe" and "gp" draw by chance until `random_starts` configs have a result.
@@ -80,6 +84,7 @@ class Space:
     score_window: int = 1
     seeds: int = 1
     seed_splits: bool = False
+    objectives: Sequence[str] = ONE_SCORE
     sampler: str = "tpe"
     random_starts: int = 10
     start: Mapping[str, Value] = field(default_factory=dict)
@@ -196,6 +201,10 @@ class Space:
         search = self._search_settings()
         if self.first_rung_after is not None:
             search["first_rung_after"] = float(self.first_rung_after)
+        if several := several_objectives(self.objectives):
+            search["objectives"] = [str(objective) for objective in several]
+        else:
+            del search["objectives"]  # one score is no difference to a search of before there were several
         dimensions = {name: self._dimension_as_dict(name) for name in self.dimensions}
         first = [{name: self._canonical(name, value) for name, value in config.items()} for config in self.first]
         return {"name": self.name, "dimensions": dimensions, "settings": settings, "first": first, **search}
@@ -294,6 +303,7 @@ class Space:
         change that can have no effect.
         """
         found = []
+        changes = {name: as_search_setting(name, value) for name, value in changes.items()}
         known = [*setting_names(), *self.SEARCH_SETTINGS]
         fixed = METHODS[str(self.settings["method"])].settings if "method" in self.settings else {}
         for name, value in changes.items():

@@ -12,6 +12,7 @@ from tune_lpc.results.schema import (
     best_schema,
     epochs_schema,
     fidelity_schema,
+    front_schema,
     placements_schema,
     rungs_schema,
     trials_schema,
@@ -25,6 +26,7 @@ stands in the metadata of each file: `pyarrow.parquet.read_schema("best.parquet"
 _TYPES = {"int64": "integer", "double": "number", "bool": "true or false", "string": "text"}
 _RECORD = "each column of `epochs.parquet` from `train_loss` on, at the {} epoch"
 _CONFIG = "each setting of the trial, see below"
+_OBJECTIVE = ("`objective.<name>`", "each objective of a search with several, under its name")
 _MEASURES = [
     ("`measure.<name>`", "each measure that `--measure` asked for, on the validation images, at the end of the budget"),
     ("`measure.<name>.reason`", "why that measure is null; null where it is not"),
@@ -54,11 +56,14 @@ def columns_markdown() -> str:
             _table(epochs, []),
             "## best.parquet",
             "A row a ranked config.",
-            _table(ranking, [config]),
+            _table(ranking, [_OBJECTIVE, config]),
             inspect.cleandoc(ranked.__doc__ or ""),
             "## rungs.parquet",
             "A row a decision, in order: one when a trial comes to a rung, and one more when it is promoted later.",
-            _table(rungs_schema(), []),
+            _table(rungs_schema(), [_OBJECTIVE]),
+            "## front.parquet",
+            "A row a trial that trained its full budget, in that order; only in a search with several objectives.",
+            _table(front_schema(), []),
             "## placements.parquet",
             "A row a stay of a trial on a worker, in order of number.",
             _table(placements_schema(), []),

@@ -86,12 +86,16 @@ class TrialPlaced(Event):
 
 @dataclass(frozen=True)
 class Measured(Event):
-    """The measures of a trained network, before the event of its last epoch. reasons: why a value is None."""
+    """The measures of a network, before the event of the epoch after which they were taken.
+
+    reasons: why a value is None. position: the rung where objectives were measured; None for the end of the trial.
+    """
 
     kind: ClassVar[str] = "measures"
     trial_id: str
     values: Mapping[str, float | None]
     reasons: Mapping[str, str]
+    position: Position | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,8 @@ class RungDecided(Event):
 
     score: None where it was infinite or not a number. rank: its place, from 1, among the `of` scores there so far, its
     own included. goes_on: whether the trial does; a control trial does whatever the rung says. promoted: it had been
-    left at this rung when it came, and goes on now.
+    left at this rung when it came, and goes on now. objectives: its values by name in a search with several; the rank
+    is then by all of them, and the score the validation accuracy alone.
     """
 
     kind: ClassVar[str] = "rung"
@@ -121,6 +126,7 @@ class RungDecided(Event):
     goes_on: bool
     control: bool = False
     promoted: bool = False
+    objectives: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,23 @@ class TrialEnded(Event):
     trial_id: str
     status: Status
     reason: str
+
+
+@dataclass(frozen=True)
+class FrontFound(Event):
+    """The Pareto front of a search with several objectives, once a trial has trained its full budget.
+
+    trial_id: that trial. configs: those with a value of each objective after the full budget. epochs: trained by all
+    trials until then, each counted once. front: numbers of the first trials of the configs on it, the best first.
+    hypervolume: what it covers, 0 to 1; see `pareto.hypervolume`.
+    """
+
+    kind: ClassVar[str] = "front"
+    trial_id: str
+    configs: int
+    epochs: int
+    front: Sequence[int]
+    hypervolume: float
 
 
 @dataclass(frozen=True)
@@ -171,7 +194,7 @@ _KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
         RunStarted, RunResumed, TrialStarted, TrialPlaced, Measured, EpochDone, RungDecided, TrialRestarted,
-        TrialEnded, Paused, Continued, RunEnded,
+        TrialEnded, FrontFound, Paused, Continued, RunEnded,
     )
 }  # fmt: skip
 _FIELDS = {kind: tuple(f.name for f in dataclasses.fields(kind)) for kind in _KINDS.values()}  # type: ignore[arg-type]
@@ -204,8 +227,9 @@ def as_event(entry: Mapping[str, Any]) -> Event | None:
     values = {name: entry[name] for name in _FIELDS[kind] if name in entry}
     if kind is TrialEnded:
         values["status"] = Status(values["status"])
-    if kind is TrialPlaced and values.get("continued_from") is not None:
-        values["continued_from"] = tuple(values["continued_from"])
+    for name in ("continued_from", "position"):
+        if values.get(name) is not None:
+            values[name] = tuple(values[name])
     return kind(**values)
 
 

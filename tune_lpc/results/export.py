@@ -24,6 +24,7 @@ from tune_lpc.results.tables import (
     best_table,
     epoch_batches,
     fidelity_table,
+    front_table,
     placements_table,
     rungs_table,
     trials_table,
@@ -36,8 +37,9 @@ BEST_FILE = "best.parquet"
 RUNGS_FILE = "rungs.parquet"
 FIDELITY_FILE = "fidelity.parquet"
 PLACEMENTS_FILE = "placements.parquet"
+FRONT_FILE = "front.parquet"
 
-_FILES = (RUN_FILE, TRIALS_FILE, EPOCHS_FILE, BEST_FILE, RUNGS_FILE, FIDELITY_FILE, PLACEMENTS_FILE)
+_FILES = (RUN_FILE, TRIALS_FILE, EPOCHS_FILE, BEST_FILE, RUNGS_FILE, FIDELITY_FILE, PLACEMENTS_FILE, FRONT_FILE)
 _PART = re.compile(rf"\.(?:{'|'.join(map(re.escape, _FILES))})\.([0-9]+)\.part")
 
 _PANDAS_TYPES = {
@@ -50,13 +52,17 @@ _PANDAS_TYPES = {
 
 @dataclass(frozen=True)
 class Tables:
-    """The content of the Parquet files, with pandas' nullable types, and a line for each damaged journal entry."""
+    """The content of the Parquet files, with pandas' nullable types, and a line for each damaged journal entry.
+
+    front: empty with one objective, where there is no file of it.
+    """
 
     directory: Path
     trials: pd.DataFrame
     best: pd.DataFrame
     rungs: pd.DataFrame
     fidelity: pd.DataFrame
+    front: pd.DataFrame
     damaged: list[str]
 
     @cached_property
@@ -84,6 +90,8 @@ def export(directory: Path) -> Tables:
         FIDELITY_FILE: fidelity_table(ledger),
         PLACEMENTS_FILE: placements_table(ledger),
     }
+    front = front_table(ledger)
+    tables |= {FRONT_FILE: front} if ledger.objectives else {}
     _remove_parts_of_the_dead(directory)
     writers: dict[Path, Callable[[Path], None]] = {directory / EPOCHS_FILE: partial(_write_epochs, ledger)}
     writers |= {directory / name: partial(_write_table, table) for name, table in tables.items()}
@@ -94,6 +102,7 @@ def export(directory: Path) -> Tables:
         best=_as_pandas(tables[BEST_FILE]),
         rungs=_as_pandas(tables[RUNGS_FILE]),
         fidelity=_as_pandas(tables[FIDELITY_FILE]),
+        front=_as_pandas(front),
         damaged=damaged,
     )
 

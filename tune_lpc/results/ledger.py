@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from tune_lpc.plan.fidelity import Fidelity
+from tune_lpc.plan.objectives import Objective, Values, several_objectives
 from tune_lpc.plan.record import SCORE, record_fields
 from tune_lpc.results.events import (
     EpochDone,
     Event,
+    FrontFound,
     Measured,
     Position,
     RungDecided,
@@ -103,12 +105,14 @@ class TrainingRun:
         """The validation loss of an epoch that has a record."""
         return self._value(epoch, _LOSS)
 
-    def mean_score(self, epoch: int, window: int) -> float | None:
-        """The mean score of the last `window` epochs up to `epoch`, as far as there are; None without its own."""
-        if self.score(epoch) is None:
+    def mean(self, name: str, epoch: int, window: int) -> float | None:
+        """The mean of a field of the last `window` epochs up to `epoch`, as far as there are; None without its own."""
+        column = NUMBERS.index(name)
+        epochs = (earlier for earlier in range(max(1, epoch - window + 1), epoch + 1) if earlier in self)
+        values = [self._values[_WIDTH * (earlier - 1) + column] for earlier in epochs]
+        if math.isnan(values[-1]):
             return None
-        scores = (self.score(earlier) for earlier in range(max(1, epoch - window + 1), epoch + 1) if earlier in self)
-        known = [score for score in scores if score is not None]
+        known = [value for value in values if not math.isnan(value)]
         return math.fsum(known) / len(known)
 
     def diverged(self, epoch: int) -> str | None:
@@ -175,8 +179,10 @@ class Trial:
     """One trial.
 
     control: whether no rung stops it. repeat_of: number of the first trial of its config; None for that one itself.
-    window: last epochs whose mean is its score. runs: by budget. looks: what the rungs said last, by rung.
+    window: last epochs whose mean is its score. objectives: where there are several. runs: by budget.
+    looks: what the rungs said last, by rung.
     measures: those taken at the end by name, None where one could not be computed; measure_reasons: why not.
+    measures_at: those taken at rungs, for objectives.
     epochs_repeated: how many epochs were done again. seconds: of all epochs, those done again included.
     restarts: how often it was started again in the same search.
     """
@@ -187,11 +193,13 @@ class Trial:
     control: bool = False
     repeat_of: int | None = None
     window: int = 1
+    objectives: tuple[Objective, ...] = ()
     runs: dict[int, TrainingRun] = field(default_factory=dict)
     looks: dict[int, RungDecided] = field(default_factory=dict)
     placements: list[Placement] = field(default_factory=list)
     measures: Mapping[str, float | None] = field(default_factory=dict)
     measure_reasons: Mapping[str, str] = field(default_factory=dict)
+    measures_at: dict[Position, Mapping[str, float | None]] = field(default_factory=dict)
     epochs_repeated: int = 0
     seconds: float = 0.0
     restarts: int = 0
@@ -253,7 +261,28 @@ class Trial:
 
     def score(self, budget: int, epoch: int) -> float | None:
         """Its score after an epoch that has a record."""
-        return self.runs[budget].mean_score(epoch, self.window)
+        return self.runs[budget].mean(SCORE, epoch, self.window)
+
+    def values(self, budget: int, epoch: int) -> Values | None:
+        """Its objectives after an epoch that has a record, where there are several.
+
+        None unless it has a value of each of them; measures are taken at rungs and at the end.
+        """
+        is_end = budget == epoch == self.full_budget
+        measures = self.measures if is_end else self.measures_at.get((budget, epoch), {})
+        found = [
+            self.runs[budget].mean(objective.column, epoch, self.window)
+            if objective.column is not None
+            else measures.get(objective.measure or "")
+            for objective in self.objectives
+        ]
+        known = tuple(value for value in found if value is not None)
+        return known if len(known) == len(found) else None
+
+    @property
+    def final_values(self) -> Values | None:
+        """Its objectives after the full budget; None where that was not trained, or where one has no value."""
+        return self.values(self.full_budget, self.full_budget) if self.is_trained else None
 
     @property
     def final_score(self) -> float | None:
@@ -291,7 +320,8 @@ class Ledger:
     sessions: the processes that drove the search, in order, the first of them empty without `run`. session_seconds: of
     all epochs that were reported in each. trials: by name.
     looks: what the rungs decided, in order. arrivals: by rung, the scores of the trials that have come to it, by number
-    of the trial, in the order of arrival.
+    of the trial, in the order of arrival. objectives: where there are several; vectors: then the values of the same
+    trials. fronts: what was found each time that a trial had trained its full budget, by its name.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -302,6 +332,9 @@ class Ledger:
         self.trials: dict[str, Trial] = {}
         self.looks: list[RungDecided] = []
         self.arrivals: dict[int, dict[int, float | None]] = {}
+        self.objectives: tuple[Objective, ...] = ()
+        self.vectors: dict[int, dict[int, Values | None]] = {}
+        self.fronts: dict[str, FrontFound] = {}
         self._orphans: Counter[str] = Counter()
         for event in events:
             self.apply(event)
@@ -318,6 +351,8 @@ class Ledger:
             self.session_seconds.append(0.0)
         elif isinstance(event, TrialStarted):
             self._start_trial(event)
+        elif isinstance(event, FrontFound):
+            self.fronts[event.trial_id] = event
         elif isinstance(event, (EpochDone, TrialPlaced, Measured, RungDecided, TrialRestarted, TrialEnded)):
             trial = self.trials.get(event.trial_id)
             if trial is None:
@@ -329,6 +364,8 @@ class Ledger:
             elif isinstance(event, TrialPlaced):
                 place = Placement(len(self.sessions) - 1, event.host, event.pid, event.continued_from)
                 trial.placements.append(place)
+            elif isinstance(event, Measured) and event.position is not None:
+                trial.measures_at[event.position] = event.values
             elif isinstance(event, Measured):
                 trial.measures, trial.measure_reasons = event.values, event.reasons
             elif isinstance(event, TrialRestarted):
@@ -358,14 +395,14 @@ class Ledger:
             self.sessions[0] = Session(run.get("command", ""), run.get("started", ""), run)
         self.run = run
         self.fidelity = Fidelity.of_run(run)
+        self.objectives = several_objectives(run.get("space", {}).get("objectives", ()))
 
     def _start_trial(self, event: TrialStarted) -> None:
         trial = self.trials.get(event.trial_id)
         if trial is None:
-            window = self.run.get("space", {}).get("score_window", 1)
-            self.trials[event.trial_id] = Trial(
-                event.trial_id, event.number, event.config, bool(event.control), event.repeat_of, window
-            )
+            trial = Trial(event.trial_id, event.number, event.config, bool(event.control), event.repeat_of)
+            trial.window, trial.objectives = self.run.get("space", {}).get("score_window", 1), self.objectives
+            self.trials[event.trial_id] = trial
         else:
             trial.end = None
 
@@ -385,6 +422,8 @@ class Ledger:
         rung = self.fidelity.rung_at(budget, epoch) if self.fidelity is not None else None
         if rung is not None and trial.repeat_of is None:
             self.arrivals.setdefault(rung, {}).setdefault(trial.number, trial.score(budget, epoch))
+            if self.objectives:
+                self.vectors.setdefault(rung, {}).setdefault(trial.number, trial.values(budget, epoch))
 
     def _look(self, trial: Trial, look: RungDecided) -> None:
         """What was decided stands; of several entries of one trial at one rung the first, unless it is promoted."""
@@ -394,6 +433,11 @@ class Ledger:
         trial.looks[look.rung] = look
         self.looks.append(look)
         self.arrivals.setdefault(look.rung, {}).setdefault(trial.number, look.score)
+        if self.objectives:
+            vectors, told = self.vectors.setdefault(look.rung, {}), look.objectives
+            if vectors.get(trial.number) is None:
+                known = tuple(told[each.name] for each in self.objectives if each.name in told)
+                vectors[trial.number] = known if len(known) == len(self.objectives) else None
         if look.promoted:
             trial.end = None
 

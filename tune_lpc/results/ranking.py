@@ -1,14 +1,20 @@
-"""The configs of a search, best first: each with the mean of its seeds, an interval, and what it is tied with."""
+"""The configs of a search, best first: each with the mean of its seeds, an interval, and what it is tied with.
+
+With several objectives they are ranked by fronts, see `pareto`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
-from tune_lpc.results.events import Status
+from tune_lpc.plan.objectives import Objective, Values
+from tune_lpc.results.events import FrontFound, Status
 from tune_lpc.results.intervals import Sample, Spread, can_be_told_apart, interval
 from tune_lpc.results.ledger import Ledger, TrainingRun, Trial
+from tune_lpc.results.pareto import hypervolume, mean_values, scaled, sorted_fronts
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,8 @@ class Config:
     low, high: the interval of the score; None where the number of validation images is not known, and of a run that is
     not finished.
     tied: whether it cannot be told from the first of the ranking.
+    values: of the objectives, where there are several, those of its seeds that have one of each; empty where the first
+    has not. front: from 1; None with one objective, for a run that is not finished, and without values.
     """
 
     trial: Trial
@@ -29,6 +37,8 @@ class Config:
     low: float | None = None
     high: float | None = None
     tied: bool = False
+    values: tuple[Values, ...] = ()
+    front: int | None = None
 
     @property
     def score(self) -> float:
@@ -54,8 +64,20 @@ def ranked(ledger: Ledger) -> list[Config]:
     5. A higher score, the mean over the seeds of the mean validation accuracy of the last epochs, comes first.
     6. Equal scores: the lower validation loss of the last epoch, then the lower number.
 
+    With several objectives fronts take the place of 4 and 5. Front 1: no other config is better in one objective and
+    as good in all; front 2: only those of front 1 are; and so on. Fronts are by the first seed; those of front 1, where
+    they have further ones, are parted again by the mean of two, and so on. On a front the one that lies further apart
+    from its neighbours comes first (crowding distance), an end before all others, and of the ends the one that is best
+    in the first objective. Fronts are counted on from configs none of whose seeds diverged to the others. A config of
+    which an objective has no value is on no front, and comes last.
+
     Diverged and failed trials are not ranked, nor those without such a run or whose last epoch has no score.
     """
+    return _with_intervals(in_order(ledger), ledger)
+
+
+def in_order(ledger: Ledger) -> list[Config]:
+    """The same without the intervals, and what is tied by them."""
     repeats: dict[int, list[Trial]] = {}
     for trial in ledger.in_order():
         if trial.repeat_of is not None:
@@ -65,7 +87,21 @@ def ranked(ledger: Ledger) -> list[Config]:
         for trial in ledger.in_order()
         if trial.repeat_of is None and (config := _config(trial, repeats.get(trial.number, ()))) is not None
     ]
-    return _with_intervals(sorted(found, key=_place), ledger)
+    found.sort(key=_place)
+    return _by_fronts(found, ledger.objectives) if ledger.objectives else found
+
+
+def front_found(ledger: Ledger, trial_id: str) -> FrontFound:
+    """The Pareto front as it is once a trial has trained its full budget."""
+    configs = [config for config in in_order(ledger) if config.front is not None]
+    front = [config for config in configs if config.front == 1]
+    return FrontFound(
+        trial_id,
+        configs=len(configs),
+        epochs=sum(trial.epochs_trained for trial in ledger.trials.values()),
+        front=[config.trial.number for config in front],
+        hypervolume=hypervolume(scaled([mean_values(config.values) for config in front], ledger.objectives)),
+    )
 
 
 def comes_first(trial: Trial, before: Config) -> bool:
@@ -84,24 +120,52 @@ def _config(trial: Trial, repeats: Iterable[Trial]) -> Config | None:
     if own is None:
         return None
     if run.epochs < trial.full_budget:
-        return Config(trial, run, (own,))  # a damaged journal may have seeds that came further than the first trial
+        repeats = ()  # a damaged journal may have seeds that came further than the first trial
     others = [repeat.final_score for repeat in repeats if not repeat.has_diverged]
     diverged = sum(repeat.has_diverged for repeat in repeats)
-    return Config(trial, run, (own, *(score for score in others if score is not None)), diverged)
+    scores = (own, *(score for score in others if score is not None))
+    return Config(trial, run, scores, diverged, values=_values(trial, run, repeats))
+
+
+def _values(trial: Trial, run: TrainingRun, repeats: Iterable[Trial]) -> tuple[Values, ...]:
+    """The objectives of the seeds, the first after the run by which the config is judged."""
+    own = trial.values(run.budget, run.epochs) if trial.objectives else None
+    if own is None:
+        return ()
+    others = (repeat.final_values for repeat in repeats if not repeat.has_diverged)
+    return own, *(values for values in others if values is not None)
 
 
 def _place(config: Config) -> tuple[bool, int, int, int, float, float, int]:
     """What `ranked` sorts by: lower is better."""
     loss = config.run.loss(config.run.epochs)
     return (
-        config.is_short,
-        -config.run.epochs if config.is_short else 0,
-        config.without_score,
+        *_class(config),
         -len(config.scores),
         -config.score,
         math.inf if loss is None else loss,
         config.trial.number,
     )
+
+
+def _class(config: Config) -> tuple[bool, int, int]:
+    """What it sorts by before any score, and before any front."""
+    return config.is_short, -config.run.epochs if config.is_short else 0, config.without_score
+
+
+def _by_fronts(configs: Iterable[Config], objectives: Sequence[Objective]) -> list[Config]:
+    """The same, those of each class by front and place on it; equal ones stay in their order."""
+    found: list[Config] = []
+    before = 0
+    for (is_short, *_), group in groupby(configs, key=_class):
+        alike = list(group)
+        known = [config for config in alike if config.values]
+        fronts = sorted_fronts([config.values for config in known], objectives)
+        for front, numbers in enumerate(fronts, start=before + 1):
+            found += [replace(known[number], front=None if is_short else front) for number in numbers]
+        before += len(fronts)
+        found += [config for config in alike if not config.values]
+    return found
 
 
 def _with_intervals(configs: list[Config], ledger: Ledger) -> list[Config]:

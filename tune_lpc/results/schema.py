@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 
 import pyarrow as pa
 
+from tune_lpc.plan.objectives import MAX, several_objectives
 from tune_lpc.plan.record import SCORE, EpochRecord, record_fields
 from tune_lpc.plan.trial import setting_field, setting_names, setting_type
 from tune_lpc.results.events import Status
@@ -24,6 +25,8 @@ SCHEMA_VERSION = "2"
    one that is ranked.
 """
 
+OBJECTIVE = "objective."
+"""What the columns of objectives begin with."""
 _ARROW_TYPES = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
 
 
@@ -98,8 +101,15 @@ def best_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
                 "tied",
                 bool,
                 "whether it cannot be told from rank 1 by more than luck; rank 1 is tied with itself, and nothing is "
-                "where there is no interval",
+                "where there is no interval; null with several objectives",
             ),
+            _column(
+                "front",
+                int,
+                "1: on the Pareto front; 2: only those of front 1 are better in one objective and as good in all; and "
+                "so on; null with one objective, below the full budget, and without a value of an objective",
+            ),
+            *_objective_columns(run, "mean over the seeds, as of the score"),
             _column("regularisers", int, "how many regularisers it has on: of tied configs the fewer the simpler"),
             _column("trial_id", str, "name of its first trial, unique in the search"),
             _number(),
@@ -137,6 +147,28 @@ def rungs_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
                 bool,
                 "whether it had been left at this rung when it came, in an earlier row, and goes on now, being among "
                 "the best there",
+            ),
+            *_objective_columns(run, "value there"),
+        ],
+        run,
+    )
+
+
+def front_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Columns of front.parquet: a row a trial that trained its full budget. `run` is the content of run.json."""
+    return _schema(
+        [
+            _trial_id(),
+            _number(),
+            _column("epochs", int, "epochs trained until then by all trials, each counted once", "epochs"),
+            _column("configs", int, "configs with a value of each objective after the full budget"),
+            _column("on_front", int, "how many of them are on the Pareto front"),
+            _column(
+                "hypervolume",
+                float,
+                "what the front covers of the ranges of all objectives, from their reference points on: 1 would be a "
+                "config at the best end of each (docs/objectives.md)",
+                "0 to 1",
             ),
         ],
         run,
@@ -236,6 +268,15 @@ def _measure_columns(run: Mapping[str, Any] | None) -> list[pa.Field]:
         columns.append(_column(f"measure.{name}", float, f"on the validation images: {text}"))
         columns.append(_column(f"measure.{name}.reason", str, f"why measure.{name} is null"))
     return columns
+
+
+def _objective_columns(run: Mapping[str, Any] | None, text: str) -> list[pa.Field]:
+    """The objectives of a search with several, as objective.<name>."""
+    objectives = several_objectives((run or {}).get("space", {}).get("objectives", ()))
+    return [
+        _column(OBJECTIVE + each.name, float, f"{text}; {'more' if each.direction == MAX else 'less'} is better")
+        for each in objectives
+    ]
 
 
 def _config_columns() -> list[pa.Field]:

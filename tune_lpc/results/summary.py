@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.trial import Value
 from tune_lpc.results.events import Status
 from tune_lpc.results.export import Tables
+from tune_lpc.results.schema import OBJECTIVE
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class RankedConfig:
     it reached. score: mean validation accuracy at its end over `seeds` (0 to 1); low, high: its 95 % interval, None
     where there is none. tied: whether it cannot be told from rank 1. regularisers: how many are on. best_score: the
     validation accuracy of `best_epoch` of the first trial. config: the searched settings; None where one has no effect.
+    front, objectives: where there are several, the number of its front and their values, None where there is none.
     """
 
     rank: int
@@ -38,6 +40,8 @@ class RankedConfig:
     best_epoch: int
     best_score: float
     config: dict[str, Value]
+    front: int | None = None
+    objectives: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,11 @@ class Summary:
         Below 0 when the short runs of climbs cost more than was saved by stopping; at most 1.
     seconds: wall time of all epochs added up; trials that ran side by side count each.
     agreements: a line a rung, empty without control trials.
-    best: the first rows of the ranking. tied: how many configs, from rank 1 on, cannot be told from it, 1 when rank 1
-        stands alone; tied_in_a_row: whether they are the first ones, none between them being told from it;
-        simplest: of these the one with the fewest regularisers, None where rank 1 has as few.
+    ranked: how many configs are. best: the first of the ranking.
+    tied: how many configs, from rank 1 on, cannot be told from it, 1 when rank 1 stands alone; tied_in_a_row: whether
+        they are the first ones, none between them being told from it; simplest: of these the one with the fewest
+        regularisers, None where rank 1 has as few. With several objectives nothing is told of that.
+    front: the configs on the Pareto front, as ranked; none with one objective. hypervolume: what it covers, 0 to 1.
     """
 
     trials: int
@@ -86,10 +92,13 @@ class Summary:
     share_saved: float
     seconds: float
     agreements: list[RungAgreement]
+    ranked: int
     best: list[RankedConfig]
     tied: int
     tied_in_a_row: bool
     simplest: RankedConfig | None
+    front: list[RankedConfig]
+    hypervolume: float | None
 
 
 def summarise(tables: Tables, *, searched: list[str], top: int = 5) -> Summary:
@@ -112,10 +121,13 @@ def summarise(tables: Tables, *, searched: list[str], top: int = 5) -> Summary:
         share_saved=1 - trained / without_stopping if without_stopping else 0.0,
         seconds=float(trials["seconds"].sum()),
         agreements=[_rung_agreement(row) for row in tables.fidelity.to_dict("records")],
+        ranked=len(best),
         best=best[:top],
         tied=len(tied),
         tied_in_a_row=all(config.rank <= len(tied) for config in tied),
         simplest=None if simplest is None or simplest.rank == 1 else simplest,
+        front=[config for config in best if config.front == 1],
+        hypervolume=None if tables.front.empty else float(tables.front["hypervolume"].iloc[-1]),
     )
 
 
@@ -134,11 +146,17 @@ def _ranked_config(row: dict[Any, Any], searched: list[str]) -> RankedConfig:
         low=None if pd.isna(row["low"]) else row["low"],
         high=None if pd.isna(row["high"]) else row["high"],
         seeds=row["seeds"],
-        tied=row["tied"],
+        tied=not pd.isna(row["tied"]) and bool(row["tied"]),
         regularisers=row["regularisers"],
         budget=row["budget"],
         epochs=row["epochs"],
         best_epoch=row["best_epoch"],
         best_score=row[f"best.{SCORE}"],
+        front=None if pd.isna(row["front"]) else row["front"],
+        objectives={
+            name.removeprefix(OBJECTIVE): None if pd.isna(value) else value
+            for name, value in row.items()
+            if name.startswith(OBJECTIVE)
+        },
         config={name: None if pd.isna(row[f"config.{name}"]) else row[f"config.{name}"] for name in searched},
     )

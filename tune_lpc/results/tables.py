@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -13,11 +13,14 @@ from tune_lpc.plan.methods import regularisers_on
 from tune_lpc.plan.record import SCORE
 from tune_lpc.results.agreement import agreement
 from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.pareto import mean_values
 from tune_lpc.results.ranking import ranked
 from tune_lpc.results.schema import (
+    OBJECTIVE,
     best_schema,
     epochs_schema,
     fidelity_schema,
+    front_schema,
     placements_schema,
     rungs_schema,
     trials_schema,
@@ -78,7 +81,9 @@ def best_table(ledger: Ledger) -> pa.Table:
             "high": config.high,
             "seeds": len(config.scores),
             "diverged_seeds": config.without_score,
-            "tied": config.tied,
+            "tied": None if ledger.objectives else config.tied,
+            "front": config.front,
+            **_objectives(ledger, mean_values(config.values) if config.values else ()),
             "regularisers": regularisers_on(config.trial.config),
             "trial_id": config.trial.trial_id,
             "number": config.trial.number,
@@ -94,6 +99,23 @@ def best_table(ledger: Ledger) -> pa.Table:
     return _table(rows, best_schema(ledger.run))
 
 
+def front_table(ledger: Ledger) -> pa.Table:
+    """A row a trial that has trained its full budget, in their order: what it made of the Pareto front."""
+    rows = (
+        {
+            "trial_id": found.trial_id,
+            "number": ledger.trials[found.trial_id].number,
+            "epochs": found.epochs,
+            "configs": found.configs,
+            "on_front": len(found.front),
+            "hypervolume": found.hypervolume,
+        }
+        for found in ledger.fronts.values()
+        if found.trial_id in ledger.trials  # not where its start was lost
+    )
+    return _table(rows, front_schema(ledger.run))
+
+
 def rungs_table(ledger: Ledger) -> pa.Table:
     """A row a decision of a rung, in their order: one when a trial comes, and one more when it is promoted later."""
     rows = (
@@ -107,6 +129,7 @@ def rungs_table(ledger: Ledger) -> pa.Table:
             "goes_on": look.goes_on,
             "control": look.control,
             "promoted": look.promoted,
+            **{OBJECTIVE + each.name: look.objectives.get(each.name) for each in ledger.objectives},
         }
         for look in ledger.looks
     )
@@ -137,6 +160,7 @@ def fidelity_table(ledger: Ledger) -> pa.Table:
     Only control trials are compared, since of the others the rung itself has chosen who reached the end. One counts
     when it had a score at the rung and went on to its end: the full budget, or divergence, which is worse than any
     score. The table is empty when the reduction factor is not known, since the start entry of the run was lost.
+    Of several objectives only the validation accuracy is compared.
     """
     factor = ledger.run.get("space", {}).get("reduction_factor")
     controls = {trial.trial_id: trial for trial in ledger.trials.values() if trial.control}
@@ -160,6 +184,12 @@ def _table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     while block := list(islice(source, ROWS_AT_ONCE)):
         blocks.append(pa.RecordBatch.from_pylist(block, schema=schema))
     return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
+
+
+def _objectives(ledger: Ledger, values: Sequence[float]) -> Row:
+    """The values of the objectives, where there are several; None for a config that has none."""
+    known = dict(zip(ledger.objectives, values, strict=False))
+    return {OBJECTIVE + each.name: known.get(each) for each in ledger.objectives}
 
 
 def _final_score(trial: Trial) -> float | None:

@@ -21,6 +21,7 @@ from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results.events import (
     EpochDone,
     Event,
+    FrontFound,
     Measured,
     Position,
     RungDecided,
@@ -33,12 +34,13 @@ from tune_lpc.results.events import (
     trial_id_of,
 )
 from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ranking import front_found
 from tune_lpc.search.promotions import Promotions
-from tune_lpc.search.rungs import Arrivals, decide, reason
+from tune_lpc.search.rungs import arrivals_at, decide, reason, with_objectives
 from tune_lpc.search.sampler import Drawn, Sampler
 from tune_lpc.search.seeds import Repeats
 from tune_lpc.search.time_budget import TimeBudget
-from tune_lpc.search.watch import MEASURING, Breaker, Watch, first_epoch, later_epoch
+from tune_lpc.search.watch import MEASURING, MEASURING_AT_RUNG, Breaker, Watch, first_epoch, later_epoch
 
 
 class Verdict(Enum):
@@ -202,10 +204,12 @@ class Director:
         for rung, arrived in self._ledger.arrivals.items():
             for number in list(arrived):
                 if rung not in by_number[number].looks:
-                    self._record(self._decided(by_number[number], rung, arrived))
+                    self._record(self._decided(by_number[number], rung))
         for trial in self._ledger.in_order():
             if trial.status is Status.INTERRUPTED and (position := trial.position(self._runs)) is not None:
                 self._verdict(trial, position)
+            elif trial.status is Status.COMPLETED:
+                self._find_front(trial.trial_id)
         ended = {trial.trial_id for trial in by_number.values() if not trial.is_to_go_on}
         self._waiting = deque(waiting for waiting in self._waiting if waiting.trial_id not in ended)
 
@@ -238,8 +242,15 @@ class Director:
         self.watch.passes(number, first_epoch(self._runs[0]), now)
 
     def measuring(self, number: int, now: float) -> None:
-        """A worker has trained the last epoch of a trial, and takes its measures before it reports."""
-        self.watch.passes(number, MEASURING, now, budget=self._runs[-1])
+        """A worker has trained the last epoch of a trial, or up to a rung, and takes measures before it reports."""
+        trial = self._ledger.trials.get(trial_id_of(number))
+        position = None if trial is None else trial.position(self._runs)
+        following = self._fidelity.after(position)
+        # That of a checkpoint is measured once more.
+        stands = [place for place in (position, following) if place is not None]
+        is_last = following == (self._runs[-1], self._runs[-1])
+        is_rung = not is_last and any(self._fidelity.rung_at(*place) is not None for place in stands)
+        self.watch.passes(number, MEASURING_AT_RUNG if is_rung else MEASURING, now, budget=self._runs[-1])
 
     # What follows
 
@@ -264,7 +275,7 @@ class Director:
         """Decide about a trial that stands at `position`: its rung, and whether it has come to its end."""
         rung = self._fidelity.rung_at(*position) if trial.repeat_of is None else None
         if rung is not None and rung not in trial.looks:
-            self._record(self._decided(trial, rung, self._ledger.arrivals[rung]))
+            self._record(self._decided(trial, rung))
         end = self._end_at(trial, position)
         if end is None:
             return Verdict.GOES_ON
@@ -282,8 +293,10 @@ class Director:
             return TrialEnded(trial.trial_id, Status.STOPPED, reason(look))
         return None
 
-    def _decided(self, trial: Trial, rung: int, arrivals: Arrivals) -> RungDecided:
-        return decide(trial, rung, arrivals, self._fidelity.reduction_factor, self._space.rung_rule)
+    def _decided(self, trial: Trial, rung: int) -> RungDecided:
+        arrivals = arrivals_at(rung, self._ledger, last=trial.number)
+        look = decide(trial, rung, arrivals, self._fidelity.reduction_factor, self._space.rung_rule)
+        return with_objectives(look, self._ledger)
 
     @property
     def _all_have_begun(self) -> bool:
@@ -332,6 +345,13 @@ class Director:
         if self._record(event):
             problem = self._breaker.ended(event.reason if event.status is Status.FAILED else None)
             self.ends_early = self.ends_early or problem
+            if event.status is Status.COMPLETED:
+                self._find_front(event.trial_id)
+
+    def _find_front(self, trial_id: str) -> None:
+        """Write down the front that there is with a trial that has trained its full budget, once."""
+        if self._ledger.objectives and trial_id not in self._ledger.fronts:
+            self._record(front_found(self._ledger, trial_id))
 
     def _record(self, event: Event) -> bool:
         """Event, journal, ledger; then those who watch. Whether it was written down."""
@@ -339,7 +359,7 @@ class Director:
             return False
         self._ledger.apply(event)
         trial = self._ledger.trials.get(getattr(event, "trial_id", ""))
-        if trial is not None and not isinstance(event, (EpochDone, TrialPlaced, Measured)):
+        if trial is not None and not isinstance(event, (EpochDone, TrialPlaced, Measured, FrontFound)):
             self._learn(trial)
         for watched in self._watched:
             watched(event)

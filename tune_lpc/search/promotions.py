@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from tune_lpc.plan.space import Space
 from tune_lpc.results.events import RungDecided, Status, trial_id_of
 from tune_lpc.results.ledger import Ledger, Trial
-from tune_lpc.search.rungs import best_first, places, promote
+from tune_lpc.search.rungs import arrivals_at, best_first, places, promote, undominated, with_objectives
 
 
 class Promotions:
@@ -40,7 +40,7 @@ class Promotions:
             waiting = (self._ledger.trials[trial_id_of(number)] for number in best if self._waits(number, rung))
             trial = next((trial for trial in waiting if admits(trial)), None)
             if trial is not None:
-                found = promote(trial, rung, self._ledger.arrivals[rung])
+                found = with_objectives(promote(trial, rung, arrivals_at(rung, self._ledger)), self._ledger)
                 are_all = False  # it is yet to come to the next rung
         return found
 
@@ -54,17 +54,24 @@ class Promotions:
         found: set[int] = set()
         for rung in self._rungs:
             arrivals = self._ledger.arrivals.get(rung, {})
-            best = self._best_first(rung)[: places(most, self._factor, are_all=True)]
+            best = self._hopeful(rung, places(most, self._factor, are_all=True))
             waiting = {number for number in best if self._waits(number, rung)}
             found |= waiting
             most += len(waiting) - sum(not self._is_beyond(number, rung) for number in arrivals)
         return found
 
+    def _hopeful(self, rung: int, most: int) -> list[int]:
+        """The trials that may be among the best `most` of a rung, whoever else may come."""
+        if self._ledger.objectives:
+            return undominated(self._ledger.vectors.get(rung, {}), most, self._ledger.objectives)
+        return self._best_first(rung)[:most]
+
     def _best_first(self, rung: int) -> list[int]:
         """The order of those that have come to a rung; it changes only when another comes."""
         arrivals = self._ledger.arrivals.get(rung, {})
         if self._counts.get(rung) != len(arrivals):
-            self._orders[rung], self._counts[rung] = best_first(arrivals), len(arrivals)
+            self._orders[rung] = best_first(arrivals_at(rung, self._ledger))
+            self._counts[rung] = len(arrivals)
         return self._orders[rung]
 
     def _has_come(self, number: int, rung: int) -> bool:

@@ -3,21 +3,58 @@
 "promote" is the published one: a trial that is not among the best when it comes to a rung waits with its checkpoint,
 and goes on when it is later; nothing passes merely for coming first. "stop" decides once and for all when a trial
 comes, needs no checkpoints of trials that wait, and lets more pass: the first to come is always the best so far.
+
+With several objectives the trials at a rung are sorted by fronts (see `pareto`), and their places count as scores.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
+from tune_lpc.plan.objectives import Objective, Values
 from tune_lpc.plan.record import SCORE
-from tune_lpc.results.events import RungDecided
-from tune_lpc.results.ledger import Trial
+from tune_lpc.results.events import RungDecided, number_of
+from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.pareto import as_scores, dominators, scaled
 
 Arrivals = Mapping[int, float | None]
 """The scores of the trials that have come to a rung, by number, in the order of arrival; None for one that was infinite
 or not a number: it is worse than any other, counts as one of those that have come, and never goes on."""
+
+
+def arrivals_at(rung: int, ledger: Ledger, last: int | None = None) -> Arrivals:
+    """Who has come to a rung, with what several objectives come to as a score.
+
+    last: the number of the trial up to whose arrival they count, where not all do.
+    """
+    if not ledger.objectives:
+        return ledger.arrivals.get(rung, {})
+    vectors = ledger.vectors.get(rung, {})
+    counted = len(vectors) if last is None else list(vectors).index(last) + 1
+    return as_scores(dict(islice(vectors.items(), counted)), ledger.objectives)
+
+
+def undominated(vectors: Mapping[int, Values | None], fewer_than: int, objectives: Sequence[Objective]) -> list[int]:
+    """The trials that fewer than so many others dominate: the only ones with a hope to be among so many best.
+
+    What dominates a trial stays before it, whoever else may come; its place among the others may change either way.
+    """
+    known = {number: values for number, values in vectors.items() if values is not None}
+    counts = dominators(scaled(list(known.values()), objectives))
+    return [number for number, count in zip(known, counts, strict=True) if count < fewer_than]
+
+
+def with_objectives(look: RungDecided, ledger: Ledger) -> RungDecided:
+    """What is written down in a search with several objectives: all of them, and the score beside the place."""
+    if not ledger.objectives:
+        return look
+    number = number_of(look.trial_id)
+    values = ledger.vectors[look.rung][number] or ()
+    named = {objective.name: value for objective, value in zip(ledger.objectives, values, strict=bool(values))}
+    return replace(look, score=ledger.arrivals[look.rung][number], objectives=named)
 
 
 def decide(trial: Trial, rung: int, arrivals: Arrivals, reduction_factor: int, rule: str) -> RungDecided:
@@ -67,5 +104,8 @@ def promote(trial: Trial, rung: int, arrivals: Arrivals) -> RungDecided:
 
 def reason(look: RungDecided) -> str:
     """Why a trial that does not go on ends."""
+    place = f"number {look.rank} of {look.of} at the rung of epoch {look.rung}"
+    if look.objectives:
+        return f"{', '.join(f'{name} {value:.4g}' for name, value in look.objectives.items())} were {place}"
     score = "that is no number" if look.score is None else f"{look.score:.4f}"
-    return f"{SCORE} {score} was number {look.rank} of {look.of} at the rung of epoch {look.rung}"
+    return f"{SCORE} {score} was {place}"

@@ -21,10 +21,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.dimensions import Choice, Dimension, Float
+from tune_lpc.plan.objectives import Values, several_objectives
 from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
 from tune_lpc.results.events import Status
 from tune_lpc.results.ledger import Trial
+from tune_lpc.results.pareto import as_scores
 from tune_lpc.search.earlier import Observation
 from tune_lpc.search.quality import WORST, Result, qualities
 
@@ -71,6 +73,8 @@ class LearningSampler(ABC):
     A trial stopped at a rung is to Optuna a pruned one, with its scores at the rungs; a diverged one is one without any
     score, the worst there is, so that it never counts as a result, yet the sampler sees where it lay and keeps away.
     One that a rung lets go on later is then what it has become: Optuna itself could be told of a trial only once.
+    Of several objectives it sees one score: the place among all by fronts, at each rung and at the end, as they are
+    known when it draws. What Optuna has for several makes nothing of pruned trials; benchmarks/objectives.py compares.
 
     earlier: configs of earlier searches, which count less than its own. After the configs of `first` come the best of
     them, `AGAIN` at most and none but the best quarter of its search: they are trained again here, what they lack drawn
@@ -84,11 +88,15 @@ class LearningSampler(ABC):
         good = [observation.values for observation in self._earlier if observation.quality >= GOOD]
         distinct = [values for number, values in enumerate(good) if values not in good[:number]]
         self._again = dict(enumerate(distinct[:AGAIN], start=len(space.first)))
+        self._objectives = several_objectives(space.objectives)
+        self._vectors: dict[int, dict[int, Values]] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     @property
     def trials(self) -> Sequence[FrozenTrial]:
         """The configs as Optuna sees them, by place, which is `number` - 1 there."""
+        if self._objectives:
+            self._compare()
         return [self._trials[place] for place in sorted(self._trials)]
 
     def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
@@ -113,14 +121,33 @@ class LearningSampler(ABC):
         scores = {rung: score for rung, score in looks.items() if score is not None}
         if trial.status is Status.INTERRUPTED:
             self._note(place, drawn, TrialState.RUNNING, scores)
-        elif trial.status is Status.COMPLETED:
+        elif trial.status is Status.COMPLETED and (trial.final_values is not None or not self._objectives):
             self._note(place, drawn, TrialState.COMPLETE, scores, trial.final_score)
         elif trial.status is Status.STOPPED:
             self._note(place, drawn, TrialState.PRUNED, scores)
-        elif trial.status is Status.DIVERGED:
-            self._note(place, drawn, TrialState.PRUNED)
-        else:
+        elif trial.status is Status.FAILED:
             self._note(place, drawn, TrialState.FAIL)
+        else:
+            self._note(place, drawn, TrialState.PRUNED)
+        if self._objectives:
+            self._vectors[place] = vectors_of(trial)
+
+    def _compare(self) -> None:
+        """Give each config in place of scores what its objectives come to among all, at each rung and at the end."""
+        by_budget: dict[int, dict[int, Values]] = {}
+        for place, vectors in self._vectors.items():
+            for epochs, values in vectors.items():
+                by_budget.setdefault(epochs, {})[place] = values
+        scores = {epochs: as_scores(vectors, self._objectives) for epochs, vectors in by_budget.items()}
+        for place, trial in self._trials.items():
+            for rung in list(trial.intermediate_values):
+                score = scores.get(rung, {}).get(place)
+                if score is None:
+                    del trial.intermediate_values[rung]
+                else:
+                    trial.intermediate_values[rung] = score
+            if trial.state is TrialState.COMPLETE:
+                trial.value = scores[self._space.epochs][place]
 
     def _note(
         self,
@@ -188,6 +215,19 @@ class EstimatorSampler(LearningSampler):
                 constant_liar=self._concurrent > 1,
             )
         return self._space.draw(study.ask())
+
+
+def vectors_of(trial: Trial) -> dict[int, Values]:
+    """The objectives of a trial where it has a value of each: by rung, and by the full budget after that."""
+    if trial.has_diverged:
+        return {}
+    found = {
+        rung: tuple(look.objectives[objective.name] for objective in trial.objectives)
+        for rung, look in sorted(trial.looks.items())
+        if look.objectives
+    }
+    final = trial.final_values
+    return found if final is None else {**found, trial.full_budget: final}
 
 
 # How Optuna sees a config

@@ -20,6 +20,9 @@ Curve = Callable[[Assignment], Iterator[Record]]
 """The records of a trial in order of training, as `EpochRecord.as_dict` gives them, those of all its runs: what its
 training would report if nothing ever stopped it. `seconds` of a record is how long the clock runs for it."""
 
+Measures = Callable[[Assignment, Position], Measured | None]
+"""What is measured of a trial where it stands: at a rung, or at its end."""
+
 
 @dataclass
 class MemoryLog:
@@ -51,20 +54,21 @@ def simulate(
     curve: Curve,
     *,
     slots: int = 1,
-    measures: Callable[[Assignment], Measured | None] = lambda _: None,
+    measures: Measures = lambda *_: None,
     most_events: int | None = None,
     lost: int = 0,
     now: float = 0.0,
 ) -> float:
     """Run a search to its end, or until `most_events` epochs have been reported: as a kill would cut it off.
 
-    slots: trials that run side by side. measures: what the worker of a trained trial reports before its last epoch.
+    slots: trials that run side by side. measures: what a worker reports before the epoch at a rung and before the last.
     lost: a trial of an earlier life goes on so many epochs before the last one that the ledger has of it, since its
         checkpoint is older.
     Returns the time at the end.
     """
     due: list[_Due] = []
     turns, runs = itertools.count(), director.space.fidelity.runs()
+    places = {*director.space.fidelity.rung_positions(), (runs[-1], runs[-1])}
     reported = 0
 
     def fill() -> None:
@@ -89,8 +93,9 @@ def simulate(
             return max(now, director.budget.ends_at())
         slot = heapq.heappop(due)
         now = slot.time
-        is_last = slot.record["budget"] == slot.record["epoch"] == director.space.epochs
-        if is_last and not slot.record["diverged"] and (measured := measures(slot.assignment)) is not None:
+        position = slot.record["budget"], slot.record["epoch"]
+        is_measured = position in places and not slot.record["diverged"]
+        if is_measured and (measured := measures(slot.assignment, position)) is not None:
             director.told(measured, now)
         verdict = director.told(EpochDone(slot.assignment.trial_id, slot.record), now)
         reported += 1
@@ -126,7 +131,12 @@ def recorded_curves(ledger: Ledger) -> Curve:
     return curve
 
 
-def recorded_measures(events: list[Event]) -> Callable[[Assignment], Measured | None]:
-    """What the workers of a search that was run for real reported of its trained trials."""
-    found = {event.trial_id: event for event in events if isinstance(event, Measured)}
-    return lambda assignment: found.get(assignment.trial_id)
+def recorded_measures(events: list[Event]) -> Measures:
+    """What the workers of a search that was run for real measured, at rungs and at the end."""
+    found = {(event.trial_id, event.position): event for event in events if isinstance(event, Measured)}
+
+    def measured(assignment: Assignment, position: Position) -> Measured | None:
+        epochs = assignment.spec.epochs
+        return found.get((assignment.trial_id, None if position == (epochs, epochs) else position))
+
+    return measured

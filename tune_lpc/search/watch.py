@@ -22,6 +22,8 @@ Step = tuple[str, int]
 PREPARING: Step = ("prepare", 0)
 """A new process prepares the data; over when it says so, or with the first epoch of a process that was there."""
 MEASURING: Step = ("measure", 0)
+MEASURING_AT_RUNG: Step = ("measure at a rung", 0)
+"""The cheap ones that objectives need; another kind, as those at the end may take many times as long."""
 
 
 def first_epoch(budget: int) -> Step:
@@ -145,4 +147,5 @@ def _shortest_wait(step: Step) -> float:
 
 
 def _named(step: Step) -> str:
-    return {"prepare": "sign of the data", "measure": "measures"}.get(step[0], step[0])
+    named = {"prepare": "sign of the data", "measure": "measures", "measure at a rung": "measures"}
+    return named.get(step[0], step[0])
