@@ -135,6 +135,12 @@ def test_as_many_train_in_full_as_the_last_rung_lets_through() -> None:
     assert Fidelity(36, "full").expected_trained(5) == 5
 
 
+def test_the_stages_of_a_trial_end_where_it_has_trained_so_much_in_all() -> None:
+    assert Fidelity(90, "truncated").stage_ends() == [10, 30, 90]
+    assert Fidelity(90, "compressed").stage_ends() == [10, 40, 130]
+    assert Fidelity(90, "full").stage_ends() == [90]
+
+
 def test_control_trials_climb_to_the_end_and_the_others_as_without_them() -> None:
     climb = Fidelity(36, "compressed")
     assert climb.expected_epochs(12, 3) == 3 * 52 + climb.expected_epochs(9)

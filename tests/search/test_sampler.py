@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -176,6 +177,7 @@ def test_a_rung_of_before_counts_and_is_told_once() -> None:
     ("end", "state", "scores"),
     [
         ((Status.COMPLETED, {3: 0.5}, 0.7), TrialState.COMPLETE, {3: 0.5}),
+        ((Status.COMPLETED, {3: 0.5}, math.nan), TrialState.PRUNED, {}),
         ((Status.STOPPED, {3: 0.7}, None), TrialState.PRUNED, {3: 0.7}),
         ((Status.STOPPED, {3: None}, None), TrialState.PRUNED, {}),
         ((Status.DIVERGED, {}, None), TrialState.PRUNED, {}),

@@ -119,9 +119,10 @@ class LearningSampler(ABC):
         drawn = self._trials[place].params
         looks = {} if trial.has_diverged else {rung: look.score for rung, look in sorted(trial.looks.items())}
         scores = {rung: score for rung, score in looks.items() if score is not None}
+        has_result = trial.final_score is not None and (trial.final_values is not None or not self._objectives)
         if trial.status is Status.INTERRUPTED:
             self._note(place, drawn, TrialState.RUNNING, scores)
-        elif trial.status is Status.COMPLETED and (trial.final_values is not None or not self._objectives):
+        elif trial.status is Status.COMPLETED and has_result:
             self._note(place, drawn, TrialState.COMPLETE, scores, trial.final_score)
         elif trial.status is Status.STOPPED:
             self._note(place, drawn, TrialState.PRUNED, scores)
