@@ -22,7 +22,8 @@ from tune_lpc.results import Ledger
 from tune_lpc.results.events import RunStarted
 from tune_lpc.results.ledger import Trial
 from tune_lpc.results.ranking import ranked
-from tune_lpc.search.director import Assignment, Director
+from tune_lpc.search.assignment import Assignment
+from tune_lpc.search.director import Director
 from tune_lpc.search.earlier import Observation
 from tune_lpc.search.sampler import Drawn, Sampler
 from tune_lpc.search.samplers import sampler_of

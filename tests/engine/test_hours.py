@@ -22,7 +22,8 @@ from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import RunStarted
 from tune_lpc.run import main
-from tune_lpc.search.director import Assignment, Director
+from tune_lpc.search.assignment import Assignment
+from tune_lpc.search.director import Director
 from tune_lpc.search.opening import OpenRun
 from tune_lpc.search.sampler import RandomSampler
 from tune_lpc.search.simulated import MemoryLog, Record, simulate

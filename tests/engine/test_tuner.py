@@ -23,7 +23,8 @@ from tune_lpc.plan import Choice, Float, Space, UserError
 from tune_lpc.plan.resources import Resources
 from tune_lpc.results import read_journal
 from tune_lpc.results.events import EpochDone, Status, TrialEnded
-from tune_lpc.search.director import Assignment, Director, Verdict
+from tune_lpc.search.assignment import Assignment
+from tune_lpc.search.director import Director, Verdict
 from tune_lpc.training.prepare import Prepared
 
 SPACE = Space(

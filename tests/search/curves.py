@@ -12,7 +12,8 @@ from tune_lpc.plan import Space
 from tune_lpc.plan.record import EpochRecord
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import RunStarted
-from tune_lpc.search.director import Assignment, Director
+from tune_lpc.search.assignment import Assignment
+from tune_lpc.search.director import Director
 from tune_lpc.search.samplers import SAMPLERS
 from tune_lpc.search.simulated import MemoryLog, Record
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from tests.results.runs import record
 from tune_lpc.plan import Choice, Float, Space, TrialSpec
 from tune_lpc.results import Ledger
-from tune_lpc.results.events import EpochDone, Event, RunStarted, Status, TrialEnded, TrialPlaced, trial_id_of
-from tune_lpc.search.director import Assignment, Director, Verdict
+from tune_lpc.results.events import (
+    EpochDone,
+    Event,
+    RunStarted,
+    Status,
+    TrialEnded,
+    TrialPlaced,
+    TrialStarted,
+    trial_id_of,
+)
+from tune_lpc.search.assignment import Assignment
+from tune_lpc.search.director import Director, Verdict
 from tune_lpc.search.sampler import RandomSampler, Sampler
 from tune_lpc.search.simulated import Curve, MemoryLog, Record, simulate
 from tune_lpc.search.watch import Watch
@@ -151,3 +162,29 @@ def whole() -> Search:
     search = Search()
     simulate(search.director, scored(SPACE, *SCORES))
     return search
+
+
+# Promotion, and further seeds
+
+
+PROMOTE = replace(SPACE, rung_rule="promote")
+SEEDS = replace(PROMOTE, seeds=3)
+NEVER_STOPPED = replace(SPACE, fidelity_mode="full", first_rung=None, seeds=3)
+
+
+def scored_by_config(space: Space, *of_configs: float | None) -> Curve:
+    """The curves of configs that have the same score all the time, and of their further seeds, .01 below it."""
+
+    def curve(given: Assignment) -> Iterator[Record]:
+        if given.repeat_of is None:
+            return records(space, lambda *_: of_configs[given.number])
+        score = of_configs[given.repeat_of]
+        assert score is not None
+        return records(space, lambda *_: score - 0.01)
+
+    return curve
+
+
+def begun(search: Search) -> list[int]:
+    """The numbers of the trials in the order in which they were given to workers, again included."""
+    return [event.number for event in search.of_kind(TrialStarted)]

@@ -34,7 +34,8 @@ from tune_lpc.results.events import (
     TrialStarted,
     trial_id_of,
 )
-from tune_lpc.search.director import Assignment, Verdict
+from tune_lpc.search.assignment import Assignment
+from tune_lpc.search.director import Verdict
 from tune_lpc.search.simulated import simulate
 from tune_lpc.search.watch import PREPARING, Watch, first_epoch
 

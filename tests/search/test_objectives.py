@@ -34,7 +34,8 @@ from tune_lpc.results.events import (
 )
 from tune_lpc.results.ranking import ranked
 from tune_lpc.results.tables import best_table, front_table, rungs_table, trials_table
-from tune_lpc.search.director import Assignment, Director
+from tune_lpc.search.assignment import Assignment
+from tune_lpc.search.director import Director
 from tune_lpc.search.rungs import arrivals_at, undominated
 from tune_lpc.search.sampler import EstimatorSampler, RandomSampler, Sampler
 from tune_lpc.search.seeds import Standing, next_repeat

@@ -24,7 +24,8 @@ from tune_lpc.results.events import Event, Status, TrialEnded
 from tune_lpc.results.journal import journal_events
 from tune_lpc.results.tables import best_table, epoch_batches, fidelity_table, rungs_table, trials_table
 from tune_lpc.run import main
-from tune_lpc.search.director import Assignment, Director
+from tune_lpc.search.assignment import Assignment
+from tune_lpc.search.director import Director
 from tune_lpc.search.opening import Identity, open_run
 from tune_lpc.search.sampler import EstimatorSampler
 from tune_lpc.search.seeds import stages

@@ -188,8 +188,8 @@ def test_a_rung_of_before_counts_and_is_told_once() -> None:
         (None, TrialState.RUNNING, {}),
     ],
     ids=[
-        "full budget", "stopped at a rung", "stopped without a score", "diverged", "diverged with a score", "failed",
-        "failed at once", "passed a rung", "begun",
+        "full budget", "no score at the end", "stopped at a rung", "stopped without a score", "diverged",
+        "diverged with a score", "failed", "failed at once", "passed a rung", "begun",
     ],
 )  # fmt: skip
 def test_optuna_hears_how_a_trial_ended(end: End | None, state: TrialState, scores: dict[int, float]) -> None:

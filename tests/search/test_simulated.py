@@ -18,7 +18,7 @@ from tune_lpc.results.events import (
     TrialStarted,
     trial_id_of,
 )
-from tune_lpc.search.director import Assignment
+from tune_lpc.search.assignment import Assignment
 from tune_lpc.search.simulated import MemoryLog, Record, recorded_curves, recorded_measures, simulate
 
 

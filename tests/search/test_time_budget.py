@@ -16,7 +16,8 @@ from tune_lpc.results import Ledger
 from tune_lpc.results.events import Event, RungDecided, RunResumed, RunStarted, Status, TrialEnded, TrialStarted
 from tune_lpc.results.ledger import Trial
 from tune_lpc.results.tables import best_table, trials_table
-from tune_lpc.search.director import Assignment, Director
+from tune_lpc.search.assignment import Assignment
+from tune_lpc.search.director import Director
 from tune_lpc.search.sampler import RandomSampler
 from tune_lpc.search.seeds import stages
 from tune_lpc.search.simulated import Curve, MemoryLog, Record, simulate

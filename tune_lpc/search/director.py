@@ -7,14 +7,11 @@ director runs on Ray, under a simulated clock, and in tests.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
 
-from tune_lpc.plan.choosers import Given
 from tune_lpc.plan.fidelity import Fidelity
 from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import TrialSpec
@@ -35,9 +32,10 @@ from tune_lpc.results.events import (
 )
 from tune_lpc.results.ledger import Ledger, Trial
 from tune_lpc.results.ranking import front_found
+from tune_lpc.search.assignment import Assignment, Assignments
 from tune_lpc.search.promotions import Promotions
 from tune_lpc.search.rungs import arrivals_at, decide, reason, with_objectives
-from tune_lpc.search.sampler import Drawn, Sampler
+from tune_lpc.search.sampler import Sampler
 from tune_lpc.search.seeds import Repeats
 from tune_lpc.search.time_budget import TimeBudget
 from tune_lpc.search.watch import MEASURING, MEASURING_AT_RUNG, Breaker, Watch, first_epoch, later_epoch
@@ -55,26 +53,6 @@ class Log(Protocol):
 
     def write(self, event: Event) -> bool:
         """Write an event down; False when it could not be, and the search is about to end: then it did not happen."""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A trial to be trained.
-
-    drawn: the values of the searched settings. control: no rung stops it. repeat_of: number of the first trial of its
-    config, of which this is a further seed; None for a first trial.
-    """
-
-    number: int
-    spec: TrialSpec
-    drawn: Drawn
-    control: bool = False
-    repeat_of: int | None = None
-
-    @property
-    def trial_id(self) -> str:
-        """Its name in all files."""
-        return trial_id_of(self.number)
 
 
 class Director:
@@ -97,23 +75,19 @@ class Director:
         watched: Sequence[Callable[[Event], None]] = (),
         budget: TimeBudget | None = None,
     ) -> None:
-        self._space, self._ledger, self._log, self._sampler = space, ledger, log, sampler
-        self._precision, self._watched = precision, list(watched)
+        self._space, self._ledger, self._log, self._watched = space, ledger, log, list(watched)
         self.watch = watch or Watch(20.0)
         self.budget = budget or TimeBudget(space, ledger)
         self._breaker = Breaker()
         self._fidelity: Fidelity = space.fidelity
         self._runs = self._fidelity.runs()
         self._promotions, self._repeats = Promotions(space, ledger), Repeats(space, ledger)
-        self._next = 0
-        self._configs: dict[int, Assignment] = {}
-        self._places: dict[int, int] = {}
+        self._trials = Assignments(space, sampler, self._repeats, precision)
         self._handed_out: dict[int, Assignment] = {}
         self._running: set[int] = set()
-        self._waiting: deque[Assignment] = deque()
+        self._waiting = deque(self._trials.recall(ledger))
         self.ends_early: str | None = None
         """Why no further trial is to be trained although some are to come; None while all is well."""
-        self._recall()
 
     @property
     def space(self) -> Space:
@@ -146,7 +120,7 @@ class Director:
     @property
     def has_configs_left(self) -> bool:
         """Whether the search has drawn fewer configs than it may, whatever time allows."""
-        return len(self._configs) < self._space.trials
+        return len(self._trials.firsts) < self._space.trials
 
     @property
     def _draws(self) -> bool:
@@ -156,7 +130,7 @@ class Director:
     @property
     def _configs_at_most(self) -> int:
         """How many configs may yet be drawn."""
-        return max(0, min(self._space.trials - len(self._configs), self.budget.most_configs()))
+        return max(0, min(self._space.trials - len(self._trials.firsts), self.budget.most_configs()))
 
     @property
     def is_over(self) -> bool:
@@ -166,7 +140,7 @@ class Director:
     @property
     def waiting(self) -> set[int]:
         """The numbers of the trials that a rung has left, and may still let go on: they keep their checkpoint."""
-        return self._promotions.waiting(len(self._configs) + self._configs_at_most)
+        return self._promotions.waiting(len(self._trials.firsts) + self._configs_at_most)
 
     # Asked
 
@@ -184,11 +158,11 @@ class Director:
         elif (promotion := self._promotion()) is not None:
             if not self._record(promotion):
                 return None
-            assignment = self._configs[number_of(promotion.trial_id)]
+            assignment = self._trials.firsts[number_of(promotion.trial_id)]
         elif self._draws:
-            assignment = self._draw()
+            assignment = self._trials.draw()
         elif (number := self._next_repeat()) is not None:
-            assignment = self._repeat(number)
+            assignment = self._trials.repeat(number)
         else:
             return None
         self._handed_out[assignment.number] = assignment
@@ -306,7 +280,7 @@ class Director:
     @property
     def _first_running(self) -> list[int]:
         """The first trials of configs that are being trained."""
-        return [number for number in self._running if number in self._configs]
+        return [number for number in self._running if number in self._trials.firsts]
 
     @property
     def _may_repeat(self) -> bool:
@@ -330,14 +304,6 @@ class Director:
             number = self._repeats.next(self._running, of_all=True)
         return number if number is not None and self.budget.admits_seed(number, is_planned=is_planned) else None
 
-    def _repeat(self, of: int) -> Assignment:
-        """A further seed of the config whose first trial has that number."""
-        first, number = self._configs[of], self._next
-        self._next += 1
-        spec = self._repeats.spec(of, first.spec)
-        self._repeats.note(number, of, spec)
-        return Assignment(number, spec, first.drawn, repeat_of=of)
-
     def _end(self, event: TrialEnded) -> None:
         self.watch.ends(number_of(event.trial_id))
         self.budget.ends(number_of(event.trial_id))
@@ -360,66 +326,7 @@ class Director:
         self._ledger.apply(event)
         trial = self._ledger.trials.get(getattr(event, "trial_id", ""))
         if trial is not None and not isinstance(event, (EpochDone, TrialPlaced, Measured, FrontFound)):
-            self._learn(trial)
+            self._trials.learn(trial)
         for watched in self._watched:
             watched(event)
         return True
-
-    def _learn(self, trial: Trial) -> None:
-        if trial.repeat_of is None:
-            self._sampler.learn(self._places[trial.number], trial)
-
-    # Drawing
-
-    def _recall(self) -> None:
-        """Take up the trials of before, in order of number; one whose record is lost is drawn again.
-
-        One that failed is tried again: what made it fail may have been mended.
-        """
-        trials = {trial.number: trial for trial in self._ledger.trials.values()}
-        known = sum(trial.repeat_of is None for trial in trials.values())
-        lost = max(0, self._space.trials - known)
-        for number in range(max(trials, default=-1) + 1):
-            trial = trials.get(number)
-            if trial is None and lost:
-                lost -= 1
-                self._waiting.append(self._draw())
-            elif trial is None:
-                self._next += 1  # a further seed, which is decided again
-            elif trial.repeat_of is not None:
-                self._next += 1
-                self._recall_repeat(trial, trial.repeat_of)
-            else:
-                assignment = self._draw(trial)
-                if trial.status is not Status.FAILED:
-                    self._learn(trial)
-                self._waiting.extend([assignment] if trial.is_to_go_on else [])
-
-    def _recall_repeat(self, trial: Trial, of: int) -> None:
-        spec = spec_of(trial.config)
-        self._repeats.note(trial.number, of, spec)
-        if trial.is_to_go_on:
-            drawn = self._space.draw(Given(trial.config))
-            self._waiting.append(Assignment(trial.number, spec, drawn, repeat_of=of))
-
-    def _draw(self, past: Trial | None = None) -> Assignment:
-        """The next config, or that of a trial of before."""
-        number, self._next = self._next, self._next + 1
-        place = len(self._configs)
-        if past is not None:
-            drawn = self._sampler.draw(place, self._space.draw(Given(past.config)))
-            assignment = Assignment(number, spec_of(past.config), drawn, past.control)
-        else:
-            given = self._space.first[place] if place < len(self._space.first) else None
-            drawn = self._sampler.draw(place, given)
-            spec = self._space.trial(drawn)
-            if self._precision is not None:
-                spec = dataclasses.replace(spec, precision=self._precision(spec))
-            assignment = Assignment(number, spec, drawn, self._space.is_control(place))
-        self._configs[number], self._places[number] = assignment, place
-        return assignment
-
-
-def spec_of(config: Mapping[str, Any]) -> TrialSpec:
-    """The trial that a journal's config describes; settings that it lacks, as an older version had none, by default."""
-    return TrialSpec.build({name: value for name, value in config.items() if value is not None})

@@ -13,7 +13,8 @@ from typing import Any
 
 from tune_lpc.results.events import EpochDone, Event, Measured, Position, TrialPlaced
 from tune_lpc.results.ledger import Ledger
-from tune_lpc.search.director import Assignment, Director, Verdict
+from tune_lpc.search.assignment import Assignment
+from tune_lpc.search.director import Director, Verdict
 
 Record = Mapping[str, Any]
 Curve = Callable[[Assignment], Iterator[Record]]
