@@ -10,6 +10,10 @@ from PIL import Image
 
 from tune_lpc.run import main
 
+ONE_SEED = ["--seeds", "1", "--set", "rung_rule=stop", "score_window=1"]
+"""Options of a search in which what a rung leaves ends there, each config has one seed, and its last epoch counts."""
+WAITING = ["--seeds", "3", "--set", "rung_rule=promote", "score_window=2"]
+"""Options of one in which what a rung leaves may go on later, and the best configs have three seeds."""
 SMALL_SPACE = """
 from tune_lpc.plan import Choice, Float, Space
 

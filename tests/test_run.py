@@ -15,7 +15,7 @@ import pandas as pd
 import polars
 import pytest
 
-from tests.commands import image_folder, refused, space_file
+from tests.commands import ONE_SEED, image_folder, refused, space_file
 from tests.local_engine import trials_run_here
 from tune_lpc.plan.methods import METHODS
 from tune_lpc.plan.trial import setting_names, setting_type
@@ -29,7 +29,7 @@ def without_times(frame: pd.DataFrame) -> pd.DataFrame:
 # A search
 
 SEARCH = ["digits", "--trials", "6", "--epochs", "9", "--concurrent", "1", "--seed", "5", "--fidelity", "compressed"]
-SEARCH += ["--measure", "nc1", "mean_norm"]
+SEARCH += [*ONE_SEED, "--measure", "nc1", "mean_norm"]
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_ones_own_images_with_one_flag(ray_session: str, tmp_path: Path) -> None
 def test_an_address_joins_a_running_ray_and_leaves_it_running(ray_session: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
     space = space_file(tmp_path, '"learning_rate": Float(1e-3, 1e-2, log=True)')
-    command = [sys.executable, "-m", "tune_lpc.run", space, "--address", ray_session, "--out", str(out)]
+    command = [sys.executable, "-m", "tune_lpc.run", space, *ONE_SEED, "--address", ray_session, "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert len(pd.read_parquet(out / "trials.parquet")) == 2
@@ -232,7 +232,8 @@ def test_every_method_runs_on_digits_and_its_own_parameters_are_in_the_file(
 ) -> None:
     out = tmp_path / "run"
     with trials_run_here():
-        assert main(["digits", "--method", *METHODS, "--trials", "2", "--epochs", "2", "--out", str(out)]) == 0
+        small = ["--trials", "2", "--epochs", "2", *ONE_SEED]
+        assert main(["digits", "--method", *METHODS, *small, "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     told = [line for line in lines if line.startswith("search ")]
     assert told == [
@@ -256,7 +257,8 @@ def test_measures_that_attack_or_cluster_are_taken_at_the_full_budget(ray_sessio
     out = tmp_path / "run"
     names = ["entropy", "deepfool", "pgd_linf"]
     with trials_run_here():
-        assert main(["digits", "--trials", "1", "--epochs", "3", "--measure", *names, "--out", str(out)]) == 0
+        small = ["--trials", "1", "--epochs", "3", *ONE_SEED]
+        assert main(["digits", *small, "--measure", *names, "--out", str(out)]) == 0
     (trial,) = pd.read_parquet(out / "trials.parquet").to_dict("records")
     assert trial["status"] == "completed"
     for name in names:
@@ -296,7 +298,7 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["cifar10", "--dry-run", "--epochs", "90", "--trials", "9"]) == 0
+    assert main(["cifar10", "--dry-run", "--epochs", "90", "--trials", "9", *ONE_SEED]) == 0
     printed = capsys.readouterr().out
     assert "9 of up to 90 epochs" in printed
     assert "rungs: 10 and 30 epochs" in printed

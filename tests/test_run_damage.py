@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.commands import image_folder, refused, space_file
+from tests.commands import ONE_SEED, image_folder, refused, space_file
 from tests.drivers import Driver, Drivers, end_of, entries, kill, outcome, wait_until
 from tune_lpc.engine import callback, journalling
 from tune_lpc.results import JOURNAL_FILE, MIN_FREE_BYTES
@@ -48,7 +48,7 @@ def arguments(folder: Path) -> list[str]:
     """The search that is damaged in several ways."""
     dimensions = '"learning_rate": Float(1e-3, 1e-2, log=True)'
     options = ["--trials", "3", "--epochs", str(EPOCHS), "--fidelity", "truncated", "--set", "first_rung=40"]
-    return [space_file(folder, dimensions), *options, "--concurrent", "1"]
+    return [space_file(folder, dimensions), *options, *ONE_SEED, "--concurrent", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def test_the_breaker_stops_a_search_whose_data_vanish_and_the_next_method_runs(
     methods = ["vanilla", "lpc"]
     search = ["digits", "--method", *methods, "--data-dir", str(data), "--set", *FROM_DISK]
     search += ["--trials", "5", "--epochs", "15", "--fidelity", "full", "--max-failures", "0", "--concurrent", "1"]
-    search += ["--out", str(out)]
+    search += [*ONE_SEED, "--out", str(out)]
     first, second = (out / method for method in methods)
     driver = drivers.fork(search)
     wait_or_fail(drivers, driver, lambda: last_epoch(first, "trial-00000") > 2, "epochs of the first trial")

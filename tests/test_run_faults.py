@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.commands import space_file
+from tests.commands import ONE_SEED, space_file
 from tests.drivers import Drivers, end_of, entries, wait_until
 from tune_lpc.search import watch
 
@@ -184,6 +184,7 @@ def run_with_faults(drivers: Drivers, folder: Path, raylets: list[int]) -> Fault
         str(EPOCHS),
         "--fidelity",
         "full",
+        *ONE_SEED,
         "--out",
         str(out),
     ]

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from tests import moments
-from tests.commands import space_file
+from tests.commands import ONE_SEED, space_file
 from tests.drivers import Driver, Drivers, end_of, entries, outcome, processes_with, wait_until
 
 TRIALS, EPOCHS = 8, 9
@@ -117,7 +117,7 @@ def test_a_search_interrupted_at_five_moments_ends_in_order_each_time_and_goes_o
 ) -> None:
     space = space_file(tmp_path, '"learning_rate": Float(1e-3, 1e-2, log=True)')
     options = ["--trials", str(TRIALS), "--epochs", str(EPOCHS), "--fidelity", "full", "--concurrent", "1"]
-    search = InterruptedSearch(drivers, [space, *options], tmp_path / "run")
+    search = InterruptedSearch(drivers, [space, *options, *ONE_SEED], tmp_path / "run")
 
     search.is_interrupted(search.start_with_its_own_ray(ray_folder), signal.SIGTERM, ray_folder)
     assert not (search.folder / "journal.jsonl").exists()
