@@ -108,13 +108,21 @@ def expected_epochs(space: Space, trials: int) -> int:
 
 
 def replay(
-    problem: Problem, space: Space, number: int, budget: int | None = None, earlier: Sequence[Observation] = ()
+    problem: Problem,
+    space: Space,
+    number: int,
+    budget: int | None = None,
+    earlier: Sequence[Observation] = (),
+    sampler: Sampler | None = None,
 ) -> Ledger:
-    """Search `space` over the curves of a problem, to the end or until `budget` epochs are spent."""
+    """Search `space` over the curves of a problem, to the end or until `budget` epochs are spent.
+
+    sampler: another than that of the space.
+    """
     pool, log = Pool(problem, number), MemoryLog()
     log.write(RunStarted(run_of(space, data={"validation_images": problem.validation})))
     ledger = Ledger(log.events)
-    director = Director(space, ledger, log, _Nearest(sampler_of(space, earlier=earlier), pool))
+    director = Director(space, ledger, log, _Nearest(sampler or sampler_of(space, earlier=earlier), pool))
     simulate(director, lambda assignment: _curve(assignment, space, pool), most_events=budget)
     return ledger
 

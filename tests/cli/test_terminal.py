@@ -93,10 +93,11 @@ def test_with_several_objectives_the_front_is_a_table(tmp_path: Path) -> None:
     front_search(tmp_path)
     lines = summary(tmp_path).splitlines()
     assert lines[0] == "Pareto front: 2 of 4 ranked configs, none better than another in all"
-    assert lines[1].split() == ["rank", "trial", "validation_accuracy", "nc1", "seeds", "parameters"]
-    assert [line.split()[:5] for line in lines[2:4]] == [["1", "0", "0.9", "2", "1"], ["2", "2", "0.5", "0.125", "1"]]
-    assert lines[4] == "hypervolume: 0.3750 of 1 (front.parquet tells it over time)"
-    assert lines[5] == "each a single training: expect less of the ends; --seeds 3 trains the front again"
+    assert lines[1].split() == ["rank", "trial", "validation_accuracy", "nc1", "seeds"]
+    assert [line.split() for line in lines[2:4]] == [["1", "0", "0.9", "2", "1"], ["2", "2", "0.5", "0.125", "1"]]
+    assert [line.split() for line in lines[4:6]] == [["1.", "learning_rate=0.001"], ["2.", "learning_rate=0.001"]]
+    assert lines[6] == "hypervolume: 0.3750 of 1 (front.parquet tells it over time)"
+    assert lines[7] == "each a single training: expect less of the ends; --seeds 3 trains the front again"
     assert "best validation accuracy" not in "".join(lines) and "named" not in "".join(lines)
     assert "front.parquet (hypervolume)" in lines[-2]
     assert "train the best config again: python -m tune_lpc.train" in lines[-1]

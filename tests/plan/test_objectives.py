@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from tests.plan.test_space import SPACE
 from tune_lpc.plan import UserError
 from tune_lpc.plan.compare import differences
 from tune_lpc.plan.objectives import (
+    OBJECTIVES,
     Objective,
     measures_of,
     objective_of,
@@ -172,6 +174,16 @@ def test_what_is_no_list_of_names_is_told(value: object) -> None:
 
 def test_all_problems_are_told_at_once() -> None:
     assert len(problems("measure.pgd_l2", "mean_norm", "nothing")) == 4
+
+
+def test_the_page_lists_every_objective_with_its_direction_and_range() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text(encoding="utf-8")
+    better = {"max": "more", "min": "less", None: "say `:min` or `:max`"}
+    rows = [
+        f"| `{name}` | {better[of.direction]} | {of.low:g} to {of.high:g}{', logarithmic' if of.log else ''} |"
+        for name, of in OBJECTIVES.items()
+    ]
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows
 
 
 # In a space

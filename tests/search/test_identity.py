@@ -35,6 +35,10 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     (changed(trials=3), "trials: 6 before, 3 now: it may rise, but not fall"),
     (changed(seed=2), "seed: 3 before, 2 now"),
     (changed(control_trials=2), "control_trials: 0 before, 2 now"),
+    (
+        changed(objectives=("validation_accuracy", "nc1")),
+        "objectives: absent before, ['validation_accuracy:max', 'nc1:min'] now",
+    ),
     (changed(sampler="gp"), "sampler: tpe before, gp now"),
     (changed(random_starts=5), "random_starts: 10 before, 5 now"),
     ({"measures": ()}, "measures: entropy before, none now"),

@@ -80,13 +80,15 @@ def _parameters(row: RankedConfig) -> Text:
 
 def _print_front(console: Console, summary: Summary) -> None:
     """The configs on the Pareto front, the best by the first objective first, and what is said of them."""
-    table = Table("rank", "trial", *summary.front[0].objectives, "seeds", "parameters", box=None, pad_edge=False)
+    table = Table("rank", "trial", *summary.front[0].objectives, "seeds", box=None, pad_edge=False)
     for row in summary.front:
         values = ["none" if value is None else f"{value:.4g}" for value in row.objectives.values()]
-        table.add_row(str(row.rank), str(row.number), *values, str(row.seeds), _parameters(row))
+        table.add_row(str(row.rank), str(row.number), *values, str(row.seeds))
     told = f"Pareto front: {len(summary.front)} of {summary.ranked} ranked configs, none better than another in all"
     console.print(told, style="bold", highlight=False)
     console.print(table)
+    for row in summary.front:
+        console.print(Padding(Text.assemble(f"{row.rank}. ", _parameters(row)), (0, 0, 0, 4)))
     if summary.hypervolume is not None:
         print_lines(console, [f"hypervolume: {summary.hypervolume:.4f} of 1 (front.parquet tells it over time)"])
     if all(row.seeds == 1 for row in summary.front):

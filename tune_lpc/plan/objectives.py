@@ -58,15 +58,20 @@ _MEASURES: Mapping[str, Range] = {
     "within_class_covariance_relative": Range(MIN, 1e-9, 1.0),
     "norm_variation": Range(MIN, 1e-4, 10.0),
     "entry_variation": Range(MIN, 1e-4, 10.0),
-    "entropy": Range(None, -20.0, 2.0, log=False),
+    "entropy": Range(None, -8.0, 1.5, log=False),
     "entropy_raw": Range(None, -20.0, 10.0, log=False),
     "distance_margin": Range(MAX, 0.1, 1e4),
     "knn_accuracy_20": _SHARE,
     "knn_accuracy_200": _SHARE,
 }
-_RANGES: Mapping[str, Range] = {**_COLUMNS, **_MEASURES}
 _IN_THE_RECORD = ("nc1", "mean_norm")
 """Measures that each epoch's record has under the same name: asked for as measures they are taken from there."""
+OBJECTIVES: Mapping[str, Range] = {
+    **_COLUMNS,
+    **{MEASURE + name: _COLUMNS[name] for name in _IN_THE_RECORD},
+    **{MEASURE + name: of_measure for name, of_measure in _MEASURES.items()},
+}
+"""All that may be an objective, by name."""
 _FOOLED = (
     "is fooled by collapsed networks, whose gradients vanish near the images: it calls robust what a short "
     "perturbation changes; take it as a --measure, not as an objective"
@@ -127,7 +132,7 @@ class Objective:
 
     @property
     def _range(self) -> Range:
-        return _RANGES[self.name.removeprefix(MEASURE)]
+        return OBJECTIVES[self.name]
 
 
 def objective_of(text: str) -> Objective:
@@ -136,8 +141,7 @@ def objective_of(text: str) -> Objective:
     Only of a text without `objective_problems`.
     """
     name, _, direction = text.partition(":")
-    natural = _RANGES[name.removeprefix(MEASURE)].direction
-    return Objective(name, direction or natural or "")
+    return Objective(name, direction or OBJECTIVES[name].direction or "")
 
 
 def several_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
@@ -175,13 +179,12 @@ def _problems(text: str) -> list[str]:
     bare = name.removeprefix(MEASURE)
     if bare in _REFUSED:
         return [f"{name} can't be an objective: it {_REFUSED[bare]}"]
-    names = (*_COLUMNS, *(MEASURE + measure for measure in (*_IN_THE_RECORD, *_MEASURES)))
-    if name not in names:
-        hint = nearest(MEASURE + bare if bare in _MEASURES else name, names)
-        return [f"there is no objective {name!r}{hint or ', it must be one of ' + ', '.join(names)}"]
+    if name not in OBJECTIVES:
+        hint = nearest(MEASURE + bare if bare in _MEASURES else name, OBJECTIVES)
+        return [f"there is no objective {name!r}{hint or ', it must be one of ' + ', '.join(OBJECTIVES)}"]
     if colon and direction not in (MIN, MAX):
         return [f"objective {text!r} must end in :{MIN} or :{MAX}, or name no direction"]
-    if not direction and _RANGES[bare].direction is None:
+    if not direction and OBJECTIVES[name].direction is None:
         return [f"objective {name} has no natural direction; say {name}:{MIN} or {name}:{MAX}"]
     if name == SCORE and direction == MIN:
         return [f"objective {text} looks for the worst networks; leave out :{MIN}"]
