@@ -27,7 +27,7 @@ import pandas as pd
 from benchmarks.record_curves import FOLDER, RECIPES
 from benchmarks.rivals import optuna_pruners, ours, ray_asha, simple, syne_asha
 from benchmarks.rivals.judging import Judged, difference, judge, needed
-from benchmarks.rivals.problem import Problem
+from benchmarks.rivals.problem import VISIBLE, Problem
 from benchmarks.rivals.trace import Contestant, Trace, traces_of
 from tune_lpc.plan import UserError
 
@@ -165,7 +165,7 @@ def compare(options: argparse.Namespace) -> None:
     print("\n".join(f"- {contestant.name}: {contestant.about}" for contestant in contestants))
     fields = []
     for name in options.sets or [name for name in RECIPES if (options.curves / name).exists()]:
-        fields.append(Field(Problem(name, options.curves), contestants, options))
+        fields.append(Field(Problem(name, options.curves, options.splits), contestants, options))
         fields[-1].print_tables()
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -190,6 +190,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--curves", type=Path, default=FOLDER, help="the recorded curves")
     parser.add_argument("--sets", nargs="+", choices=RECIPES, help="data sets (default: those recorded)")
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        type=int,
+        choices=VISIBLE,
+        default=VISIBLE,
+        help="each search begins on one of these; further seeds without splits of their own were recorded on 0 alone",
+    )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these contestants")
     parser.add_argument(
         "--variant",

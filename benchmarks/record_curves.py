@@ -195,14 +195,10 @@ def main() -> None:
     parser.add_argument("set", choices=RECIPES)
     parser.add_argument("--runs", nargs="+", default=[f"{seed}:{split}" for seed, split in RUNS], metavar="SEED:SPLIT")
     parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--best", type=int, help="only so many configs: the best by the last epoch of seed 0")
+    parser.add_argument("--configs", type=int, help="only the first so many configs")
     options = parser.parse_args()
     use_threads(1)
-    only = None
-    if options.best is not None:
-        first = pd.read_parquet(FOLDER / options.set / "seed0-split0.parquet")
-        last = first["validation_accuracy"].map(lambda curve: curve[-1] if len(curve) else -1.0)
-        only = first["config"][last.sort_values(ascending=False).index[: options.best]].tolist()
+    only = range(min(options.configs, RECIPES[options.set].configs)) if options.configs is not None else None
     for run in options.runs:
         seed, split = map(int, run.split(":"))
         record(options.set, seed, split, options.data_dir, only)

@@ -67,9 +67,8 @@ def contestant(name: str, changes: Sequence[str]) -> Contestant:
 
     shown = " ".join([*changes, *(f"{key}={value}" for key, value in own.items() if value != OWN_CHANGES[key])])
     parameters = {"code": code_hash(), "changes": shown}
-    own_splits = any(text.startswith("seed_splits") for text in changes)
     about = f"our search{f', {shown}' if shown else ' with its defaults'}; names rank 1 of best.parquet"
-    return Contestant(name, about, search, parameters, is_sized=True, own_splits=own_splits)
+    return Contestant(name, about, search, parameters, is_sized=True)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,12 @@ from tune_lpc.plan.dimensions import Dimension
 
 Values = Mapping[str, Value]
 VISIBLE = (0, 1, 2)
-"""Seeds that a search may see, on split 0; seeds 1 and 2 also on the splits of their number."""
+"""Seeds that a search may see: each on the split of its number, and where they were recorded all on split 0."""
 TRUTH = (3, 4)
-"""Seeds that judge, on split 0."""
+"""Seeds that judge, on split 0; others from 5 on join them where they were recorded."""
 CLASSES = 10
+UNLIKE = 1 / math.sqrt(6)
+"""How far apart two places are that are drawn evenly (root of the mean square)."""
 VALIDATION = {"digits": 144, "digits250": 250, "mnist250": 250, "cifar10": 2000}
 """Validation images of each set."""
 
@@ -45,27 +47,36 @@ class Run:
 
 
 class Problem:
-    """The configs of a set that can be searched and judged.
+    """The configs of a set that can be searched and judged: those with every run that is needed.
 
-    notes: what to say of the recording. truth: by config, the accuracy on left-over images, mean of the TRUTH seeds.
+    splits: of these a search begins on one, drawn for it (see `Pool`). notes: what to say of the recording.
+    judges: the seeds that judge. truth: by config, the accuracy on left-over images, their mean.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, splits: Sequence[int] = VISIBLE) -> None:
         """Raises UserError when nothing was recorded that can be used."""
         self.name, self.space, self.validation = name, RECIPES[name].build(), VALIDATION[name]
-        self.runs = _read(folder / name)
-        recorded: list[tuple[int, float]] = [
-            (config, _end(run)) for (config, seed, split), run in self.runs.items() if (seed, split) == (0, 0)
-        ]
-        middle = float(np.median([end for _, end in recorded])) if recorded else math.nan
-        self.good = {config for config, end in recorded if end >= middle}
-        judged = {config for config, _ in recorded if any((config, seed, 0) in self.runs for seed in TRUTH)}
-        self.configs = sorted(config for config, _ in recorded if config in judged or config not in self.good)
-        if not judged:
-            raise UserError(f"no config in {folder / name} has both seed 0 and one of the seeds {TRUTH} yet")
+        self.splits = tuple(splits)
+        runs = _read(folder / name)
+        recorded = {(seed, split) for _, seed, split in runs}
+        needed = {(seed, 0) for seed in TRUTH} | {(split, split) for split in (*self.splits, *VISIBLE)}
+        if lacking := sorted(needed - recorded):
+            told = ", ".join(f"{seed}:{split}" for seed, split in lacking)
+            raise UserError(f"{folder / name} lacks the runs {told} (seed:split); record_curves.py records them")
+        every = {config for config, _, _ in runs}
+        self.configs = sorted(config for config in every if all((config, *run) in runs for run in needed))
+        if not self.configs:
+            raise UserError(f"no config in {folder / name} has every run that is needed yet")
+        self.runs = {run: found for run, found in runs.items() if run[0] in set(self.configs)}
         self.values: dict[int, Values] = {config: self.runs[config, 0, 0].values for config in self.configs}
-        self.truth = {config: self._truth(config) for config in self.configs}
-        self.notes = self._notes(len(recorded), judged)
+        self.judges = [
+            seed for seed in range(min(TRUTH), 10) if all((config, seed, 0) in runs for config in self.configs)
+        ]
+        self.truth = {
+            config: float(np.mean([self.runs[config, seed, 0].left_over for seed in self.judges]))
+            for config in self.configs
+        }
+        self.notes = self._notes(len(every))
         self._numbers = {_key(values): config for config, values in self.values.items()}
         self._places = np.array([self._place(self.values[config]) for config in self.configs])
 
@@ -74,11 +85,12 @@ class Problem:
         """Of a full training."""
         return self.space.epochs
 
-    def fingerprint(self, own_splits: bool) -> str:
-        """Of all that a search can see, the runs on splits of their own included or not."""
-        found = hashlib.sha256()
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that a search can see, and how it sees it."""
+        found = hashlib.sha256(Path(__file__).read_bytes() + repr(self.splits).encode())
         for (config, seed, split), run in sorted(self.runs.items()):
-            if config in self.values and seed in VISIBLE and (own_splits or split == 0):
+            if seed in VISIBLE:
                 found.update(repr((config, seed, split, run.diverged)).encode())
                 for array in (run.scores, run.losses, run.nc1, run.wide):
                     found.update(array.tobytes())
@@ -91,12 +103,15 @@ class Problem:
     def distances(self, values: Values) -> np.ndarray:
         """How far each of `configs` is from `values`: Euclidean in the unit cube, (configs,).
 
-        A dimension counts where it has an effect in both: by its place in its range, in the logarithm where that is how
-        it is drawn; another option of a choice is 1 away.
+        A dimension counts by its place in its range, in the logarithm where that is how it is drawn; another option of
+        a choice is 1 away, and a dimension with an effect in one of both only UNLIKE. (Were it 0, configs with few
+        dimensions would be near to all, and answer every second proposal.)
         """
-        away = np.abs(self._places - self._place(values))
+        own = np.array(self._place(values))
+        away = np.abs(self._places - own)
         away[:, self._is_choice] = np.where(away[:, self._is_choice] > 0, 1.0, away[:, self._is_choice])
-        distances: np.ndarray = np.sqrt(np.nansum(away**2, axis=1))
+        away = np.where(np.isnan(self._places) != np.isnan(own), UNLIKE, np.nan_to_num(away))
+        distances: np.ndarray = np.sqrt((away**2).sum(axis=1))
         return distances
 
     @cached_property
@@ -109,44 +124,28 @@ class Problem:
             for name, dimension in self.space.dimensions.items()
         ]
 
-    def _truth(self, config: int) -> float:
-        found = [self.runs[config, seed, 0].left_over for seed in TRUTH if (config, seed, 0) in self.runs]
-        return float(np.mean(found or [self.runs[config, 0, 0].left_over]))
-
-    def _notes(self, recorded: int, judged: set[int]) -> list[str]:
-        def lacking(good: bool, wanted: Callable[[int], bool]) -> int:
-            return sum(wanted(config) for config in self.configs if (config in self.good) == good)
-
-        def seen(config: int) -> int:
-            return sum((config, seed, 0) in self.runs for seed in VISIBLE)
-
-        def own_splits(config: int) -> int:
-            return sum((config, seed, seed) in self.runs for seed in VISIBLE[1:])
-
-        both = sum(all((config, seed, 0) in self.runs for seed in TRUTH) for config in self.configs)
+    def _notes(self, recorded: int) -> list[str]:
         diverged = sum(self.runs[config, 0, 0].diverged is not None for config in self.configs)
         best = max(self.configs, key=lambda config: self.truth[config])
-        worse = [lacking(False, lambda config: config not in judged), lacking(False, lambda config: seen(config) < 3)]
         return [
-            f"{self.name}: {len(self.configs)} of {recorded} configs recorded can be used, of {self.epochs} epochs; "
-            f"{both} with both seeds of the truth; {diverged} diverged (truth: that of guessing, {1 / CLASSES})",
-            f"the worse half by seed 0: {worse[0]} judged by seed 0 for want of a seed of the truth, {worse[1]} replay "
-            "seed 0 for want of another visible seed",
-            f"the better half: {lacking(True, lambda config: seen(config) < 3)} replay seed 0 for want of another, "
-            f"{lacking(True, lambda config: own_splits(config) < 2)} lack a run on a split of its own",
-            f"truth: best config {best} with {self.truth[best]:.4f}, median {np.median(list(self.truth.values())):.4f}",
+            f"{self.name}: {len(self.configs)} of {recorded} configs have every run that is needed, of {self.epochs} "
+            f"epochs; {diverged} diverged (truth: that of guessing, {1 / CLASSES}); {self.validation} validation images",
+            f"truth, {len(self.judges)} seeds: best config {best} with {self.truth[best]:.4f}, median {np.median(list(self.truth.values())):.4f}, "
+            f"mean {np.mean(list(self.truth.values())):.4f}",
         ]
 
 
 class Pool:
     """What one search sees: configs that it has not used yet, and their curves.
 
-    The first seed of a config is one of the recorded seeds, drawn for each search and config: so 100 searches don't all
-    meet the luck of the same runs. All contestants' searches of the same number see the same.
+    Each search has a split of its own, drawn among those of the problem, which all its configs train and are validated
+    on: so 100 searches don't all meet the luck of the same images. On split 0 the seed of each config is drawn too,
+    where several were recorded. All contestants' searches of the same number see the same.
     """
 
     def __init__(self, problem: Problem, search: int) -> None:
         self.problem, self.search = problem, search
+        self._split = random.Random(f"split {search}").choice(problem.splits)
         self._unused = np.ones(len(problem.configs), dtype=bool)
 
     def take(self, proposal: Values) -> int | None:
@@ -158,16 +157,22 @@ class Pool:
         return self.problem.configs[found]
 
     def run(self, config: int, repeat: int = 0, own_split: bool = False) -> Run:
-        """The training of a config, or its `repeat`-th with another seed; on the split of its number, if asked.
+        """The training of a config, or its `repeat`-th with another seed; on another split, if asked.
 
-        Where that was not recorded it is the one of seed 0 once more.
+        Raises UserError for a run that was not recorded.
         """
-        runs, first = self.problem.runs, self.problem.runs[config, 0, 0]
+        runs = self.problem.runs
         if own_split and repeat:
-            return runs.get((config, repeat, repeat), first)
-        seeds = [seed for seed in VISIBLE if (config, seed, 0) in runs]
-        random.Random(f"{self.search} {config}").shuffle(seeds)
-        return runs[config, seeds[repeat], 0] if repeat < len(seeds) else first
+            others = [split for split in VISIBLE if split != self._split]
+            key = (others[repeat - 1], others[repeat - 1]) if repeat <= len(others) else None
+        else:
+            seeds = [seed for seed in VISIBLE if (config, seed, self._split) in runs]
+            random.Random(f"{self.search} {config}").shuffle(seeds)
+            key = (seeds[repeat], self._split) if repeat < len(seeds) else None
+        if key is None:
+            where = "splits of its own" if own_split else f"split {self._split}"
+            raise UserError(f"{self.problem.name}: fewer than {repeat} further seeds were recorded on {where}")
+        return runs[config, *key]
 
 
 _CURVES = ("validation_accuracy", "validation_loss", "nc1", "wide_accuracy")
@@ -191,10 +196,6 @@ def _read(folder: Path) -> dict[tuple[int, int, int], _Recorded]:
                 scores, losses, nc1, wide, left_over, diverged, json.loads(row["values"])
             )
     return found
-
-
-def _end(run: Run) -> float:
-    return -1.0 if run.diverged else float(run.scores[-1])
 
 
 def _key(values: Values) -> str:

@@ -40,7 +40,7 @@ class Contestant:
 
     about: with what parameters, and how it names. parameters: what tells one from another in the cache, the versions
     of the code included. is_sized: whether a search must know its budget; one that need not is run once, with the
-    largest. own_splits: whether it may train a further seed of a config on another split.
+    largest.
     """
 
     name: str
@@ -48,7 +48,6 @@ class Contestant:
     search: Search
     parameters: Mapping[str, Any] = field(default_factory=dict)
     is_sized: bool = False
-    own_splits: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def traces_of(contestant: Contestant, problem: Problem, searches: int, budget: i
     """The traces of searches 0, 1, …; read from the folder `cache` where the same were run before, else kept there."""
     kept_budget = budget if contestant.is_sized else 0
     file = cache / f"{problem.name}-{contestant.name}{f'-{kept_budget}' if kept_budget else ''}.parquet"
-    facts = {"curves": problem.fingerprint(contestant.own_splits), "budget": budget, **contestant.parameters}
+    facts = {"curves": problem.fingerprint, "budget": budget, **contestant.parameters}
     key = json.dumps(facts, sort_keys=True)
     if file.exists():
         table = pq.read_table(file)

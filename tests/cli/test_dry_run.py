@@ -26,6 +26,7 @@ SPACE = Space(
     settings={"epochs": 90, "gamma_ramp": "linear", "gamma_ramp_length": 0.5},
     dimensions={"learning_rate": Float(1e-4, 1e-2, log=True)},
     rung_rule="stop",
+    most_rungs=2,
     score_window=1,
     seeds=1,
 )
@@ -178,7 +179,7 @@ def test_the_options_change_the_space(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_cost_is_that_of_climbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = ["--out", str(tmp_path / "run"), "--trials", "10", "--epochs", "90", "--seeds", "1"]
+    out = ["--out", str(tmp_path / "run"), "--trials", "10", "--epochs", "90", "--seeds", "1", "--set", "most_rungs=2"]
     climbs = [*out, "--fidelity", "compressed"]
     assert "1,300 if no trial is stopped early" in printed(climbs, capsys)
     assert "900 if no trial is stopped early" in printed(out, capsys)
@@ -189,7 +190,7 @@ def test_the_cost_is_that_of_climbs(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_it_says_hours_and_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, was_there = ["--out", str(tmp_path / "run")], ray.is_initialized()
-    seeds = printed([*out, "--trials", "9", "--epochs", "90", "--set", "seeds=2"], capsys)
+    seeds = printed([*out, "--trials", "9", "--epochs", "90", "--set", "seeds=2", "most_rungs=2"], capsys)
     assert "cost: about 300 epochs, 90 of them for 1 further seed of the best" in seeds
     assert "time: an epoch takes " in seeds and "in all about " in seeds
     hours = printed([*out, "--hours", "0.5"], capsys)

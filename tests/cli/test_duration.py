@@ -24,6 +24,7 @@ SPACE = Space(
     settings={"epochs": 90},
     dimensions={"learning_rate": Float(1e-4, 1e-2, log=True)},
     first=[{"learning_rate": 0.001}],
+    most_rungs=2,
     seeds=1,
 )
 """Of 27 trials 9 go beyond the rung at 10 epochs, and 3 beyond that at 30: 27 x 10 + 9 x 20 + 3 x 60 epochs."""

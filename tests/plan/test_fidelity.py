@@ -22,10 +22,11 @@ def truncated(epochs: int, reduction_factor: int = 3, first_rung: int | None = N
 # Rungs and runs
 
 
-def test_two_looks_are_placed_at_a_ninth_and_a_third_of_the_budget() -> None:
-    assert Fidelity(36).rungs() == truncated(36).rungs() == [4, 12]
-    assert Fidelity(200).rungs() == [23, 67]
-    assert Fidelity(1000, reduction_factor=4).rungs() == [63, 250]
+def test_three_looks_are_placed_the_last_at_a_third_of_the_budget() -> None:
+    assert Fidelity(90).rungs() == truncated(90).rungs() == [4, 10, 30]
+    assert Fidelity(200).rungs() == [8, 23, 67]
+    assert Fidelity(1000, reduction_factor=4).rungs() == [16, 63, 250]
+    assert Fidelity(200, most_rungs=2).rungs() == [23, 67]
 
 
 def test_a_first_rung_is_multiplied_by_the_factor_up_to_the_budget() -> None:
@@ -136,8 +137,8 @@ def test_as_many_train_in_full_as_the_last_rung_lets_through() -> None:
 
 
 def test_the_stages_of_a_trial_end_where_it_has_trained_so_much_in_all() -> None:
-    assert Fidelity(90, "truncated").stage_ends() == [10, 30, 90]
-    assert Fidelity(90, "compressed").stage_ends() == [10, 40, 130]
+    assert Fidelity(90, "truncated").stage_ends() == [4, 10, 30, 90]
+    assert Fidelity(90, "compressed").stage_ends() == [4, 14, 44, 134]
     assert Fidelity(90, "full").stage_ends() == [90]
 
 
@@ -204,10 +205,15 @@ def test_the_rungs_of_a_run_are_read_again_from_what_it_wrote(
     mode: str, factor: int, first: int | None, epochs: int
 ) -> None:
     fidelity = Fidelity(epochs, mode, factor, first)
-    space = {"settings": {"epochs": epochs}, "fidelity_mode": mode, "reduction_factor": factor}
+    space = {"settings": {"epochs": epochs}, "fidelity_mode": mode, "reduction_factor": factor, "most_rungs": 3}
     found = Fidelity.of_run({"space": space, "rungs": fidelity.rungs()})
     assert found is not None
     assert (found.rungs(), found.runs()) == (fidelity.rungs(), fidelity.runs())
+
+
+def test_a_run_of_before_the_rungs_could_be_counted_had_two() -> None:
+    space = {"settings": {"epochs": 90}, "fidelity_mode": "truncated", "reduction_factor": 3}
+    assert Fidelity.of_run({"space": space, "rungs": [10, 30]}) == Fidelity(90, most_rungs=2)
 
 
 @pytest.mark.parametrize("run", [{}, {"rungs": [3]}, {"space": {"settings": {}}, "rungs": []}])

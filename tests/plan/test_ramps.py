@@ -108,7 +108,7 @@ def test_later_rungs_follow_by_the_factor() -> None:
 
 def test_the_first_rung_is_no_earlier_than_without_the_option() -> None:
     usual = Space("x", "", {"weight_decay": Float(0, 1)}, {"epochs": 200}).fidelity.rungs()[0]
-    assert ramping({"weight_decay": Float(0, 1)}).fidelity.rungs()[0] == usual == 23
+    assert ramping({"weight_decay": Float(0, 1)}).fidelity.rungs()[0] == usual == 8
     assert ramping({"weight_decay": Float(0, 1)}, epochs=5).fidelity.rungs() == [3]
 
 

@@ -30,7 +30,7 @@ class Run:
         *scores: float | None,
         of: int | None = None,
         status: Status | None = Status.COMPLETED,
-        loss: float | None = 1.0,
+        loss: float = 1.0,
         **config: Any,
     ) -> int:
         """A trial with a score an epoch; its number."""
@@ -96,11 +96,10 @@ def test_a_seed_that_failed_or_is_not_finished_counts_neither_way() -> None:
     assert (run.of(second).scores, run.of(second).without_score) == ((0.8,), 0)
 
 
-def test_equal_means_go_to_the_lower_loss_of_the_first_trial_then_the_lower_number() -> None:
+def test_equal_means_go_to_the_lower_number_whatever_the_loss() -> None:
     run = Run()
     first, lower, last = run.config(0.5, 0.75), run.config(0.75, 0.5, loss=0.25), run.config(0.625, 0.625)
-    without = run.config(0.625, 0.625, loss=None)
-    assert run.order == [lower, first, last, without]
+    assert run.order == [first, lower, last]
 
 
 def test_a_further_seed_is_no_config_of_its_own_even_where_its_first_trial_is_not_ranked() -> None:

@@ -53,18 +53,18 @@ def test_the_last_score_decides_not_the_best(search: Search) -> None:
     assert best["epochs"].tolist() == [4, 4]
 
 
-def test_ties_go_to_the_lower_loss_then_the_lower_number(search: Search) -> None:
+def test_ties_go_to_the_lower_number_whatever_the_loss(search: Search) -> None:
     losses = {search.start(epochs=1): loss for loss in (None, 0.7, 0.3, 0.7)}
     for trial_id, loss in losses.items():
         search.epoch(trial_id, 1, 0.5, budget=1, validation_loss=loss)
         search.end(trial_id)
-    assert ranking(search) == ["t002", "t001", "t003", "t000"]
+    assert ranking(search) == ["t000", "t001", "t002", "t003"]
 
 
 def test_ties_below_the_full_budget_follow_the_same_rule(search: Search) -> None:
     for loss in (0.7, 0.3, 0.7):
         search.epoch(search.start(), 1, 0.5, validation_loss=loss)
-    assert ranking(search) == ["t001", "t000", "t002"]
+    assert ranking(search) == ["t000", "t001", "t002"]
 
 
 def test_an_interrupted_trial_is_ranked_by_what_it_reached(search: Search) -> None:

@@ -241,7 +241,7 @@ def test_a_further_seed_of_a_control_trial_is_looked_at_by_no_rung() -> None:
 
 
 def test_a_further_seed_is_the_config_with_another_seed_and_nothing_else() -> None:
-    search = searched()
+    search = searched(replace(SEEDS, seed_splits=False))
     configs = {event.number: event.config for event in search.of_kind(TrialStarted)}
     for number, of in repeats(search):
         further = 1 if number < 8 else 2

@@ -156,7 +156,9 @@ def played_at_once(
 # The further seeds of a search
 
 
-TRUNCATED = replace(SPACE, fidelity_mode="full", first_rung=None, settings={"epochs": 2, "seed": 3}, seeds=3)
+TRUNCATED = replace(
+    SPACE, fidelity_mode="full", first_rung=None, settings={"epochs": 2, "seed": 3}, seeds=3, seed_splits=False
+)
 
 
 class Trained:

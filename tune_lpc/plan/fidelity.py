@@ -13,7 +13,7 @@ MODES = ("compressed", "truncated", "full")
 """How rungs are reached: by complete short runs, by one long run looked at early, or no rungs at all."""
 RUNG_RULES = ("promote", "stop")
 """What becomes of a trial that a rung leaves: it waits, and goes on when it is among the best later, or it ends."""
-MOST_RUNGS = 2
+MOST_RUNGS = 3
 """Rungs placed below the full budget, at most, when no first rung is asked for."""
 EARLIEST_LOOK = 3
 """No rung is placed before this epoch unless asked for: one or two epochs tell more of luck than of a config."""
@@ -47,7 +47,7 @@ class Fidelity:
         """The rungs that were in force in a run, from the content of its run.json; None where it does not say."""
         try:
             space, rungs = run["space"], run["rungs"]
-            most = space.get("most_rungs", MOST_RUNGS)
+            most = space.get("most_rungs", 2)  # before it could be chosen there were two
             as_asked = cls(space["settings"]["epochs"], space["fidelity_mode"], space["reduction_factor"], None, most)
         except KeyError:
             return None

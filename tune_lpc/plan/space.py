@@ -78,12 +78,12 @@ class Space:
     reduction_factor: int = 3
     first_rung: int | None = None
     first_rung_after: float | None = None
-    rung_rule: str = "stop"
+    rung_rule: str = "promote"
     most_rungs: int = MOST_RUNGS
     control_trials: int = 0
     score_window: int = 1
-    seeds: int = 1
-    seed_splits: bool = False
+    seeds: int = 3
+    seed_splits: bool = True
     objectives: Sequence[str] = ONE_SCORE
     sampler: str = "tpe"
     random_starts: int = 10

@@ -40,7 +40,7 @@ from tune_lpc.results.journal import journal_events
 NUMBERS = tuple(f.name for f in record_fields() if f.name not in ("budget", "epoch", "diverged"))
 """The fields of an EpochRecord that are numbers, or None; they are kept as such, since a search has many epochs."""
 _WIDTH = len(NUMBERS)
-_SCORE, _LOSS = NUMBERS.index(SCORE), NUMBERS.index("validation_loss")
+_SCORE = NUMBERS.index(SCORE)
 Record = dict[str, Any]
 
 
@@ -100,10 +100,6 @@ class TrainingRun:
     def score(self, epoch: int) -> float | None:
         """The score of an epoch that has a record."""
         return self._value(epoch, _SCORE)
-
-    def loss(self, epoch: int) -> float | None:
-        """The validation loss of an epoch that has a record."""
-        return self._value(epoch, _LOSS)
 
     def mean(self, name: str, epoch: int, window: int) -> float | None:
         """The mean of a field of the last `window` epochs up to `epoch`, as far as there are; None without its own."""

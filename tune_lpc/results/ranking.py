@@ -62,7 +62,7 @@ def ranked(ledger: Ledger) -> list[Config]:
     3. Configs of which a further seed diverged come behind those of which none did.
     4. More seeds come first: those with fewer were left out as worse, or their score is luck for a larger part.
     5. A higher score, the mean over the seeds of the mean validation accuracy of the last epochs, comes first.
-    6. Equal scores: the lower validation loss of the last epoch, then the lower number.
+    6. Equal scores: the lower number. (The validation loss says nothing of which is better; see docs/winner.md.)
 
     With several objectives fronts take the place of 4 and 5. Front 1: no other config is better in one objective and
     as good in all; front 2: only those of front 1 are; and so on. Fronts are by the first seed; those of front 1, where
@@ -136,16 +136,9 @@ def _values(trial: Trial, run: TrainingRun, repeats: Iterable[Trial]) -> tuple[V
     return own, *(values for values in others if values is not None)
 
 
-def _place(config: Config) -> tuple[bool, int, int, int, float, float, int]:
+def _place(config: Config) -> tuple[bool, int, int, int, float, int]:
     """What `ranked` sorts by: lower is better."""
-    loss = config.run.loss(config.run.epochs)
-    return (
-        *_class(config),
-        -len(config.scores),
-        -config.score,
-        math.inf if loss is None else loss,
-        config.trial.number,
-    )
+    return *_class(config), -len(config.scores), -config.score, config.trial.number
 
 
 def _class(config: Config) -> tuple[bool, int, int]:
