@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from benchmarks.rivals.problem import CLASSES, Problem
+from benchmarks.rivals.problem import CLASSES, JUDGING, Problem
 from benchmarks.rivals.trace import Named, Trace
 
 LEVEL = 0.95
@@ -39,12 +39,14 @@ class Judged:
     """What many searches of a contestant came to with a budget.
 
     qualities: the truth of what each named, (searches,); that of guessing where one named nothing. covered: the share
-    of those that named something in which the truth lies in the stated interval. announced_over_true: the mean excess.
+    of those that named something in which the truth lies in the stated interval. reached: the same where the interval
+    is widened by the truth's own, which comes of its images being few. announced_over_true: the mean excess.
     spent: epochs, on average. silent: how many named nothing.
     """
 
     qualities: np.ndarray
     covered: float
+    reached: float
     announced_over_true: float
     spent: float
     silent: int
@@ -61,9 +63,16 @@ def judge(problem: Problem, traces: Sequence[Trace], budget: int) -> Judged:
     found = [now for now in named if now is not None]
     true = [problem.truth[now.config] for now in found]
     ends = [stated_interval(now, problem.validation) for now in found]
+    images = JUDGING[problem.name]
+    wider = [widened(now.score, end, at, images) for now, end, at in zip(found, ends, true, strict=True)]
     return Judged(
         np.array([1 / CLASSES if now is None else problem.truth[now.config] for now in named]),
-        float(np.mean([low <= at <= high for at, (low, high) in zip(true, ends, strict=True)])) if found else math.nan,
+        *(
+            float(np.mean([low <= at <= high for at, (low, high) in zip(true, every, strict=True)]))
+            if found
+            else math.nan
+            for every in (ends, wider)
+        ),
         float(np.mean([now.score - at for now, at in zip(found, true, strict=True)])) if found else math.nan,
         float(np.mean([min(trace.spent, budget) for trace in traces])),
         len(named) - len(found),
@@ -79,6 +88,16 @@ def stated_interval(named: Named, images: int) -> tuple[float, float]:
     low = float(stats.beta.ppf(tail, right, images - right + 1)) if right > 0 else 0.0
     high = float(stats.beta.ppf(1 - tail, right + 1, images - right)) if right < images else 1.0
     return low, high
+
+
+def widened(score: float, stated: tuple[float, float], truth: float, images: int) -> tuple[float, float]:
+    """A stated interval of a score, each side widened by the 95 % error of a truth that is measured on `images`.
+
+    The errors are independent, so their squares add up.
+    """
+    low, high = stated
+    own = float(stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt(truth * (1 - truth) / images)
+    return score - math.hypot(score - low, own), score + math.hypot(high - score, own)
 
 
 def mean_of(values: np.ndarray) -> Interval:

@@ -28,6 +28,8 @@ UNLIKE = 1 / math.sqrt(6)
 """How far apart two places are that are drawn evenly (root of the mean square)."""
 VALIDATION = {"digits": 144, "digits250": 250, "mnist250": 250, "cifar10": 2000}
 """Validation images of each set."""
+JUDGING = {"digits": 360, "digits250": 1297, "mnist250": 5000, "cifar10": 5000}
+"""Left-over images of each set, on which the truth is measured."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +128,12 @@ class Problem:
 
     def _notes(self, recorded: int) -> list[str]:
         diverged = sum(self.runs[config, 0, 0].diverged is not None for config in self.configs)
-        best = max(self.configs, key=lambda config: self.truth[config])
+        best, all_truths = max(self.configs, key=lambda config: self.truth[config]), list(self.truth.values())
         return [
             f"{self.name}: {len(self.configs)} of {recorded} configs have every run that is needed, of {self.epochs} "
-            f"epochs; {diverged} diverged (truth: that of guessing, {1 / CLASSES}); {self.validation} validation images",
-            f"truth, {len(self.judges)} seeds: best config {best} with {self.truth[best]:.4f}, median {np.median(list(self.truth.values())):.4f}, "
-            f"mean {np.mean(list(self.truth.values())):.4f}",
+            f"epochs and {self.validation} validation images; {diverged} diverged (truth: that of guessing)",
+            f"truth, {len(self.judges)} seeds: best config {best} with {self.truth[best]:.4f}, median "
+            f"{np.median(all_truths):.4f}, mean {np.mean(all_truths):.4f}",
         ]
 
 
