@@ -250,7 +250,7 @@ def test_the_breaker_stops_a_search_whose_data_vanish_and_the_next_method_runs(
     data, gone, out = image_folder(tmp_path / "shades"), tmp_path / "gone", tmp_path / "run"
     methods = ["vanilla", "lpc"]
     search = ["digits", "--method", *methods, "--data-dir", str(data), "--set", *FROM_DISK]
-    search += ["--trials", "5", "--epochs", "15", "--fidelity", "full", "--max-failures", "0", "--concurrent", "1"]
+    search += ["--trials", "4", "--epochs", "10", "--fidelity", "full", "--max-failures", "0", "--concurrent", "1"]
     search += [*ONE_SEED, "--out", str(out)]
     first, second = (out / method for method in methods)
     driver = drivers.fork(search)
@@ -269,13 +269,13 @@ def test_the_breaker_stops_a_search_whose_data_vanish_and_the_next_method_runs(
     assert [entries(folder)[-1]["outcome"] for folder in (first, second)] == ["failed", "finished"]
     trials = pd.read_parquet(first / "trials.parquet")
     assert (trials["status"] == "completed").sum() == len(ends) - len(failed)
-    assert pd.read_parquet(second / "trials.parquet")["status"].tolist() == ["completed"] * 5
+    assert pd.read_parquet(second / "trials.parquet")["status"].tolist() == ["completed"] * 4
 
     journal = (second / JOURNAL_FILE).stat().st_size
     assert end_of(drivers.fork([*search, "--resume"])) == 0, drivers.told()
     assert (second / JOURNAL_FILE).stat().st_size > journal
     for folder in (first, second):
         trials, epochs = (pd.read_parquet(folder / f"{name}.parquet") for name in ("trials", "epochs"))
-        assert trials["status"].tolist() == ["completed"] * 5
+        assert trials["status"].tolist() == ["completed"] * 4
         assert not epochs.duplicated(["trial_id", "epoch"]).any()
-        assert len(epochs) == 5 * 15
+        assert len(epochs) == 4 * 10

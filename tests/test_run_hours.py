@@ -1,4 +1,4 @@
-"""`--hours` of `python -m tune_lpc.run`: real searches that end in time, and one that is killed and goes on."""
+"""`--hours` of `python -m tune_lpc.run`: a real search that ends in time, though it is killed and goes on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from tests.drivers import TABLES, Drivers, end_of, entries, kill, wait_until
 from tune_lpc.results import JOURNAL_FILE, Ledger, seconds_written
 from tune_lpc.results.events import RunEnded
 from tune_lpc.results.journal import journal_events
-from tune_lpc.run import main
 
 SECONDS = 40.0
 HOURS = ["--hours", str(SECONDS / 3600), "--concurrent", "2", "--epochs", "9", "--set", "first_rung=3", "seeds=2"]
@@ -57,26 +56,9 @@ def check_tables(folder: Path) -> pd.DataFrame:
     return trials
 
 
-def test_a_search_ends_in_time_with_whole_tables(
-    ray_session: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_killed_search_goes_on_with_what_is_left_of_its_time_and_ends_with_whole_tables(
+    drivers: Drivers, tmp_path: Path
 ) -> None:
-    out = tmp_path / "run"
-    start = time.monotonic()
-    assert main(["digits", "--out", str(out), "--address", ray_session, *HOURS]) == 0
-    end = time.monotonic() - start
-    assert (1 - SLACK) * SECONDS <= end <= (1 + SLACK) * SECONDS
-    trials = check_tables(out)
-    assert (trials["status"] == "interrupted").sum() <= 1, "what began ended"
-    assert trials["repeat_of"].notna().any(), "there was time for further seeds"
-    (told,) = sessions(out)
-    assert (told["hours"], told["gpu_hours"]) == (SECONDS / 3600, None) and told["startup_seconds"] < SECONDS
-    reasons = [event.reason for event in journal_events(out / JOURNAL_FILE, []) if isinstance(event, RunEnded)]
-    assert reasons[0] in ("time is up", "no further trial would end in time")
-    output = capsys.readouterr().out
-    assert f"{reasons[0]}: the search was given " in output
-
-
-def test_after_a_kill_a_search_goes_on_with_what_is_left_of_its_time(drivers: Drivers, tmp_path: Path) -> None:
     out = tmp_path / "run"
     arguments = ["digits", "--out", str(out), "--resume", *HOURS]
     driver = drivers.fork(arguments)
@@ -88,6 +70,12 @@ def test_after_a_kill_a_search_goes_on_with_what_is_left_of_its_time(drivers: Dr
     assert time.monotonic() - start <= (1 + SLACK) * SECONDS - spent + 10.0  # a fork begins before its command
     assert (1 - SLACK) * SECONDS <= taken(out) <= (1 + SLACK) * SECONDS
     before = check_tables(out)
+    assert (before["status"] == "interrupted").sum() <= 1, "what began ended"
+    assert before["repeat_of"].notna().any(), "there was time for further seeds"
+    assert all((told["hours"], told["gpu_hours"]) == (SECONDS / 3600, None) for told in sessions(out))
+    reasons = [event.reason for event in journal_events(out / JOURNAL_FILE, []) if isinstance(event, RunEnded)]
+    assert reasons[0] in ("time is up", "no further trial would end in time")
+    assert f"{reasons[0]}: the search was given " in drivers.told()
     assert end_of(drivers.fork(arguments)) == 0
     assert set(before["trial_id"]) <= set(check_tables(out)["trial_id"])
     assert taken(out) <= (1 + SLACK) * SECONDS, "hardly any time was left"
