@@ -301,7 +301,7 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(
     assert main(["cifar10", "--dry-run", "--epochs", "90", "--trials", "9", *ONE_SEED]) == 0
     printed = capsys.readouterr().out
     assert "9 of up to 90 epochs" in printed
-    assert "rungs: 10 and 30 epochs" in printed
+    assert "rungs: 4, 10 and 30 epochs" in printed
     assert "learning_rate" in printed
     assert "810 if no trial is stopped early" in printed
     assert "CPU each" in printed
