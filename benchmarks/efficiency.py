@@ -70,9 +70,10 @@ class Field:
             lambda _, judged: judged.quality.text(),
             lambda last: [f"{last.spent / self.problem.epochs:.1f}", str(last.silent)],
         )
+        truth = f"{JUDGING[self.problem.name]:,} images, {len(self.problem.judges)} seeds"
         print(
             "\nShare of the searches in which the truth lies in the stated 95 % interval (in brackets: in it widened "
-            f"by the error of the truth itself, which is measured on {JUDGING[self.problem.name]:,} images):\n"
+            f"by the error of the truth itself: {truth}):\n"
         )
         self._print(
             ["announced less true, points"],

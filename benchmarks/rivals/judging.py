@@ -40,7 +40,7 @@ class Judged:
 
     qualities: the truth of what each named, (searches,); that of guessing where one named nothing. covered: the share
     of those that named something in which the truth lies in the stated interval. reached: the same where the interval
-    is widened by the truth's own, which comes of its images being few. announced_over_true: the mean excess.
+    is widened by the error of the truth (see `variance_of_truth`). announced_over_true: the mean excess.
     spent: epochs, on average. silent: how many named nothing.
     """
 
@@ -63,8 +63,9 @@ def judge(problem: Problem, traces: Sequence[Trace], budget: int) -> Judged:
     found = [now for now in named if now is not None]
     true = [problem.truth[now.config] for now in found]
     ends = [stated_interval(now, problem.validation) for now in found]
-    images = JUDGING[problem.name]
-    wider = [widened(now.score, end, at, images) for now, end, at in zip(found, ends, true, strict=True)]
+    wider = [
+        widened(now.score, end, variance_of_truth(problem, at)) for now, end, at in zip(found, ends, true, strict=True)
+    ]
     return Judged(
         np.array([1 / CLASSES if now is None else problem.truth[now.config] for now in named]),
         *(
@@ -90,13 +91,24 @@ def stated_interval(named: Named, images: int) -> tuple[float, float]:
     return low, high
 
 
-def widened(score: float, stated: tuple[float, float], truth: float, images: int) -> tuple[float, float]:
-    """A stated interval of a score, each side widened by the 95 % error of a truth that is measured on `images`.
+def variance_of_truth(problem: Problem, truth: float) -> float:
+    """Of a measured truth: that of its images, which all its seeds share, and that of the seeds.
+
+    The seeds' is the mean over the better half of the configs: others may collapse with one seed and not with the next.
+    """
+    half = sorted(problem.configs, key=lambda config: -problem.truth[config])[: (len(problem.configs) + 1) // 2]
+    seeds = [[problem.runs[config, seed, 0].left_over for seed in problem.judges] for config in half]
+    between = float(np.var(seeds, axis=1, ddof=1).mean()) / len(problem.judges)
+    return truth * (1 - truth) / JUDGING[problem.name] + between
+
+
+def widened(score: float, stated: tuple[float, float], variance: float) -> tuple[float, float]:
+    """A stated interval of a score, each side widened by the 95 % error of what it is compared with.
 
     The errors are independent, so their squares add up.
     """
     low, high = stated
-    own = float(stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt(truth * (1 - truth) / images)
+    own = float(stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt(variance)
     return score - math.hypot(score - low, own), score + math.hypot(high - score, own)
 
 
