@@ -146,7 +146,7 @@ def ramp_notes(space: Space) -> list[str]:
     return [
         f"note: the ramps of the regularisers {when}, and {where} before that; in the project's benchmarks the "
         "winners were better with such rungs than without on three data sets, and worse on one that trains for 30 epochs "
-        "(docs/efficiency.md); --control-trials measures it in your search, --fidelity full does without"
+        "(docs/efficiency.md); --control-trials measures it in your search"
     ]
 
 
