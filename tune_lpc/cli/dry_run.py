@@ -145,7 +145,7 @@ def ramp_notes(space: Space) -> list[str]:
     where = f"the rung{'s' if len(before) > 1 else ''} at {_listed(before)} come{'' if len(before) > 1 else 's'}"
     return [
         f"note: the ramps of the regularisers {when}, and {where} before that; in the project's benchmarks the "
-        "winners were better with such rungs than without on three data sets, and worse on one that trains for 30 epochs "
+        "winners were better with such rungs than without on three data sets, and worse on one, of 30 epochs "
         "(docs/efficiency.md); --control-trials measures it in your search"
     ]
 
