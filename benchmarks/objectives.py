@@ -162,9 +162,9 @@ class Found:
 
 
 def search(problem: Problem, way: Way, objectives: Sequence[str], number: int, budget: int) -> Found:
-    """One search of a way within so many epochs."""
+    """One search of a way within so many epochs, each config with one seed."""
     changes = {"fidelity_mode": "full"} if way.rule == "none" else {"rung_rule": way.rule}
-    space = dataclasses.replace(problem.space, **changes)  # type: ignore[arg-type]
+    space = dataclasses.replace(problem.space, seeds=1, **changes)  # type: ignore[arg-type]
     settings = {**space.settings, "seed": number}
     trials = trials_for(space, budget, len(problem.configs))
     space = dataclasses.replace(space, trials=trials, settings=settings, objectives=tuple(objectives))
