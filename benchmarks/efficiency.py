@@ -4,7 +4,7 @@ Searches are replayed over the curves that `record_curves.py` left in `benchmark
 sampler, ours and the others', chooses among the recorded configs: a proposal is answered by the nearest one that the
 search has not used yet (`rivals/problem.py`), and a sampler that learns is told that config's values, not those that it
 proposed. A search that has used every config ends there. Each has one slot. The truth of a config is its accuracy on
-images that nobody saw, the mean of two seeds that no search sees; it carries the noise of two trainings and of those
+images that nobody saw, the mean of the seeds that no search sees; it carries the noise of trainings and of those
 images, which the intervals printed here, from the spread of the searches, leave out.
 
     python -m benchmarks.efficiency --syne-python syne-env/bin/python

@@ -71,6 +71,7 @@ def test_a_killed_search_goes_on_with_what_is_left_of_its_time_and_ends_with_who
     assert (1 - SLACK) * SECONDS <= taken(out) <= (1 + SLACK) * SECONDS
     before = check_tables(out)
     assert (before["status"] == "interrupted").sum() <= 1, "what began ended"
+    assert before["repeat_of"].notna().any(), "there was time for further seeds"
     assert all((told["hours"], told["gpu_hours"]) == (SECONDS / 3600, None) for told in sessions(out))
     reasons = [event.reason for event in journal_events(out / JOURNAL_FILE, []) if isinstance(event, RunEnded)]
     assert reasons[0] in ("time is up", "no further trial would end in time")
