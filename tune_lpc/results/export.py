@@ -68,7 +68,7 @@ class Tables:
     @cached_property
     def epochs(self) -> pd.DataFrame:
         """The epochs, read from their file when somebody asks: there may be millions. Raises OSError without it."""
-        return _as_pandas(pq.read_table(self.directory / EPOCHS_FILE))
+        return as_pandas(pq.read_table(self.directory / EPOCHS_FILE))
 
 
 def export(directory: Path) -> Tables:
@@ -98,11 +98,11 @@ def export(directory: Path) -> Tables:
     _replace_files(writers)
     return Tables(
         directory,
-        trials=_as_pandas(tables[TRIALS_FILE]),
-        best=_as_pandas(tables[BEST_FILE]),
-        rungs=_as_pandas(tables[RUNGS_FILE]),
-        fidelity=_as_pandas(tables[FIDELITY_FILE]),
-        front=_as_pandas(front),
+        trials=as_pandas(tables[TRIALS_FILE]),
+        best=as_pandas(tables[BEST_FILE]),
+        rungs=as_pandas(tables[RUNGS_FILE]),
+        fidelity=as_pandas(tables[FIDELITY_FILE]),
+        front=as_pandas(front),
         damaged=damaged,
     )
 
@@ -113,7 +113,13 @@ def write_run(directory: Path, run: Mapping[str, Any]) -> None:
     _replace_files({directory / RUN_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
 
 
-def _as_pandas(table: pa.Table) -> pd.DataFrame:
+def write_tables(tables: Mapping[Path, pa.Table]) -> None:
+    """Write tables to files, all whole or none changed. Raises OSError."""
+    _replace_files({path: partial(_write_table, table) for path, table in tables.items()})
+
+
+def as_pandas(table: pa.Table) -> pd.DataFrame:
+    """The table with pandas' nullable types."""
     frame: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS_TYPES.get)
     return frame
 

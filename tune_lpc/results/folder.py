@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tune_lpc.results.export import RUN_FILE
@@ -19,6 +20,18 @@ MIN_FREE_BYTES = 32 * 2**20
 def holds_run(directory: Path) -> bool:
     """Whether `directory` holds a run, whole or not; False where its name is too long to ask."""
     return any(os.path.exists(directory / name) for name in (JOURNAL_FILE, RUN_FILE))  # noqa: PTH110 - never raises
+
+
+def run_folders(directories: Sequence[Path]) -> list[Path]:
+    """The folders of runs that `directories` stand for, each once: one that holds no run itself stands for those in it.
+
+    So the folder of a search with several methods stands for all of them.
+    """
+    found: list[Path] = []
+    for directory in directories:
+        inside = [] if holds_run(directory) else sorted(path.parent for path in directory.glob(f"*/{RUN_FILE}"))
+        found += inside or [directory]
+    return list(dict.fromkeys(found))
 
 
 def folder_problems(directory: Path, resume: bool = False) -> list[str]:

@@ -30,6 +30,7 @@ from tune_lpc.results.events import (
     RunResumed,
     RunStarted,
     Status,
+    Tested,
     TrialEnded,
     TrialPlaced,
     TrialRestarted,
@@ -178,7 +179,7 @@ class Trial:
     window: last epochs whose mean is its score. objectives: where there are several. runs: by budget.
     looks: what the rungs said last, by rung.
     measures: those taken at the end by name, None where one could not be computed; measure_reasons: why not.
-    measures_at: those taken at rungs, for objectives.
+    measures_at: those taken at rungs, for objectives. tested: on test images, where `confirm` did that.
     epochs_repeated: how many epochs were done again. seconds: of all epochs, those done again included.
     restarts: how often it was started again in the same search.
     """
@@ -196,6 +197,7 @@ class Trial:
     measures: Mapping[str, float | None] = field(default_factory=dict)
     measure_reasons: Mapping[str, str] = field(default_factory=dict)
     measures_at: dict[Position, Mapping[str, float | None]] = field(default_factory=dict)
+    tested: Tested | None = None
     epochs_repeated: int = 0
     seconds: float = 0.0
     restarts: int = 0
@@ -349,7 +351,7 @@ class Ledger:
             self._start_trial(event)
         elif isinstance(event, FrontFound):
             self.fronts[event.trial_id] = event
-        elif isinstance(event, (EpochDone, TrialPlaced, Measured, RungDecided, TrialRestarted, TrialEnded)):
+        elif isinstance(event, (EpochDone, TrialPlaced, Measured, Tested, RungDecided, TrialRestarted, TrialEnded)):
             trial = self.trials.get(event.trial_id)
             if trial is None:
                 self._orphans[event.trial_id] += 1
@@ -364,6 +366,8 @@ class Ledger:
                 trial.measures_at[event.position] = event.values
             elif isinstance(event, Measured):
                 trial.measures, trial.measure_reasons = event.values, event.reasons
+            elif isinstance(event, Tested):
+                trial.tested = event
             elif isinstance(event, TrialRestarted):
                 trial.restarts += 1
             else:
