@@ -18,7 +18,7 @@ from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.methods import regularisers_on
 from tune_lpc.plan.record import SCORE
 from tune_lpc.results.events import trial_id_of
-from tune_lpc.results.export import as_pandas, write_tables
+from tune_lpc.results.export import as_pandas, write_files
 from tune_lpc.results.journal import JOURNAL_FILE
 from tune_lpc.results.ledger import Ledger, Trial, read_ledger
 from tune_lpc.results.loading import load_run
@@ -49,7 +49,7 @@ def export_confirmed(directory: Path) -> tuple[pd.DataFrame, list[str]]:
         raise UserError(f"{directory} is not confirmed; do so: python -m tune_lpc.confirm {directory}")
     ledger, damaged = read_ledger(journal)
     table = confirm_table(ledger)
-    write_tables({directory / CONFIRM_FILE: table})
+    write_files({}, {directory / CONFIRM_FILE: table})
     return as_pandas(table), damaged
 
 
