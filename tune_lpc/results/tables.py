@@ -28,8 +28,8 @@ from tune_lpc.results.schema import (
 
 Row = dict[str, Any]
 ROWS_AT_ONCE = 1000
-EPOCHS_AT_ONCE = 50_000
-"""Rows of a row group of epochs.parquet, about."""
+EPOCHS_AT_ONCE = 10_000
+"""Rows of a row group of epochs.parquet, about: a reader of one trial reads no more than one or two groups."""
 
 
 def trials_table(ledger: Ledger) -> pa.Table:
