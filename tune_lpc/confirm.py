@@ -273,7 +273,7 @@ def _confirm(
     data_dirs = {}
     for one in found:
         text = options.data_dir or one.run["data"]["data_dir"]
-        data_dirs[one.directory] = Path(text) if text else None
+        data_dirs[one.directory] = Path(text).resolve() if text else None  # workers run elsewhere
         try:
             check_test_images(one.specs[0], data_dirs[one.directory])
             if options.export:
