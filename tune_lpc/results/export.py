@@ -113,10 +113,11 @@ def write_run(directory: Path, run: Mapping[str, Any]) -> None:
     _replace_files({directory / RUN_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
 
 
-def write_files(texts: Mapping[Path, str], tables: Mapping[Path, pa.Table]) -> None:
-    """Write texts (UTF-8) and tables (Parquet) to files: all whole, or none changed. Raises OSError."""
+def write_files(contents: Mapping[Path, str | bytes], tables: Mapping[Path, pa.Table]) -> None:
+    """Write texts (UTF-8), bytes, and tables (Parquet) to files: all whole, or none changed. Raises OSError."""
     writers: dict[Path, Callable[[Path], None]] = {
-        path: partial(_write_bytes, text.encode()) for path, text in texts.items()
+        path: partial(_write_bytes, content.encode() if isinstance(content, str) else content)
+        for path, content in contents.items()
     }
     _replace_files(writers | {path: partial(_write_table, table) for path, table in tables.items()})
 
