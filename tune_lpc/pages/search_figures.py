@@ -122,6 +122,7 @@ def learning_curves(run: Run) -> Figure:
         .properties(height=HEIGHT + 60)
     )
     stopped = int((firsts["status"] == "stopped").sum())
+    told = outside_told(outside).replace(" far", " points far")
     answer = (
         f"{stopped:,} of {len(firsts):,} configs were stopped at a rung. The five best are drawn in full, "
         f"{len(sample):,} of the other {len(others):,} faded.{outside_told(outside).replace(' far', ' points far')}"
