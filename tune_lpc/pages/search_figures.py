@@ -125,7 +125,7 @@ def learning_curves(run: Run) -> Figure:
     told = outside_told(outside).replace(" far", " points far")
     answer = (
         f"{stopped:,} of {len(firsts):,} configs were stopped at a rung. The five best are drawn in full, "
-        f"{len(sample):,} of the other {len(others):,} faded.{outside_told(outside).replace(' far', ' points far')}"
+        f"{len(sample):,} of the other {len(others):,} faded.{told}"
     )
     return Figure("learning_curves", question, answer, [Chart("learning_curves", chart)])
 
