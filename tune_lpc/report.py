@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import shlex
 import sys
 from pathlib import Path
 
@@ -18,6 +19,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 2 (bad input) or 130 (interrupted)."""
     options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
     return exit_status(lambda: _command(options))
+
+
+def report_lines(directory: Path) -> list[str]:
+    """Write the page of a search that has just ended, whose tables are new; what is to be said of it.
+
+    A page that can't be written is told, and does no harm to the search.
+    """
+    from tune_lpc.search.importance import write_importance
+
+    try:
+        write_importance(directory)
+        report, *_ = write_report(directory, with_figures=False)
+    except (UserError, OSError) as error:
+        told = error.problems[0] if isinstance(error, UserError) else error.strerror or error
+        return [f"no page could be written ({told}); later: python -m tune_lpc.report {shlex.quote(str(directory))}"]
+    return [f"page: {report} (opens in any browser, offline)"]
 
 
 def _parser() -> Parser:

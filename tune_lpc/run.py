@@ -191,6 +191,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     from tune_lpc.cli.live import Progress
     from tune_lpc.engine.request import Request
     from tune_lpc.engine.tuner import run_searches
+    from tune_lpc.report import report_lines
 
     requests = [
         Request(
@@ -214,6 +215,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     for request, outcome in searches:
         if outcome.tables is not None:
             print_summary(console, outcome.tables, request.space, request.out)
+            print_lines(console, report_lines(request.out))
         if outcome.message:
             print(outcome.message, file=sys.stderr)
         status = max(status, outcome.exit_status)  # an interruption tells more than a search without a score

@@ -118,7 +118,7 @@ def _best(run: Run) -> list[dict[str, str]]:
                 "score": f"{100 * float(row['score']):.2f}",
                 "between": between,
                 "seeds": str(int(row["seeds"])),
-                "tied": "yes" if row["tied"] is True or row["tied"] == True else "",  # noqa: E712 - may be pandas' own
+                "tied": "" if pd.isna(row["tied"]) or not row["tied"] else "yes",
                 "trial": str(int(row["number"])),
                 "status": str(row["status"]),
                 "values": describe_values({n: _value(v) for n, v in values.items() if v is not None and pd.notna(v)}),

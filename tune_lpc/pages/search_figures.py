@@ -123,10 +123,8 @@ def learning_curves(run: Run) -> Figure:
     )
     stopped = int((firsts["status"] == "stopped").sum())
     told = outside_told(outside).replace(" far", " points far")
-    answer = (
-        f"{stopped:,} of {len(firsts):,} configs were stopped at a rung. The five best are drawn in full, "
-        f"{len(sample):,} of the other {len(others):,} faded.{told}"
-    )
+    drawn = f" {len(sample):,} of the other {len(others):,} are drawn faded." if len(others) else ""
+    answer = f"{stopped:,} of {len(firsts):,} configs were stopped at a rung.{drawn}{told}"
     return Figure("learning_curves", question, answer, [Chart("learning_curves", chart)])
 
 
@@ -187,7 +185,7 @@ def costs(run: Run) -> Figure:
         )
         .properties(height=34 * len(rows) + 10)
     )
-    told = ", ".join(f"{value / total:.0%} for {name} trials" for name, value in spent.items())
+    told = ", ".join(f"{max(value / total, 0.01):.0%} for {name} trials" for name, value in spent.items() if value)
     told = told.replace("further seeds trials", "further seeds of the best")
     full = int(trials["config.epochs"].fillna(0).sum()) if "config.epochs" in trials else 0
     saved = f" Without early stopping the same trials would have taken {full:,}." if full > total else ""
@@ -252,7 +250,8 @@ def failures(run: Run) -> Figure | None:
         )
         .properties(height=34 * len(rows) + 10)
     )
-    answer = f"{len(lost):,} trials, for {len(counts):,} kinds of reasons; most often: {rows[0]['reason']}."
+    kinds = f", for {len(counts):,} kinds of reasons; most often" if len(counts) > 1 else ""
+    answer = f"{len(lost):,} trial{'s' * (len(lost) > 1)}{kinds}: {rows[0]['reason']}."
     return Figure("failures", "Why did trials fail?", answer, [Chart("failures", chart)])
 
 
