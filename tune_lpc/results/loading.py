@@ -87,14 +87,19 @@ def sessions_of(directory: Path, rank: int) -> list[Mapping[str, Any]]:
     return [session.facts for session in ledger.sessions_of(trial) if session.facts] if trial is not None else []
 
 
-def _ranked_row(directory: Path, rank: int) -> dict[str, Any]:
-    """The row of best.parquet at `rank`, once the file is known to be what a search wrote."""
-    path = directory / BEST_FILE
+def load_table(path: Path) -> pa.Table:
+    """A Parquet file of a run, whatever its columns. Raises UserError when it is missing or damaged."""
     try:
-        table = pq.read_table(pa.BufferReader(_content(path)))
+        return pq.read_table(pa.BufferReader(_content(path)))
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is damaged, it must be a Parquet file: {reason}") from error
+
+
+def _ranked_row(directory: Path, rank: int) -> dict[str, Any]:
+    """The row of best.parquet at `rank`, once the file is known to be what a search wrote."""
+    path = directory / BEST_FILE
+    table = load_table(path)
     settings = {name.removeprefix("config.") for name in table.schema.names if name.startswith("config.")}
     lacking = [f"config.{name}" for name in setting_names() if name not in settings | set(BEFORE)]
     lacking += ["rank"] if "rank" not in table.schema.names else []
