@@ -10,6 +10,8 @@ import pyarrow as pa
 from tune_lpc.results.ranking import ranked
 from tune_lpc.results.schema import (
     best_schema,
+    comparison_schema,
+    comparison_tests_schema,
     epochs_schema,
     fidelity_schema,
     front_schema,
@@ -71,6 +73,12 @@ def columns_markdown() -> str:
             "A row a rung.",
             _table(fidelity_schema(), []),
             inspect.cleandoc(fidelity_table.__doc__ or ""),
+            "## comparison.parquet",
+            "A row a config that was confirmed and measure, by `compare`: see [compare.md](compare.md).",
+            _table(comparison_schema(), []),
+            "## comparison_tests.parquet",
+            "A row a measure and pair of named configs.",
+            _table(comparison_tests_schema(), []),
             "## Settings",
             "`config.<name>`, in `trials.parquet` and `best.parquet`. The names without `config.` are those that a "
             "search space and `--set` take.",

@@ -235,13 +235,13 @@ def _missing_notes(configs: Iterable[tuple[Confirmed, int]]) -> list[str]:
         for measure in search.measures:
             lacking = [network.reasons[measure] for network in tested if measure in network.reasons]
             if lacking:
-                told = "; ".join(dict.fromkeys(lacking))
+                told = "; ".join(dict.fromkeys(" ".join(reason.split()) for reason in lacking))
                 notes.append(f"{config}: {len(lacking)} of {len(tested)} tested networks have no {measure}: {told}")
     return notes
 
 
 def _told(network: Network) -> str:
-    why = "" if network.reason is None else f" ({network.reason})"
+    why = "" if network.reason is None else f" ({' '.join(network.reason.split())})"
     return f"split {network.split}, seed {network.seed} {network.status}{why}"
 
 

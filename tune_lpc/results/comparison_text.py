@@ -10,6 +10,7 @@ from tune_lpc.results.comparison import NAMED, Comparison, Figure, Optimism, Pai
 from tune_lpc.results.networks import ACCURACY, LOSS, MEASURE
 from tune_lpc.results.statistics import Estimate
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 NONE = "none"
 """What a cell says where there is no figure; the notes say why."""
 
@@ -24,12 +25,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class TextTable:
-    """title: what it shows. header: a name a column. rows: as many cells each. legend: how it is read."""
+    """title: what it shows. header: a name a column. rows: as many cells each. legend: how it is read.
+
+    keys: how many columns, from the first on, tell what a row is of.
+    """
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     legend: str
+    keys: int = 1
 
 
 def tables(comparison: Comparison) -> list[TextTable]:
@@ -83,39 +88,45 @@ def _figures(comparison: Comparison) -> TextTable:
         header, rows = ["", *labels], [[Cell(name), *cells[name].values()] for name in names]
     else:
         header, rows = ["", *names], [[Cell(label), *(cells[name][label] for name in names)] for label in labels]
+    images = next((network.test_images for search in comparison.searches for network in search.networks), None)
     return TextTable(
-        "Test data, the named config of each method",
+        f"Test data{'' if images is None else f' ({images:,} images)'}, the named config of each method",
         header,
         rows,
-        "Mean ± standard deviation over seeds [95 % interval of the mean, Student's t]. Geometric: measures that differ "
-        "by a factor of 10 or more, geometric mean ×/÷ the factor of one standard deviation of the logarithms.",
+        "Mean ± standard deviation over seeds [95 % interval of the mean, Student's t]. Geometric: of measures that "
+        f"differ by a factor of 10 or more, the geometric mean {TIMES}/÷ the factor of one standard deviation.",
     )
 
 
 def _tests(comparison: Comparison) -> TextTable:
-    rows = [
-        [
-            Cell(shown_measure(test.measure)),
-            Cell(test.label),
-            Cell(test.against),
-            _difference(test),
-            Cell(_p(test.result.p)),
-            Cell(_p(test.p_holm)),
-            Cell(NONE if test.result.hedges_g is None else f"{test.result.hedges_g:.2f}"),
-            Cell(str(test.result.pairs)),
-            Cell("yes" if test.differs else "no" if test.p_holm is not None else NONE),
-            Cell("equal" if test.unequal is None else test.unequal),
-        ]
-        for test in comparison.tests
-    ]
+    """A row a test; what is the same for all stands in the title."""
+    tests = comparison.tests
+    columns = {
+        "measure": [Cell(shown_measure(test.measure)) for test in tests],
+        "method": [Cell(test.label) for test in tests],
+        "against": [Cell(test.against) for test in tests],
+        "difference": [_difference(test) for test in tests],
+        "p": [Cell(_p(test.result.p)) for test in tests],
+        "Holm": [Cell(_p(test.p_holm) + (" *" if test.differs else "")) for test in tests],
+        "g": [Cell(NONE if test.result.hedges_g is None else f"{test.result.hedges_g:.2f}") for test in tests],
+        "pairs": [Cell(str(test.result.pairs)) for test in tests],
+        "budget": [Cell("equal" if test.unequal is None else "unequal") for test in tests],
+    }
+    alike = {"against": "against {}", "pairs": "{} pairs each", "budget": "at {} budget"}
+    told = []
+    for name, text in alike.items():
+        if len(set(columns[name])) == 1:
+            told.append(text.format(columns.pop(name)[0].text))
     return TextTable(
-        "Paired tests",
-        ["measure", "method", "against", "difference", "p", "Holm", "g", "pairs", "differ", "budget"],
-        rows,
-        "Student's t on pairs of the same seed and split, two-sided. Difference: method minus against, or × their ratio "
-        "where the measure is geometric [95 % interval, not corrected]. Holm: p corrected, for the tests of the test "
-        "accuracy as one family, for all others as another. g: Hedges' g, the mean of the differences over their "
-        "standard deviation, without bias. Budget: what the method's search had more or less.",
+        "Paired tests" + (f" ({', '.join(told)})" if told else ""),
+        list(columns),
+        list(zip(*columns.values(), strict=True)),
+        "Student's t on pairs of the same seed and split, two-sided. Difference: method minus the other, or where the "
+        f"measure is geometric {TIMES} their ratio [95 % interval, not corrected]. Holm: p corrected, for the tests of "
+        "the test accuracy as one family, for all others as another; *: below 0.05. g: Hedges' g, the mean of the "
+        "differences over their standard deviation, without bias. Budgets are equal where the trials and epochs of the "
+        "searches, or their hours where these were the limit, differ by no more than 5 %.",
+        keys=3 if "against" in columns else 2,
     )
 
 
@@ -138,7 +149,8 @@ def _budgets(comparison: Comparison) -> TextTable:
     rows = []
     for search in comparison.searches:
         budget = search.budget
-        amounts = (f"{budget.trials:,}", f"{budget.further_seeds:,}", f"{budget.epochs:,}", f"{budget.hours:.2f}")
+        hours = f"{budget.hours:,.1f}" if budget.hours >= 10 else f"{budget.hours:.2g}"
+        amounts = (f"{budget.trials:,}", f"{budget.further_seeds:,}", f"{budget.epochs:,}", hours)
         rows.append([Cell(search.label), *map(Cell, amounts)])
     return TextTable(
         "Budget of each search",
@@ -168,12 +180,13 @@ def estimate_cell(estimate: Estimate, factor: float = 1.0) -> Cell:
     """The middle with its spread and interval. factor: what values are shown in, 100 for per cent."""
     if estimate.middle is None:
         return Cell(NONE)
-    show = _notation(estimate, factor)
-    between = "" if estimate.low is None or estimate.high is None else f"[{show(estimate.low)}, {show(estimate.high)}]"
+    known = estimate.spread is not None and not estimate.logarithmic
+    show = _spelling(estimate.spread if known else None, estimate.middle, factor)
+    between = _between(estimate.low, estimate.high, show)
     if estimate.spread is None:
         return Cell(show(estimate.middle), between)
     if estimate.logarithmic:
-        return Cell(f"{show(estimate.middle)} ×/÷ {estimate.spread:.2f}", between)
+        return Cell(f"{show(estimate.middle)} {TIMES}/÷ {estimate.spread:.2f}", between)
     return Cell(f"{show(estimate.middle)} ± {show(estimate.spread)}", between)
 
 
@@ -181,26 +194,25 @@ def _difference(test: PairTest) -> Cell:
     result, factor = test.result, _factor(test.measure)
     if result.difference is None:
         return Cell(NONE)
-
-    def show(value: float) -> str:
-        return f"{value:.3g}" if result.logarithmic else _signed(value * factor)
-
-    between = "" if result.low is None or result.high is None else f"[{show(result.low)}, {show(result.high)}]"
-    return Cell(("× " if result.logarithmic else "") + show(result.difference), between)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}" if 0.1 <= abs(value) < 1e4 else f"{value:+.3g}"
+    if result.logarithmic:
+        show = _spelling(None, result.difference, factor)
+        return Cell(f"{TIMES} {show(result.difference)}", _between(result.low, result.high, show))
+    half = None if result.low is None or result.high is None else (result.high - result.low) / 2
+    show = _spelling(half, result.difference, factor, sign="+")
+    return Cell(show(result.difference), _between(result.low, result.high, show))
 
 
-def _notation(estimate: Estimate, factor: float) -> Callable[[float], str]:
-    """How all numbers of a cell are spelled: two digits of the spread, or three digits where that would be unwieldy."""
-    spread = None if estimate.logarithmic or not estimate.spread else estimate.spread * factor
-    middle = abs((estimate.middle or 0.0) * factor)
-    if spread is not None and 1e-3 <= spread and middle < 1e5:
-        decimals = max(0, 1 - math.floor(math.log10(spread)))
-        return lambda value: f"{value * factor:.{decimals}f}"
-    return lambda value: f"{value * factor:.{4 if factor != 1 else 3}g}"
+def _between(low: float | None, high: float | None, show: Callable[[float], str]) -> str:
+    return "" if low is None or high is None else f"[{show(low)}, {show(high)}]"
+
+
+def _spelling(spread: float | None, middle: float, factor: float, sign: str = "") -> Callable[[float], str]:
+    """How the numbers of a cell are spelled: to two digits of the spread, or to so many of their own."""
+    if spread is not None and spread * factor >= 1e-5 and abs(middle * factor) < 1e5:
+        decimals = max(0, 1 - math.floor(math.log10(spread * factor)))
+        # z: no minus before what is rounded to 0.
+        return lambda value: f"{value * factor:{sign}z.{decimals}f}"
+    return lambda value: f"{value * factor:{sign}.{4 if factor != 1 else 3}g}"
 
 
 def _announced(optimism: Optimism) -> Cell:

@@ -95,7 +95,7 @@ def export(directory: Path) -> Tables:
     _remove_parts_of_the_dead(directory)
     writers: dict[Path, Callable[[Path], None]] = {directory / EPOCHS_FILE: partial(_write_epochs, ledger)}
     writers |= {directory / name: partial(_write_table, table) for name, table in tables.items()}
-    _replace_files(writers)
+    replace_files(writers)
     return Tables(
         directory,
         trials=_as_pandas(tables[TRIALS_FILE]),
@@ -110,7 +110,7 @@ def export(directory: Path) -> Tables:
 def write_run(directory: Path, run: Mapping[str, Any]) -> None:
     """Write run.json, whole or not at all. Raises OSError; TypeError for a value that JSON doesn't have."""
     text = json.dumps(finite(dict(run)), indent=2, allow_nan=False) + "\n"
-    _replace_files({directory / RUN_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
+    replace_files({directory / RUN_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
 
 
 def _as_pandas(table: pa.Table) -> pd.DataFrame:
@@ -152,7 +152,7 @@ def _is_alive(pid: int) -> bool:
     return pid != os.getpid()
 
 
-def _replace_files(writers: Mapping[Path, Callable[[Path], None]]) -> None:
+def replace_files(writers: Mapping[Path, Callable[[Path], None]]) -> None:
     """Write all files beside their places first, then put them in place, so that a full disk changes none of them."""
     parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in writers}
     try:

@@ -1,0 +1,148 @@
+"""The files of a comparison: comparison.md, comparison.tex, and its tables as Parquet, all of them or none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tune_lpc import __version__
+from tune_lpc.plan.errors import UserError
+from tune_lpc.results.comparison import Comparison, Figure, PairTest
+from tune_lpc.results.comparison_markup import latex, markdown
+from tune_lpc.results.export import replace_files
+from tune_lpc.results.networks import ACCURACY
+from tune_lpc.results.schema import comparison_schema, comparison_tests_schema
+
+MARKDOWN_FILE = "comparison.md"
+LATEX_FILE = "comparison.tex"
+FIGURES_FILE = "comparison.parquet"
+TESTS_FILE = "comparison_tests.parquet"
+FILES = (MARKDOWN_FILE, LATEX_FILE, FIGURES_FILE, TESTS_FILE)
+
+
+def common_parent(directories: Sequence[Path]) -> Path:
+    """Where the files go when nobody says: the folder that holds all the searches; of a single one its own.
+
+    Raises UserError where that is the root of all folders.
+    """
+    common = Path(os.path.commonpath([os.path.realpath(directory) for directory in directories]))
+    if common == Path(common.anchor):
+        raise UserError(f"the searches have no folder in common but {common}; say where to write with --out")
+    return common
+
+
+def write_comparison(comparison: Comparison, out: Path, command: str) -> None:
+    """Write the four files into `out`, which is made where it is not there.
+
+    Raises UserError when they can't be written; then those of before stay.
+    """
+    made = _provenance(comparison, command)
+    writers: dict[Path, Callable[[Path], None]] = {
+        out / MARKDOWN_FILE: partial(_write_text, markdown(comparison)),
+        out / LATEX_FILE: partial(_write_text, latex(comparison)),
+        out / FIGURES_FILE: partial(_write_table, figures_table(comparison, made)),
+        out / TESTS_FILE: partial(_write_table, pair_tests_table(comparison, made)),
+    }
+    is_new = False
+    try:
+        is_new = not out.exists()
+        out.mkdir(parents=True, exist_ok=True)
+        replace_files(writers)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+        if is_new:
+            with contextlib.suppress(OSError, ValueError):
+                out.rmdir()
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{str(out)!r} can't be written ({reason}); choose another folder with --out") from error
+
+
+def figures_table(comparison: Comparison, made: Mapping[str, Any] | None = None) -> pa.Table:
+    """A row a config and measure, those of named configs first."""
+    rows = [_figure_row(comparison, figure) for figure in comparison.figures]
+    return pa.Table.from_pylist(rows, schema=comparison_schema(made))
+
+
+def pair_tests_table(comparison: Comparison, made: Mapping[str, Any] | None = None) -> pa.Table:
+    """A row a measure and pair of named configs."""
+    return pa.Table.from_pylist(list(map(_test_row, comparison.tests)), schema=comparison_tests_schema(made))
+
+
+def _figure_row(comparison: Comparison, figure: Figure) -> dict[str, Any]:
+    search = next(search for search in comparison.searches if search.label == figure.label)
+    found, budget = figure.estimate, search.budget
+    row = {
+        "label": figure.label,
+        "method": search.method,
+        "space": search.networks[0].space,
+        "directory": str(search.directory),
+        "rank": figure.rank,
+        "measure": figure.measure,
+        "networks": figure.networks,
+        "values": found.count,
+        "mean": found.mean,
+        "deviation": found.deviation,
+        "median": found.median,
+        "geometric": found.logarithmic,
+        "middle": found.middle,
+        "spread": found.spread,
+        "low": found.low,
+        "high": found.high,
+        "reason": found.reason,
+        "trials": budget.trials,
+        "further_seeds": budget.further_seeds,
+        "epochs_trained": budget.epochs,
+        "hours": budget.hours,
+    }
+    if figure.measure == ACCURACY:
+        each = next(each for each in comparison.optimism if (each.label, each.rank) == (figure.label, figure.rank))
+        row |= {"announced": each.announced, "announced_low": each.low, "announced_high": each.high}
+        row |= {"optimism": each.excess.mean, "optimism_low": each.excess.low, "optimism_high": each.excess.high}
+    return row
+
+
+def _test_row(test: PairTest) -> dict[str, Any]:
+    found = test.result
+    return {
+        "measure": test.measure,
+        "label": test.label,
+        "against": test.against,
+        "pairs": found.pairs,
+        "geometric": found.logarithmic,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "t": found.t,
+        "p": found.p,
+        "tests": test.tests,
+        "p_holm": test.p_holm,
+        "differs": None if test.p_holm is None else test.differs,
+        "cohen_d": found.cohen_d,
+        "hedges_g": found.hedges_g,
+        "unequal_budget": test.unequal,
+        "reason": found.reason,
+    }
+
+
+def _provenance(comparison: Comparison, command: str) -> dict[str, Any]:
+    """By what command, of which searches; stands in the metadata of the Parquet files."""
+    facts = ("command", "space_hash", "split_hash", "data.fingerprint", "versions.tune_lpc")
+    searches = [
+        {"label": search.label, "directory": str(search.directory), **{name: search.fact(name) for name in facts}}
+        for search in comparison.searches
+    ]
+    return {"command": command, "versions": {"tune_lpc": __version__}, "compared": searches}
+
+
+def _write_text(text: str, part: Path) -> None:
+    part.write_text(text, encoding="utf-8")
+
+
+def _write_table(table: pa.Table, part: Path) -> None:
+    pq.write_table(table, part, compression="zstd")
