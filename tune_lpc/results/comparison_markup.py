@@ -57,7 +57,7 @@ def _bullets(lines: Sequence[str]) -> str:
 
 
 def _markdown_table(table: TextTable) -> str:
-    rows = [table.header, ["---"] * len(table.header)]
+    rows = [[_markdown_text(name) for name in table.header], ["---"] * len(table.header)]
     rows += [[_markdown_text(f"{cell.text} {cell.interval}".strip()) for cell in row] for row in table.rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -60,13 +60,16 @@ def load_confirmed(directories: Sequence[Path]) -> list[Confirmed]:
 
     Raises UserError with everything that is missing or damaged.
     """
-    folders, problems = _folders(directories)
     found: list[Confirmed] = []
-    for folder in folders:
+    problems: list[str] = []
+    for folder in (folder for directory in directories for folder in _searches_in(directory)):
         try:
             found.append(_load(folder))
         except UserError as error:
             problems += error.problems
+    real = Counter(os.path.realpath(search.directory) for search in found)
+    twice = [search.directory for search in found if real[os.path.realpath(search.directory)] > 1]
+    problems += [f"{folder} is given twice; name each search once" for folder in twice[:1]]
     if problems:
         raise UserError(dict.fromkeys(problems))
     return _labelled(found)
@@ -130,14 +133,6 @@ def _differing(searches: Sequence[Confirmed]) -> list[str]:
             told = ", ".join(f"{label} {'unknown' if value is None else value}" for label, value in values.items())
             notes.append(f"{text} differs: {told}")
     return notes
-
-
-def _folders(directories: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """The folders of searches, those of a parent in the order of the methods; and what is wrong."""
-    found = [folder for directory in directories for folder in _searches_in(directory)]
-    real = Counter(map(os.path.realpath, found))
-    twice = [folder for folder in found if real[os.path.realpath(folder)] > 1]
-    return found, [f"{folder} is given twice; name each search once" for folder in twice[:1]]
 
 
 def _searches_in(directory: Path) -> list[Path]:
