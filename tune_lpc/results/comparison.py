@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tune_lpc.plan.errors import UserError, nearest
 from tune_lpc.results.budgets import inequality
-from tune_lpc.results.confirmed import Confirmed, check_comparable, load_confirmed, on_the_same_images
+from tune_lpc.results.compared import Compared, check_comparable, load_compared, on_the_same_images
 from tune_lpc.results.networks import ACCURACY, Network
 from tune_lpc.results.statistics import Estimate, Paired, estimate, holm, paired, spans_orders
 
@@ -86,7 +86,7 @@ class Comparison:
     each is against each, or there is one alone. notes: what has to be known to read the rest, a line each.
     """
 
-    searches: Sequence[Confirmed]
+    searches: Sequence[Compared]
     measures: Sequence[str]
     figures: Sequence[Figure]
     tests: Sequence[PairTest]
@@ -112,7 +112,7 @@ def compare(directories: Sequence[Path], against: str | None = None) -> Comparis
     it is there, else the first.
     Raises UserError with everything that is missing or damaged, or that keeps searches from being compared.
     """
-    loaded = load_confirmed(directories)
+    loaded = load_compared(directories)
     notes = check_comparable(loaded)
     searches, of_images = on_the_same_images(loaded)
     unnamed = [search.directory for search in searches if not _of_rank(search, NAMED)]
@@ -138,14 +138,14 @@ def compare(directories: Sequence[Path], against: str | None = None) -> Comparis
     )
 
 
-def _of_rank(search: Confirmed, rank: int) -> list[Network]:
+def _of_rank(search: Compared, rank: int) -> list[Network]:
     return [network for network in search.networks if network.rank == rank]
 
 
-Pair = tuple[Confirmed, Confirmed]
+Pair = tuple[Compared, Compared]
 
 
-def _pairs(searches: Sequence[Confirmed], against: str | None) -> tuple[list[Pair], str | None]:
+def _pairs(searches: Sequence[Compared], against: str | None) -> tuple[list[Pair], str | None]:
     """Which are tested, the first of a pair against the second; and the label of that where it is one alone."""
     if against == ALL_PAIRS:
         return [(one, other) for other, one in combinations(searches, 2)], None
@@ -153,7 +153,7 @@ def _pairs(searches: Sequence[Confirmed], against: str | None) -> tuple[list[Pai
     return [(search, reference) for search in searches if search is not reference], reference.label
 
 
-def _reference(searches: Sequence[Confirmed], against: str | None) -> Confirmed:
+def _reference(searches: Sequence[Compared], against: str | None) -> Compared:
     if against is None:
         return next((search for search in searches if search.method == PLAIN), searches[0])
     found = [search for search in searches if search.label == against]
@@ -165,7 +165,7 @@ def _reference(searches: Sequence[Confirmed], against: str | None) -> Confirmed:
     return found[0]
 
 
-def _is_logarithmic(measure: str, searches: Iterable[Confirmed]) -> bool:
+def _is_logarithmic(measure: str, searches: Iterable[Compared]) -> bool:
     """An accuracy is read as one, however low that of a network that failed."""
     values = (network.values.get(measure) for search in searches for network in search.networks)
     return measure != ACCURACY and spans_orders([value for value in values if value is not None])
@@ -175,14 +175,14 @@ def _limits(measure: str) -> tuple[float, float]:
     return (0.0, 1.0) if measure == ACCURACY else (-math.inf, math.inf)
 
 
-def _figure(search: Confirmed, rank: int, measure: str, logarithmic: bool) -> Figure:
+def _figure(search: Compared, rank: int, measure: str, logarithmic: bool) -> Figure:
     networks = _of_rank(search, rank)
     values = [network.values[measure] for network in networks if measure in network.values]
     found = estimate(values, logarithmic=logarithmic, limits=_limits(measure))
     return Figure(search.label, rank, measure, len(networks), found)
 
 
-def _test(one: Confirmed, other: Confirmed, measure: str, logarithmic: bool) -> PairTest:
+def _test(one: Compared, other: Compared, measure: str, logarithmic: bool) -> PairTest:
     first, second = (_by_seed(search, measure) for search in (one, other))
     common = [pair for pair in first if pair in second]
     values = [first[pair] for pair in common], [second[pair] for pair in common]
@@ -190,7 +190,7 @@ def _test(one: Confirmed, other: Confirmed, measure: str, logarithmic: bool) -> 
     return PairTest(one.label, other.label, measure, result, 0, None, inequality(one.budget, other.budget))
 
 
-def _by_seed(search: Confirmed, measure: str) -> dict[tuple[int, int], float]:
+def _by_seed(search: Compared, measure: str) -> dict[tuple[int, int], float]:
     networks = _of_rank(search, NAMED)
     return {network.pair: network.values[measure] for network in networks if measure in network.values}
 
@@ -207,7 +207,7 @@ def _corrected(tests: Iterable[PairTest]) -> list[PairTest]:
     return found
 
 
-def _optimism(search: Confirmed, rank: int) -> Optimism:
+def _optimism(search: Compared, rank: int) -> Optimism:
     networks = _of_rank(search, rank)
     announced = networks[0].announced
     accuracies = [network.values[ACCURACY] for network in networks if ACCURACY in network.values]
@@ -222,7 +222,7 @@ def _optimism(search: Confirmed, rank: int) -> Optimism:
     )
 
 
-def _missing_notes(configs: Iterable[tuple[Confirmed, int]]) -> list[str]:
+def _missing_notes(configs: Iterable[tuple[Compared, int]]) -> list[str]:
     """Networks without a test accuracy, and measures that tested ones lack: none is left out in silence."""
     notes = []
     for search, rank in configs:
@@ -245,7 +245,7 @@ def _told(network: Network) -> str:
     return f"split {network.split}, seed {network.seed} {network.status}{why}"
 
 
-def _seed_notes(searches: Sequence[Confirmed], pairs: Iterable[Pair]) -> list[str]:
+def _seed_notes(searches: Sequence[Compared], pairs: Iterable[Pair]) -> list[str]:
     """Where there are too few seeds, or two methods have other ones."""
     counts = [len(_by_seed(search, ACCURACY)) for search in searches]
     notes = []

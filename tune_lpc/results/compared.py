@@ -28,7 +28,7 @@ _TOLD = {
 
 
 @dataclass(frozen=True)
-class Confirmed:
+class Compared:
     """A search that was confirmed.
 
     label: by which it is told from the others: its method, with the folder where several have that. measures: the
@@ -55,12 +55,12 @@ class Confirmed:
         return found
 
 
-def load_confirmed(directories: Sequence[Path]) -> list[Confirmed]:
+def load_compared(directories: Sequence[Path]) -> list[Compared]:
     """The searches in the folders, each a search or the parent of the folders of several, such as --method writes.
 
     Raises UserError with everything that is missing or damaged.
     """
-    found: list[Confirmed] = []
+    found: list[Compared] = []
     problems: list[str] = []
     for folder in (folder for directory in directories for folder in _searches_in(directory)):
         try:
@@ -75,7 +75,7 @@ def load_confirmed(directories: Sequence[Path]) -> list[Confirmed]:
     return _labelled(found)
 
 
-def check_comparable(searches: Sequence[Confirmed]) -> list[str]:
+def check_comparable(searches: Sequence[Compared]) -> list[str]:
     """What of the searches differs without keeping them from being compared: a line each.
 
     Raises UserError where they were not trained on the same images, or not tested on as many: a line for each that
@@ -101,7 +101,7 @@ def check_comparable(searches: Sequence[Confirmed]) -> list[str]:
     return _differing(searches)
 
 
-def on_the_same_images(searches: Sequence[Confirmed]) -> tuple[list[Confirmed], list[str]]:
+def on_the_same_images(searches: Sequence[Compared]) -> tuple[list[Compared], list[str]]:
     """The searches with the networks of one training set: the images that trained in the search, else all.
 
     With a line for what is left out, or that all images trained. Raises UserError where no such set is common to all.
@@ -125,7 +125,7 @@ def on_the_same_images(searches: Sequence[Confirmed]) -> tuple[list[Confirmed], 
     return kept, notes
 
 
-def _differing(searches: Sequence[Confirmed]) -> list[str]:
+def _differing(searches: Sequence[Compared]) -> list[str]:
     notes = []
     for name, text in _TOLD.items():
         values = {search.label: search.fact(name) for search in searches}
@@ -151,16 +151,16 @@ def _holds_search(folder: Path) -> bool:
     return holds_run(folder) or os.path.exists(folder / CONFIRM_FILE)  # noqa: PTH110 - never raises
 
 
-def _load(folder: Path) -> Confirmed:
+def _load(folder: Path) -> Compared:
     run = load_run(folder, NEEDED)
     path = folder / CONFIRM_FILE
     if not path.exists():
         raise UserError(f"{folder} is not confirmed: it has no {path.name}; run python -m tune_lpc.confirm {folder}")
     measures, networks = load_networks(path)
-    return Confirmed(networks[0].method, folder, measures, networks, load_budget(folder, run), run)
+    return Compared(networks[0].method, folder, measures, networks, load_budget(folder, run), run)
 
 
-def _labelled(searches: Sequence[Confirmed]) -> list[Confirmed]:
+def _labelled(searches: Sequence[Compared]) -> list[Compared]:
     """Those whose method others have too with the name of their folder, and where that is the same with all of it."""
     found = list(searches)
     for told in (lambda folder: Path(os.path.realpath(folder)).name, str):

@@ -9,17 +9,17 @@ import pytest
 
 from tests.results.confirmations import change_rows, change_run, confirmed, network, networks, three
 from tune_lpc.plan import UserError
-from tune_lpc.results.confirmed import check_comparable, load_confirmed, on_the_same_images
+from tune_lpc.results.compared import check_comparable, load_compared, on_the_same_images
 
 
 def problems(*folders: Path) -> list[str]:
     with pytest.raises(UserError) as told:
-        check_comparable(load_confirmed(folders))
+        check_comparable(load_compared(folders))
     return told.value.problems
 
 
 def labels(*folders: Path) -> list[str]:
-    return [search.label for search in load_confirmed(folders)]
+    return [search.label for search in load_compared(folders)]
 
 
 def two(folder: Path) -> tuple[Path, Path]:
@@ -39,7 +39,7 @@ def test_a_parent_stands_for_its_searches_in_the_order_of_the_methods(tmp_path: 
 
 def test_what_is_read_of_a_search(tmp_path: Path) -> None:
     folder = confirmed(tmp_path / "one", networks([0.9]), trials=4, epochs=3, further_seeds=2)
-    (search,) = load_confirmed([folder])
+    (search,) = load_compared([folder])
     assert (search.method, search.directory, len(search.networks)) == ("vanilla", folder, 1)
     assert (search.budget.trials, search.budget.further_seeds, search.budget.epochs) == (4, 2, 18)
     assert search.fact("data.fingerprint") == "digits"
@@ -95,7 +95,7 @@ def test_a_name_that_no_folder_has_is_one_line(name: str) -> None:
 
 
 def test_searches_of_the_same_images_are_compared_without_a_word(tmp_path: Path) -> None:
-    assert check_comparable(load_confirmed(two(tmp_path))) == []
+    assert check_comparable(load_compared(two(tmp_path))) == []
 
 
 def test_other_images_and_another_split_are_refused(tmp_path: Path) -> None:
@@ -129,16 +129,16 @@ def test_other_test_images_are_refused(tmp_path: Path) -> None:
 def test_what_else_differs_is_told(facts: dict[str, Any], told: str, tmp_path: Path) -> None:
     one, other = two(tmp_path)
     change_run(other, **facts)
-    assert check_comparable(load_confirmed([one, other])) == [told]
+    assert check_comparable(load_compared([one, other])) == [told]
 
 
 def test_networks_of_one_training_set_are_compared(tmp_path: Path) -> None:
     one, other = two(tmp_path)
     change_rows(other, train_on="all")
     with pytest.raises(UserError, match=r"trained on other images: vanilla on train, lpc on all; confirm all with"):
-        on_the_same_images(load_confirmed([one, other]))
+        on_the_same_images(load_compared([one, other]))
     change_rows(one, train_on="all")
-    kept, notes = on_the_same_images(load_confirmed([one, other]))
+    kept, notes = on_the_same_images(load_compared([one, other]))
     assert [len(search.networks) for search in kept] == [2, 2]
     assert notes == ["all networks were trained on the validation images too: another regime than that of the search"]
 
@@ -146,6 +146,6 @@ def test_networks_of_one_training_set_are_compared(tmp_path: Path) -> None:
 def test_networks_of_another_training_set_are_left_out_and_told(tmp_path: Path) -> None:
     both = confirmed(tmp_path / "both", [*networks([0.9]), network(0.8, 0, train_on="all")])
     plain = confirmed(tmp_path / "plain", networks([0.9], method="lpc"))
-    kept, notes = on_the_same_images(load_confirmed([both, plain]))
+    kept, notes = on_the_same_images(load_compared([both, plain]))
     assert [[each.train_on for each in search.networks] for search in kept] == [["train"], ["train"]]
     assert notes == ["vanilla: its networks trained on all are left out, as those of the others are trained on train"]
