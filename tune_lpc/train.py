@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -182,21 +181,11 @@ def _release(version: str) -> tuple[int, ...]:
 
 def _save(path: Path, training: Training, prepared: Prepared) -> None:
     """Write the network's weights, and what it takes to use them, whole or not at all: see docs/trained_network.md."""
-    from safetensors.torch import save
+    from tune_lpc.final.network_file import network_bytes
 
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in training.network.state_dict().items()}
-    mean, deviation = training.normalisation
-    metadata = {
-        "config": json.dumps(training.spec.as_dict()),
-        "classes": json.dumps(list(prepared.source.class_names)),
-        "image_shape": json.dumps(list(prepared.images.shape[1:])),
-        "pixel_mean": json.dumps(mean),
-        "pixel_deviation": json.dumps(deviation),
-        "tune_lpc": __version__,
-    }
     part = path.with_name(f".{os.getpid()}.part")  # not longer than the name, which may be as long as names can be
     try:
-        part.write_bytes(save(weights, metadata))
+        part.write_bytes(network_bytes(training, prepared))
         part.rename(path)
     except OSError as error:
         part.unlink(missing_ok=True)

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 
 from tests.results.runs import Search
 from tune_lpc.results import export
+from tune_lpc.results.confirmed import CONFIRM_FILE
+from tune_lpc.results.schema import confirm_schema
 
 FACTS: dict[str, Any] = {
     "command": "python -m tune_lpc.run digits",
@@ -24,26 +26,6 @@ FACTS: dict[str, Any] = {
     "precision": "float32",
     "versions": {"tune_lpc": "0.2.0", "torch": "2.14"},
     "time": {"hours": None, "gpu_hours": None},
-}
-OWN = {
-    "method": pa.string(),
-    "space": pa.string(),
-    "rank": pa.int64(),
-    "trial_id": pa.string(),
-    "seed": pa.int64(),
-    "split": pa.int64(),
-    "train_on": pa.string(),
-    "announced": pa.float64(),
-    "announced_low": pa.float64(),
-    "announced_high": pa.float64(),
-    "validation_accuracy": pa.float64(),
-    "test_images": pa.int64(),
-    "test_accuracy": pa.float64(),
-    "test_loss": pa.float64(),
-    "epochs": pa.int64(),
-    "seconds": pa.float64(),
-    "status": pa.string(),
-    "reason": pa.string(),
 }
 
 
@@ -61,6 +43,7 @@ def network(accuracy: float | None, seed: int, **values: Any) -> dict[str, Any]:
         "announced": 0.97,
         "announced_low": 0.95,
         "announced_high": 0.98,
+        "opened_before": 0,
         "validation_accuracy": accuracy,
         "test_images": None if diverged else 360,
         "test_accuracy": accuracy,
@@ -85,10 +68,9 @@ def networks(
 
 def write_confirm(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
     """confirm.parquet with these rows."""
-    names = dict.fromkeys(name for row in rows for name in row if name not in OWN)
-    kinds = {**OWN, **{name: pa.string() if name.endswith(".reason") else pa.float64() for name in names}}
-    table = pa.Table.from_pylist(list(rows), schema=pa.schema(list(kinds.items())))
-    pq.write_table(table, folder / "confirm.parquet")
+    measures = [name for row in rows for name in row if name.startswith("test.") and not name.endswith(".reason")]
+    about = {"measures": {name.removeprefix("test."): "what it is" for name in dict.fromkeys(measures)}}
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=confirm_schema({"confirm": about})), folder / CONFIRM_FILE)
 
 
 def confirmed(

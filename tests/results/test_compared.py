@@ -76,13 +76,11 @@ def test_all_that_is_missing_or_damaged_is_told_at_once(tmp_path: Path) -> None:
     assert lines[3] == f"{empty} holds no run: it has no run.json"
 
 
-def test_a_search_is_named_once(tmp_path: Path) -> None:
-    one, other = two(tmp_path)
-    again = tmp_path / "again"
-    again.symlink_to(one)
-    assert problems(one, other, one) == [f"{one} is given twice; name each search once"]
-    assert problems(tmp_path / "two", other / ".." / "two") == [f"{other} is given twice; name each search once"]
-    assert len(problems(again, one)) == 1
+def test_a_search_is_there_once_however_often_it_is_named(tmp_path: Path) -> None:
+    one, _ = two(tmp_path)
+    (tmp_path / "again").symlink_to(one)
+    assert labels(one, tmp_path / "two" / ".." / "one", one) == ["vanilla"]
+    assert labels(tmp_path / "two", tmp_path) == ["lpc", "vanilla"]
 
 
 @pytest.mark.parametrize("name", ["\0", "x" * 300])

@@ -195,6 +195,12 @@ def test_a_search_whose_named_config_was_not_confirmed_is_refused(tmp_path: Path
         compare([folder])
 
 
+def test_test_images_that_were_opened_before_are_told(tmp_path: Path) -> None:
+    folder = confirmed(tmp_path / "a", networks([0.9, 0.92, 0.94], opened_before=15))
+    (note,) = compare([folder]).notes
+    assert note.startswith("vanilla: test images had been opened 15 times for its search before; if anything was")
+
+
 # Ties, optimism and budgets
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from tune_lpc.engine.trainable import Evaluate
 from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.resources import ResourcesAsked
 from tune_lpc.plan.space import Space
@@ -20,6 +24,8 @@ class Request:
         where there is none.
     max_failures: how often a trial goes on from its last checkpoint after its worker or node failed.
     stuck_after: a trial that says nothing in so many times the time expected is restarted.
+    fingerprint: of the images that are needed, None where any will do. trains_on_all, evaluate: see `trainable.Job`.
+    about: further content of run.json.
     hours: that the search may take, all its sessions together. began: when the command did, by `time.monotonic`.
     """
 
@@ -34,6 +40,10 @@ class Request:
     resume: bool = False
     max_failures: int = 2
     stuck_after: float = 20.0
+    fingerprint: str | None = None
+    trains_on_all: bool = False
+    evaluate: Evaluate | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
     hours: HoursAsked = field(default_factory=HoursAsked)
     began: float = field(default_factory=time.monotonic)
 
@@ -41,7 +51,7 @@ class Request:
     def resume_command(self) -> str:
         """The command with which an interrupted search goes on."""
         # At its beginning: at the end it could be taken for a value of --set or --method.
-        return self.command if self.resume else self.command.replace("tune_lpc.run", "tune_lpc.run --resume", 1)
+        return self.command if self.resume else re.sub(r"(tune_lpc\.\w+)", r"\1 --resume", self.command, count=1)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ class DirectorScheduler(FIFOScheduler):
         if report.measured is not None:
             # Before the epoch: then the last epoch's entry says that all of the trial is there.
             self._director.told(report.measured, now)
+        if report.tested is not None:
+            self._director.told(report.tested, now)
         if report.record is not None:
             return self._director.told(EpochDone(trial_id_of(number), report.record), now)
         if report.measures_come_next:

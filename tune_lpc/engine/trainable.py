@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,19 @@ from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.record import EpochRecord
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results import JOURNAL_FILE
-from tune_lpc.results.events import Measured, TrialPlaced, trial_id_of
+from tune_lpc.results.events import Measured, Tested, TrialPlaced, trial_id_of
 from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.climb import Climb
+from tune_lpc.training.data.split import with_validation_images
 from tune_lpc.training.device import best_device, computes_in_bfloat16, exact_arithmetic, use_threads
+from tune_lpc.training.loop import Training
 from tune_lpc.training.measures import compute_measures
 from tune_lpc.training.persistence import check_backend
 from tune_lpc.training.prepare import Prepared, prepare
 
 CHECKPOINT_FOLDER = "checkpoints"
+Evaluate = Callable[[int, Training, Prepared], Tested]
+"""What a command hands in to be done with each trained network: the number of the trial, its training, its data."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Job:
     needs_bfloat16: whether the search chose bfloat16 for what the hardware of its nodes computes in.
     persistence_backend: None where no trial has a topological loss. measures: taken at the end of a trial.
     objectives: the measures that are taken at rungs, too, as they are objectives, and at which.
+    trains_on_all: the validation images train, too. evaluate: what is done with each network that is trained in full.
     """
 
     folder: Path
@@ -49,6 +55,8 @@ class Job:
     measures: tuple[str, ...] = ()
     rungs: frozenset[tuple[int, int]] = frozenset()
     objectives: Mapping[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
+    trains_on_all: bool = False
+    evaluate: Evaluate | None = None
 
 
 class TrialTrainable(tune.Trainable):
@@ -92,12 +100,18 @@ class TrialTrainable(tune.Trainable):
                 f"the images of {spec.dataset} on this node differ from those where the search was started; "
                 "give every node the same data"
             )
-        return prepared
+        return self._trained_on(prepared)
 
     def _with_split(self, spec: TrialSpec) -> Prepared:
         """The same images, split as a further seed asks for."""
         self._split = spec.split
-        return prepare(spec, self._job.data_dir, self._job.group_size)
+        return self._trained_on(prepare(spec, self._job.data_dir, self._job.group_size))
+
+    def _trained_on(self, prepared: Prepared) -> Prepared:
+        """The data with the rows to train on that the job asks for."""
+        if not self._job.trains_on_all:
+            return prepared
+        return dataclasses.replace(prepared, split=with_validation_images(prepared.split))
 
     def _begin(self, prepared: Prepared) -> Climb:
         number = self._config[NUMBER]
@@ -123,11 +137,13 @@ class TrialTrainable(tune.Trainable):
             if self._config[SPEC].split != self._split:
                 self._prepared = self._with_split(self._config[SPEC])
             self._climb = self._begin(self._prepared)
+        prepared = self._prepared
         if self._unmeasured is not None:
             record, self._unmeasured = self._unmeasured, None
-            return {REPORT: self._report(self._climb, record, self._measure(self._climb, record))}
+            measured = self._measure(self._climb, record) if self._measures_after(record) else None
+            return {REPORT: self._report(self._climb, record, measured, self._test(self._climb, prepared, record))}
         record = next(self._records)
-        if self._measures_after(record) and not record.diverged:
+        if (self._measures_after(record) or self._is_tested_after(record)) and not record.diverged:
             self._unmeasured = record
             return {REPORT: Report(measures_come_next=True)}
         return {REPORT: self._report(self._climb, record)}
@@ -144,14 +160,26 @@ class TrialTrainable(tune.Trainable):
         rung = None if _is_last(record, self._job.runs) else (record.budget, record.epoch)
         return Measured(self._trial_id, values, reasons, rung)
 
-    def _report(self, climb: Climb, record: EpochRecord, measured: Measured | None = None) -> Report:
+    def _is_tested_after(self, record: EpochRecord) -> bool:
+        return self._job.evaluate is not None and _is_last(record, self._job.runs)
+
+    def _test(self, climb: Climb, prepared: Prepared, record: EpochRecord) -> Tested | None:
+        """What the command that asked for it makes of the trained network; None before the last epoch."""
+        if self._job.evaluate is None or not self._is_tested_after(record):
+            return None
+        with exact_arithmetic():
+            return self._job.evaluate(self._config[NUMBER], climb.training, prepared)
+
+    def _report(
+        self, climb: Climb, record: EpochRecord, measured: Measured | None = None, tested: Tested | None = None
+    ) -> Report:
         placed = None
         if self._is_first:
             placed = TrialPlaced(
                 self._trial_id, socket.gethostname(), os.getpid(), climb.continued_from, climb.left_out
             )
         self._is_first = False
-        return Report(record.as_dict(), placed, measured, problem=climb.checkpoint_problem)
+        return Report(record.as_dict(), placed, measured, tested, problem=climb.checkpoint_problem)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Turn to the next trial in the same process."""

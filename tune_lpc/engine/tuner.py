@@ -119,7 +119,7 @@ def _check(requests: Sequence[Request]) -> _Checked:
     start = time.monotonic()
     try:
         # What decides the data is the same in every trial of every search.
-        spec = one.space.trial(one.space.draw(RandomChooser(0)))
+        spec = one.space.trial(one.space.first[0] if one.space.first else one.space.draw(RandomChooser(0)))
         if "hold_out" in one.space.settings:
             check_hold_out(spec.dataset, one.data_dir, spec.hold_out)
         prepared = prepare(spec, one.data_dir, max(groups, default=None))
@@ -128,9 +128,21 @@ def _check(requests: Sequence[Request]) -> _Checked:
     except UserError as error:
         problems += error.problems
     problems += _backend_problems(requests)
+    if prepared is not None:
+        problems += _other_images(requests, prepared)
     if problems or prepared is None:
         raise UserError(problems)
     return _Checked(prepared, None if one.resources.is_auto else resources, time.monotonic() - start)
+
+
+def _other_images(requests: Sequence[Request], prepared: Prepared) -> list[str]:
+    """The requests that need other images than those that are there."""
+    return [
+        f"the images of {request.space.dataset} differ from those of the search in {request.out.parent}; give its data "
+        "with --data-dir"
+        for request in requests
+        if request.fingerprint not in (None, prepared.source.fingerprint)
+    ]
 
 
 def _backend_problems(requests: Sequence[Request]) -> list[str]:
@@ -246,7 +258,7 @@ def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Chec
         session,
         run.earlier,
     )
-    return run.begin(about)
+    return run.begin({**about, **request.about})
 
 
 def _tidy_checkpoints(run: OpenRun) -> None:
@@ -305,6 +317,8 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         measures=request.measures,
         rungs=frozenset(space.fidelity.rung_positions() if space.rung_rule == "promote" else ()),
         objectives=dict.fromkeys(space.fidelity.rung_positions(), objectives),
+        trains_on_all=request.trains_on_all,
+        evaluate=request.evaluate,
     )
 
 

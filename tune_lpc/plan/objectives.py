@@ -81,7 +81,9 @@ _WEIGHED = "is weighed by settings in which trials differ, so it can't compare t
 _SET = "is set by a schedule, and nothing that a network reaches"
 _MACHINE = "tells of the machine and of what else runs on it"
 _REFUSED: Mapping[str, str] = {
-    **dict.fromkeys(("deepfool", "deepfool_correct", "deepfool_changed", "pgd_l2", "pgd_linf"), _FOOLED),
+    **dict.fromkeys(("deepfool", "deepfool_median", "deepfool_correct", "deepfool_changed"), _FOOLED),
+    **dict.fromkeys(("deepfool_excess", "pgd_l2", "pgd_linf"), _FOOLED),
+    **dict.fromkeys(("shortest_flip", "shortest_flip_mean"), _SLOW),
     **dict.fromkeys(("margin_gradient_norm", "margin_gradient_norm_max"), _FOOLED),
     **dict.fromkeys(("margin_gradient_norm_relative", "margin_gradient_norm_max_relative"), _FOOLED),
     **dict.fromkeys(("binarity_score", "binarity_deviation", "binarity_peak_distance"), _SLOW),

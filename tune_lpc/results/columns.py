@@ -12,6 +12,7 @@ from tune_lpc.results.schema import (
     best_schema,
     comparison_schema,
     comparison_tests_schema,
+    confirm_schema,
     epochs_schema,
     fidelity_schema,
     front_schema,
@@ -33,6 +34,10 @@ _MEASURES = [
     ("`measure.<name>`", "each measure that `--measure` asked for, on the validation images, at the end of the budget"),
     ("`measure.<name>.reason`", "why that measure is null; null where it is not"),
 ]
+_TESTED = [
+    ("`test.<name>`", "each measure that `--measure` of the confirmation asked for, on the test images"),
+    ("`test.<name>.reason`", "why that measure is null; null where it is not"),
+]
 
 
 def columns_markdown() -> str:
@@ -46,6 +51,7 @@ def columns_markdown() -> str:
     config = ("`config.<name>`", _CONFIG)
     own = [column for column in trials if "." not in column.name]
     ranking = [column for column in best if not column.name.startswith("config.")]
+    tested = [column for column in confirm_schema() if not column.name.startswith("config.")]
     settings = [column for column in trials if column.name.startswith("config.")]
     return "\n\n".join(
         [
@@ -73,6 +79,10 @@ def columns_markdown() -> str:
             "A row a rung.",
             _table(fidelity_schema(), []),
             inspect.cleandoc(fidelity_table.__doc__ or ""),
+            "## confirm.parquet",
+            "A row a network that `python -m tune_lpc.confirm` asked for, those of a config together; not part of the "
+            "search (docs/confirm.md).",
+            _table(tested, [*_TESTED, config]),
             "## comparison.parquet",
             "A row a config that was confirmed and measure, by `compare`: see [compare.md](compare.md).",
             _table(comparison_schema(), []),

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tune_lpc.plan.errors import UserError
-from tune_lpc.plan.methods import METHODS
 from tune_lpc.results.budgets import Budget, load_budget
-from tune_lpc.results.folder import holds_run
+from tune_lpc.results.confirmed import ALL, CONFIRM_FILE, TRAIN
+from tune_lpc.results.folder import run_folders
 from tune_lpc.results.loading import load_run
-from tune_lpc.results.networks import ALL, CONFIRM_FILE, TRAIN, Network, load_networks
+from tune_lpc.results.networks import Network, load_networks
 
 NEEDED: Mapping[str, tuple[type, ...]] = {"data.fingerprint": (str,), "split_hash": (str,)}
 """What is read of run.json, with the types that it has."""
@@ -62,14 +62,11 @@ def load_compared(directories: Sequence[Path]) -> list[Compared]:
     """
     found: list[Compared] = []
     problems: list[str] = []
-    for folder in (folder for directory in directories for folder in _searches_in(directory)):
+    for folder in run_folders(directories):
         try:
             found.append(_load(folder))
         except UserError as error:
             problems += error.problems
-    real = Counter(os.path.realpath(search.directory) for search in found)
-    twice = [search.directory for search in found if real[os.path.realpath(search.directory)] > 1]
-    problems += [f"{folder} is given twice; name each search once" for folder in twice[:1]]
     if problems:
         raise UserError(dict.fromkeys(problems))
     return _labelled(found)
@@ -133,22 +130,6 @@ def _differing(searches: Sequence[Compared]) -> list[str]:
             told = ", ".join(f"{label} {'unknown' if value is None else value}" for label, value in values.items())
             notes.append(f"{text} differs: {told}")
     return notes
-
-
-def _searches_in(directory: Path) -> list[Path]:
-    """The folder itself when it holds a search, or nothing; else those in it that do."""
-    if _holds_search(directory):
-        return [directory]
-    try:
-        children = [child for child in directory.iterdir() if _holds_search(child)]
-    except (OSError, ValueError):  # ValueError: a NUL in its name; reading it as a search tells what is wrong
-        return [directory]
-    order = {name: place for place, name in enumerate(METHODS)}
-    return sorted(children, key=lambda child: (order.get(child.name, len(order)), child.name)) or [directory]
-
-
-def _holds_search(folder: Path) -> bool:
-    return holds_run(folder) or os.path.exists(folder / CONFIRM_FILE)  # noqa: PTH110 - never raises
 
 
 def _load(folder: Path) -> Compared:

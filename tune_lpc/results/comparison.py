@@ -134,7 +134,14 @@ def compare(directories: Sequence[Path], against: str | None = None) -> Comparis
         tests,
         [_optimism(*config) for config in configs],
         reference,
-        [*notes, *of_images, *_missing_notes(configs), *_seed_notes(searches, pairs), *_budget_notes(pairs)],
+        [
+            *notes,
+            *of_images,
+            *_opened_notes(searches),
+            *_missing_notes(configs),
+            *_seed_notes(searches, pairs),
+            *_budget_notes(pairs),
+        ],
     )
 
 
@@ -220,6 +227,17 @@ def _optimism(search: Compared, rank: int) -> Optimism:
         estimate(accuracies, limits=_limits(ACCURACY)),
         estimate([] if announced is None else [announced - accuracy for accuracy in accuracies]),
     )
+
+
+def _opened_notes(searches: Iterable[Compared]) -> list[str]:
+    """Whose test images somebody may have chosen by."""
+    opened = {search.label: max(network.opened_before or 0 for network in search.networks) for search in searches}
+    return [
+        f"{label}: test images had been opened {times} times for its search before; if anything was chosen by what "
+        "they said, this is no clean comparison"
+        for label, times in opened.items()
+        if times
+    ]
 
 
 def _missing_notes(configs: Iterable[tuple[Compared, int]]) -> list[str]:

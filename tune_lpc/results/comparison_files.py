@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tune_lpc import __version__
 from tune_lpc.plan.errors import UserError
 from tune_lpc.results.comparison import Comparison, Figure, PairTest
 from tune_lpc.results.comparison_markup import latex, markdown
-from tune_lpc.results.export import replace_files
+from tune_lpc.results.export import write_files
 from tune_lpc.results.networks import ACCURACY
 from tune_lpc.results.schema import comparison_schema, comparison_tests_schema
 
@@ -44,17 +42,16 @@ def write_comparison(comparison: Comparison, out: Path, command: str) -> None:
     Raises UserError when they can't be written; then those of before stay.
     """
     made = _provenance(comparison, command)
-    writers: dict[Path, Callable[[Path], None]] = {
-        out / MARKDOWN_FILE: partial(_write_text, markdown(comparison)),
-        out / LATEX_FILE: partial(_write_text, latex(comparison)),
-        out / FIGURES_FILE: partial(_write_table, figures_table(comparison, made)),
-        out / TESTS_FILE: partial(_write_table, pair_tests_table(comparison, made)),
+    texts = {out / MARKDOWN_FILE: markdown(comparison), out / LATEX_FILE: latex(comparison)}
+    written = {
+        out / FIGURES_FILE: figures_table(comparison, made),
+        out / TESTS_FILE: pair_tests_table(comparison, made),
     }
     is_new = False
     try:
         is_new = not out.exists()
         out.mkdir(parents=True, exist_ok=True)
-        replace_files(writers)
+        write_files(texts, written)
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         if is_new:
             with contextlib.suppress(OSError, ValueError):
@@ -138,11 +135,3 @@ def _provenance(comparison: Comparison, command: str) -> dict[str, Any]:
         for search in comparison.searches
     ]
     return {"command": command, "versions": {"tune_lpc": __version__}, "compared": searches}
-
-
-def _write_text(text: str, part: Path) -> None:
-    part.write_text(text, encoding="utf-8")
-
-
-def _write_table(table: pa.Table, part: Path) -> None:
-    pq.write_table(table, part, compression="zstd")

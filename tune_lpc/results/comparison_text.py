@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tune_lpc.results.comparison import NAMED, Comparison, Figure, Optimism, PairTest
-from tune_lpc.results.networks import ACCURACY, LOSS, MEASURE
+from tune_lpc.results.confirmed import MEASURE
+from tune_lpc.results.networks import ACCURACY, LOSS
 from tune_lpc.results.statistics import Estimate
 
 TIMES = "\N{MULTIPLICATION SIGN}"

@@ -68,7 +68,7 @@ class Tables:
     @cached_property
     def epochs(self) -> pd.DataFrame:
         """The epochs, read from their file when somebody asks: there may be millions. Raises OSError without it."""
-        return _as_pandas(pq.read_table(self.directory / EPOCHS_FILE))
+        return as_pandas(pq.read_table(self.directory / EPOCHS_FILE))
 
 
 def export(directory: Path) -> Tables:
@@ -95,14 +95,14 @@ def export(directory: Path) -> Tables:
     _remove_parts_of_the_dead(directory)
     writers: dict[Path, Callable[[Path], None]] = {directory / EPOCHS_FILE: partial(_write_epochs, ledger)}
     writers |= {directory / name: partial(_write_table, table) for name, table in tables.items()}
-    replace_files(writers)
+    _replace_files(writers)
     return Tables(
         directory,
-        trials=_as_pandas(tables[TRIALS_FILE]),
-        best=_as_pandas(tables[BEST_FILE]),
-        rungs=_as_pandas(tables[RUNGS_FILE]),
-        fidelity=_as_pandas(tables[FIDELITY_FILE]),
-        front=_as_pandas(front),
+        trials=as_pandas(tables[TRIALS_FILE]),
+        best=as_pandas(tables[BEST_FILE]),
+        rungs=as_pandas(tables[RUNGS_FILE]),
+        fidelity=as_pandas(tables[FIDELITY_FILE]),
+        front=as_pandas(front),
         damaged=damaged,
     )
 
@@ -110,10 +110,20 @@ def export(directory: Path) -> Tables:
 def write_run(directory: Path, run: Mapping[str, Any]) -> None:
     """Write run.json, whole or not at all. Raises OSError; TypeError for a value that JSON doesn't have."""
     text = json.dumps(finite(dict(run)), indent=2, allow_nan=False) + "\n"
-    replace_files({directory / RUN_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
+    _replace_files({directory / RUN_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
 
 
-def _as_pandas(table: pa.Table) -> pd.DataFrame:
+def write_files(contents: Mapping[Path, str | bytes], tables: Mapping[Path, pa.Table]) -> None:
+    """Write texts (UTF-8), bytes, and tables (Parquet) to files: all whole, or none changed. Raises OSError."""
+    writers: dict[Path, Callable[[Path], None]] = {
+        path: partial(_write_bytes, content.encode() if isinstance(content, str) else content)
+        for path, content in contents.items()
+    }
+    _replace_files(writers | {path: partial(_write_table, table) for path, table in tables.items()})
+
+
+def as_pandas(table: pa.Table) -> pd.DataFrame:
+    """The table with pandas' nullable types."""
     frame: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS_TYPES.get)
     return frame
 
@@ -152,7 +162,7 @@ def _is_alive(pid: int) -> bool:
     return pid != os.getpid()
 
 
-def replace_files(writers: Mapping[Path, Callable[[Path], None]]) -> None:
+def _replace_files(writers: Mapping[Path, Callable[[Path], None]]) -> None:
     """Write all files beside their places first, then put them in place, so that a full disk changes none of them."""
     parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in writers}
     try:

@@ -7,19 +7,15 @@ stands where it stood, and an export, a ranking and a resume see the same trials
 
 from __future__ import annotations
 
-import math
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tune_lpc.plan.fidelity import Fidelity
 from tune_lpc.plan.objectives import Objective, Values, several_objectives
-from tune_lpc.plan.record import SCORE, record_fields
+from tune_lpc.plan.record import SCORE
 from tune_lpc.results.events import (
     EpochDone,
     Event,
@@ -30,134 +26,14 @@ from tune_lpc.results.events import (
     RunResumed,
     RunStarted,
     Status,
+    Tested,
     TrialEnded,
     TrialPlaced,
     TrialRestarted,
     TrialStarted,
 )
 from tune_lpc.results.journal import journal_events
-
-NUMBERS = tuple(f.name for f in record_fields() if f.name not in ("budget", "epoch", "diverged"))
-"""The fields of an EpochRecord that are numbers, or None; they are kept as such, since a search has many epochs."""
-_WIDTH = len(NUMBERS)
-_SCORE = NUMBERS.index(SCORE)
-Record = dict[str, Any]
-
-
-class TrainingRun:
-    """One training from scratch of a trial: its records.
-
-    budget: epochs that it is to train, by which every schedule is stretched.
-    """
-
-    __slots__ = ("_diverged", "_present", "_values", "budget")
-
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self._values = array("d")
-        self._present = bytearray()
-        self._diverged: dict[int, str] = {}
-
-    def __contains__(self, epoch: int) -> bool:
-        return 0 < epoch <= len(self._present) and bool(self._present[epoch - 1])
-
-    def __len__(self) -> int:
-        """How many epochs have a record."""
-        return sum(self._present)
-
-    def holds(self, record: Mapping[str, Any]) -> bool:
-        """Whether this very record is there, its times included."""
-        epoch = record["epoch"]
-        if epoch not in self or self._diverged.get(epoch) != record.get("diverged"):
-            return False
-        return self._row(epoch).tobytes() == _numbers(record).tobytes()
-
-    def put(self, record: Mapping[str, Any]) -> None:
-        """Take in a record; the later one stays where an epoch was done again."""
-        epoch: int = record["epoch"]
-        row, missing = _numbers(record), epoch - len(self._present)
-        if missing == 1:
-            self._values.extend(row)
-            self._present.append(1)
-        else:
-            if missing > 0:  # a damaged journal has gaps
-                self._values.extend(array("d", [math.nan]) * (_WIDTH * missing))
-                self._present.extend(bytes(missing))
-            self._values[_WIDTH * (epoch - 1) : _WIDTH * epoch] = row
-            self._present[epoch - 1] = 1
-        self._diverged.pop(epoch, None)
-        if record.get("diverged") is not None:
-            self._diverged[epoch] = record["diverged"]
-
-    def record(self, epoch: int) -> Record:
-        """The record of an epoch. Raises KeyError when there is none."""
-        if epoch not in self:
-            raise KeyError(epoch)
-        values = (None if math.isnan(value) else value for value in self._row(epoch))
-        named = dict(zip(NUMBERS, values, strict=True))
-        return {"budget": self.budget, "epoch": epoch, **named, "diverged": self._diverged.get(epoch)}
-
-    def score(self, epoch: int) -> float | None:
-        """The score of an epoch that has a record."""
-        return self._value(epoch, _SCORE)
-
-    def mean(self, name: str, epoch: int, window: int) -> float | None:
-        """The mean of a field of the last `window` epochs up to `epoch`, as far as there are; None without its own."""
-        column = NUMBERS.index(name)
-        epochs = (earlier for earlier in range(max(1, epoch - window + 1), epoch + 1) if earlier in self)
-        values = [self._values[_WIDTH * (earlier - 1) + column] for earlier in epochs]
-        if math.isnan(values[-1]):
-            return None
-        known = [value for value in values if not math.isnan(value)]
-        return math.fsum(known) / len(known)
-
-    def diverged(self, epoch: int) -> str | None:
-        """Why training could not go on after an epoch, None when it could."""
-        return self._diverged.get(epoch)
-
-    def columns(self) -> dict[str, np.ndarray]:
-        """The records by field, each (epochs with a record,), numbers as float64 with NaN for None."""
-        there = np.frombuffer(self._present, np.uint8).astype(bool)
-        table = np.frombuffer(self._values).reshape(-1, _WIDTH)[there]
-        epochs = np.flatnonzero(there) + 1
-        diverged = np.array([self._diverged.get(int(epoch)) for epoch in epochs], dtype=object)
-        columns = {name: table[:, column] for column, name in enumerate(NUMBERS)}
-        return {"budget": np.full(len(epochs), self.budget), "epoch": epochs, **columns, "diverged": diverged}
-
-    @property
-    def epochs(self) -> int:
-        """Epochs reached."""
-        return len(self._present)
-
-    @property
-    def last(self) -> Record:
-        """The record of the last epoch."""
-        return self.record(self.epochs)
-
-    @property
-    def best_epoch(self) -> int | None:
-        """The epoch with the best score, the first of equals; None without a score."""
-        scores = np.frombuffer(self._values)[_SCORE::_WIDTH]
-        return None if np.isnan(scores).all() else int(np.nanargmax(scores)) + 1
-
-    @property
-    def best(self) -> Record:
-        """The record of that epoch; empty without a score."""
-        epoch = self.best_epoch
-        return {} if epoch is None else self.record(epoch)
-
-    def _value(self, epoch: int, column: int) -> float | None:
-        value = self._values[_WIDTH * (epoch - 1) + column]
-        return None if math.isnan(value) else value
-
-    def _row(self, epoch: int) -> array[float]:
-        return self._values[_WIDTH * (epoch - 1) : _WIDTH * epoch]
-
-
-def _numbers(record: Mapping[str, Any]) -> array[float]:
-    """The values; NaN also for infinity, which a journal does not hold: so the record is the same when read again."""
-    get, isfinite, nan = record.get, math.isfinite, math.nan
-    return array("d", [value if (value := get(name)) is not None and isfinite(value) else nan for name in NUMBERS])
+from tune_lpc.results.training_run import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -178,7 +54,7 @@ class Trial:
     window: last epochs whose mean is its score. objectives: where there are several. runs: by budget.
     looks: what the rungs said last, by rung.
     measures: those taken at the end by name, None where one could not be computed; measure_reasons: why not.
-    measures_at: those taken at rungs, for objectives.
+    measures_at: those taken at rungs, for objectives. tested: on test images, where `confirm` did that.
     epochs_repeated: how many epochs were done again. seconds: of all epochs, those done again included.
     restarts: how often it was started again in the same search.
     """
@@ -196,6 +72,7 @@ class Trial:
     measures: Mapping[str, float | None] = field(default_factory=dict)
     measure_reasons: Mapping[str, str] = field(default_factory=dict)
     measures_at: dict[Position, Mapping[str, float | None]] = field(default_factory=dict)
+    tested: Tested | None = None
     epochs_repeated: int = 0
     seconds: float = 0.0
     restarts: int = 0
@@ -331,6 +208,7 @@ class Ledger:
         self.objectives: tuple[Objective, ...] = ()
         self.vectors: dict[int, dict[int, Values | None]] = {}
         self.fronts: dict[str, FrontFound] = {}
+        self._rungs: dict[Position, int] = {}
         self._orphans: Counter[str] = Counter()
         for event in events:
             self.apply(event)
@@ -340,7 +218,13 @@ class Ledger:
 
         What belongs to a trial whose start was lost has neither number nor config, and is left out; see `left_out`.
         """
-        if isinstance(event, RunStarted):
+        if type(event) is EpochDone:  # nearly all of them
+            trial = self.trials.get(event.trial_id)
+            if trial is None:
+                self._orphans[event.trial_id] += 1
+            else:
+                self._epoch(trial, event.record)
+        elif isinstance(event, RunStarted):
             self._start_run(event.run)
         elif isinstance(event, RunResumed):
             self.sessions.append(Session(event.command, event.started, event.session))
@@ -349,12 +233,10 @@ class Ledger:
             self._start_trial(event)
         elif isinstance(event, FrontFound):
             self.fronts[event.trial_id] = event
-        elif isinstance(event, (EpochDone, TrialPlaced, Measured, RungDecided, TrialRestarted, TrialEnded)):
+        elif isinstance(event, (TrialPlaced, Measured, Tested, RungDecided, TrialRestarted, TrialEnded)):
             trial = self.trials.get(event.trial_id)
             if trial is None:
                 self._orphans[event.trial_id] += 1
-            elif isinstance(event, EpochDone):
-                self._epoch(trial, event.record)
             elif isinstance(event, RungDecided):
                 self._look(trial, event)
             elif isinstance(event, TrialPlaced):
@@ -364,6 +246,8 @@ class Ledger:
                 trial.measures_at[event.position] = event.values
             elif isinstance(event, Measured):
                 trial.measures, trial.measure_reasons = event.values, event.reasons
+            elif isinstance(event, Tested):
+                trial.tested = event
             elif isinstance(event, TrialRestarted):
                 trial.restarts += 1
             else:
@@ -391,6 +275,7 @@ class Ledger:
             self.sessions[0] = Session(run.get("command", ""), run.get("started", ""), run)
         self.run = run
         self.fidelity = Fidelity.of_run(run)
+        self._rungs = {} if self.fidelity is None else {place: place[1] for place in self.fidelity.rung_positions()}
         self.objectives = several_objectives(run.get("space", {}).get("objectives", ()))
 
     def _start_trial(self, event: TrialStarted) -> None:
@@ -403,19 +288,20 @@ class Ledger:
             trial.end = None
 
     def _epoch(self, trial: Trial, record: Mapping[str, Any]) -> None:
-        budget: int = record.get("budget", trial.full_budget)  # journals from before there were budgets lack it
+        budget: int = record.get("budget") or trial.full_budget  # journals from before there were budgets lack it
         run = trial.runs.get(budget)
         if run is None:
             run = trial.runs[budget] = TrainingRun(budget)
-        if run.holds(record):
-            return  # a trial that goes on from a checkpoint tells its last epoch once more
         epoch: int = record["epoch"]
-        trial.epochs_repeated += epoch in run
+        if epoch in run:
+            if run.holds(record):
+                return  # a trial that goes on from a checkpoint tells its last epoch once more
+            trial.epochs_repeated += 1
         run.put(record)
         seconds = record.get("seconds") or 0.0
         trial.seconds += seconds
         self.session_seconds[-1] += seconds
-        rung = self.fidelity.rung_at(budget, epoch) if self.fidelity is not None else None
+        rung = self._rungs.get((budget, epoch))
         if rung is not None and trial.repeat_of is None:
             self.arrivals.setdefault(rung, {}).setdefault(trial.number, trial.score(budget, epoch))
             if self.objectives:

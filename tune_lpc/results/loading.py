@@ -87,6 +87,35 @@ def sessions_of(directory: Path, rank: int) -> list[Mapping[str, Any]]:
     return [session.facts for session in ledger.sessions_of(trial) if session.facts] if trial is not None else []
 
 
+def load_best(directory: Path) -> list[dict[str, Any]]:
+    """The rows of best.parquet, the best first. Raises UserError where there is none, and where it is damaged."""
+    table = load_table(directory / BEST_FILE)
+    needed = ("rank", "score", "low", "high", "tied", "front", "trial_id", "epochs", "config.epochs")
+    if lacking := [name for name in needed if name not in table.schema.names]:
+        raise UserError(
+            f"{directory / BEST_FILE} lacks the columns {_some(lacking)}: an older version wrote it; go on with the "
+            "search by --resume, which writes the files anew"
+        )
+    return list(table.to_pylist())
+
+
+def seeds_used(directory: Path) -> set[int]:
+    """The seeds that the search in `directory`, and confirmations of it, have trained with.
+
+    Raises UserError where the search has no journal any more.
+    """
+    found = set()
+    for journal in [directory / JOURNAL_FILE, *sorted(directory.glob(f"*/{JOURNAL_FILE}"))]:
+        try:
+            ledger, _ = read_ledger(journal)
+        except OSError as error:
+            raise UserError(
+                f"{journal} can't be read ({error.strerror or error}); it tells which seeds are fresh"
+            ) from error
+        found |= {int(trial.config["seed"]) for trial in ledger.trials.values() if trial.config.get("seed") is not None}
+    return found
+
+
 def load_table(path: Path) -> pa.Table:
     """A Parquet file of a run, whatever its columns. Raises UserError when it is missing or damaged."""
     try:

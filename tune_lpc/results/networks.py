@@ -12,13 +12,12 @@ from typing import Any
 import pyarrow as pa
 
 from tune_lpc.plan.errors import UserError, shown
+from tune_lpc.results.confirmed import ALL, MEASURE, TRAIN
 from tune_lpc.results.loading import load_table
 
-CONFIRM_FILE = "confirm.parquet"
 ACCURACY, LOSS = "test_accuracy", "test_loss"
-MEASURE, REASON = "test.", ".reason"
-"""What the columns of measures on test images begin with, and those end with that say why one is null."""
-TRAIN, ALL = "train", "all"
+REASON = ".reason"
+"""What the columns end with that say why a measure is null."""
 
 _COLUMNS = {
     "method": pa.string(),
@@ -31,6 +30,7 @@ _COLUMNS = {
     "announced": pa.float64(),
     "announced_low": pa.float64(),
     "announced_high": pa.float64(),
+    "opened_before": pa.int64(),
     "test_images": pa.int64(),
     ACCURACY: pa.float64(),
     LOSS: pa.float64(),
@@ -50,8 +50,9 @@ class Network:
 
     method, space, rank, trial_id: of the config. split, seed: by which networks of different searches are paired.
     train_on: train, or all, which takes the validation images too. announced: the score of the search, with its 95 %
-    interval, 0 to 1. test_images: on how many it was tested, None where it was not. values: by column, test_accuracy,
-    test_loss and test.<measure>, finite ones alone; reasons: why one has none. status, reason: how its training ended.
+    interval, 0 to 1. opened_before: how often test images had been opened for its search before. test_images: on how
+    many it was tested, None where it was not. values: by column, test_accuracy, test_loss and test.<measure>, finite
+    ones alone; reasons: why one has none. status, reason: how its training ended.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Network:
     announced: float | None
     announced_low: float | None
     announced_high: float | None
+    opened_before: int | None
     test_images: int | None
     values: dict[str, float]
     reasons: dict[str, str]

@@ -288,6 +288,46 @@ def comparison_tests_schema(made: Mapping[str, Any] | None = None) -> pa.Schema:
     )
 
 
+def confirm_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Columns of confirm.parquet: a row a network. `run` is the content of run.json of the confirmation."""
+    return _schema(
+        [
+            _column("method", str, "name of the method"),
+            _column("space", str, "name of the search space"),
+            _column("rank", int, "place of its config in best.parquet of the search, from 1"),
+            _column("trial_id", str, "name of the first trial of the config in the search"),
+            _column("seed", int, "seed of this training, one that the search did not use"),
+            _column("split", int, "which of the fixed splits it trains on"),
+            _column("index", int, "number of this network among those of its config, from 0: `seed` of tune_lpc.load"),
+            _column("train_on", str, "train: the images that the search trains on; all: its validation images too"),
+            _column("announced", float, "score of the config in the search: mean validation accuracy", "0 to 1"),
+            _column("announced_low", float, "lower end of the 95 % interval of that score", "0 to 1"),
+            _column("announced_high", float, "upper end of that interval", "0 to 1"),
+            _column("opened_before", int, "how often test images had been opened for this search before"),
+            _status(),
+            _column("reason", str, "why the training ended; null when it was interrupted"),
+            _column(
+                "validation_accuracy",
+                float,
+                "at the last epoch; null with train_on all, where these images trained",
+                "0 to 1",
+            ),
+            _column("train_images", int, "images that it trained on"),
+            _column("test_images", int, "images that it was tested on; null, as what follows, where it was not tested"),
+            _column("test_accuracy", float, "accuracy on the test images, in float32", "0 to 1"),
+            _column("test_loss", float, "mean cross-entropy on the test images", "nats"),
+            _column("openings", int, "how often test images were opened for this network: once, but for a kill"),
+            _column("network", str, "file of the trained network, in the folder of the search"),
+            _column("epochs", int, "epochs trained", "epochs"),
+            _column("seconds", float, "wall time of its epochs, those done again included", "s"),
+            *_measure_columns((run or {}).get("confirm"), "test.", "on the test images"),
+            _column("regularisers", int, "how many regularisers the config has on"),
+            *_config_columns(),
+        ],
+        run,
+    )
+
+
 def _schema(fields: list[pa.Field], run: Mapping[str, Any] | None) -> pa.Schema:
     metadata = {"tune_lpc.schema": SCHEMA_VERSION, "tune_lpc.run": json.dumps(run or {})}
     return pa.schema(fields, metadata=metadata)
@@ -332,12 +372,14 @@ def _record_columns(prefix: str, before: str) -> list[pa.Field]:
     ]
 
 
-def _measure_columns(run: Mapping[str, Any] | None) -> list[pa.Field]:
+def _measure_columns(
+    about: Mapping[str, Any] | None, prefix: str = "measure.", images: str = "on the validation images"
+) -> list[pa.Field]:
     """What `--measure` asked for, as measure.<name>, and why one is null, as measure.<name>.reason."""
     columns = []
-    for name, text in (run or {}).get("measures", {}).items():
-        columns.append(_column(f"measure.{name}", float, f"on the validation images: {text}"))
-        columns.append(_column(f"measure.{name}.reason", str, f"why measure.{name} is null"))
+    for name, text in (about or {}).get("measures", {}).items():
+        columns.append(_column(f"{prefix}{name}", float, f"{images}: {text}"))
+        columns.append(_column(f"{prefix}{name}.reason", str, f"why {prefix}{name} is null"))
     return columns
 
 

@@ -28,15 +28,15 @@ from tune_lpc.results.schema import (
 
 Row = dict[str, Any]
 ROWS_AT_ONCE = 1000
-EPOCHS_AT_ONCE = 50_000
-"""Rows of a row group of epochs.parquet, about."""
+EPOCHS_AT_ONCE = 10_000
+"""Rows of a row group of epochs.parquet, about: a reader of one trial reads no more than one or two groups."""
 
 
 def trials_table(ledger: Ledger) -> pa.Table:
     """A row a trial, in order of number."""
     measures = ledger.run.get("measures", {})
     rows = (_trial_row(trial, measures) for trial in ledger.in_order())
-    return _table(rows, trials_schema(ledger.run))
+    return made_table(rows, trials_schema(ledger.run))
 
 
 def epoch_batches(ledger: Ledger) -> Iterator[pa.RecordBatch]:
@@ -92,11 +92,11 @@ def best_table(ledger: Ledger) -> pa.Table:
             "epochs": config.run.epochs,
             "best_epoch": config.run.best_epoch,
             f"best.{SCORE}": config.run.best[SCORE],
-            **_named("config", config.trial.config),
+            **named("config", config.trial.config),
         }
         for rank, config in enumerate(ranked(ledger), start=1)
     )
-    return _table(rows, best_schema(ledger.run))
+    return made_table(rows, best_schema(ledger.run))
 
 
 def front_table(ledger: Ledger) -> pa.Table:
@@ -113,7 +113,7 @@ def front_table(ledger: Ledger) -> pa.Table:
         for found in ledger.fronts.values()
         if found.trial_id in ledger.trials  # not where its start was lost
     )
-    return _table(rows, front_schema(ledger.run))
+    return made_table(rows, front_schema(ledger.run))
 
 
 def rungs_table(ledger: Ledger) -> pa.Table:
@@ -133,7 +133,7 @@ def rungs_table(ledger: Ledger) -> pa.Table:
         }
         for look in ledger.looks
     )
-    return _table(rows, rungs_schema(ledger.run))
+    return made_table(rows, rungs_schema(ledger.run))
 
 
 def placements_table(ledger: Ledger) -> pa.Table:
@@ -151,7 +151,7 @@ def placements_table(ledger: Ledger) -> pa.Table:
         for trial in ledger.in_order()
         for placement in trial.placements
     )
-    return _table(rows, placements_schema(ledger.run))
+    return made_table(rows, placements_schema(ledger.run))
 
 
 def fidelity_table(ledger: Ledger) -> pa.Table:
@@ -175,10 +175,10 @@ def fidelity_table(ledger: Ledger) -> pa.Table:
         found = agreement([scores[name] for name in compared], [final[name] for name in compared], factor)
         figures = {"trials": found.trials, "spearman": found.spearman, "kept": found.kept, "regret": found.regret}
         rows.append({"rung": rung, **figures})
-    return _table(rows, fidelity_schema(ledger.run))
+    return made_table(rows, fidelity_schema(ledger.run))
 
 
-def _table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
+def made_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     """The rows as a table, made a block at a time: as dicts all rows at once would take ten times the memory."""
     source, blocks = iter(rows), list[pa.RecordBatch]()
     while block := list(islice(source, ROWS_AT_ONCE)):
@@ -212,9 +212,9 @@ def _trial_row(trial: Trial, measures: Iterable[str]) -> Row:
         "restarts": trial.restarts,
         "seconds": trial.seconds,
         "best_epoch": run.best_epoch if run else None,
-        **_named("best", run.best if run else {}),
-        **_named("last", run.last if run else {}),
-        **_named("config", trial.config),
+        **named("best", run.best if run else {}),
+        **named("last", run.last if run else {}),
+        **named("config", trial.config),
     }
     for name in measures:
         value, reason = _measure(trial, name)
@@ -232,5 +232,5 @@ def _measure(trial: Trial, name: str) -> tuple[float | None, str | None]:
     return value, None if value is not None else trial.measure_reasons.get(name, "not taken")
 
 
-def _named(prefix: str, values: Mapping[str, Any]) -> Row:
+def named(prefix: str, values: Mapping[str, Any]) -> Row:
     return {f"{prefix}.{name}": value for name, value in values.items()}

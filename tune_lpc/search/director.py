@@ -23,6 +23,7 @@ from tune_lpc.results.events import (
     Position,
     RungDecided,
     Status,
+    Tested,
     TrialEnded,
     TrialPlaced,
     TrialRestarted,
@@ -325,7 +326,7 @@ class Director:
             return False
         self._ledger.apply(event)
         trial = self._ledger.trials.get(getattr(event, "trial_id", ""))
-        if trial is not None and not isinstance(event, (EpochDone, TrialPlaced, Measured, FrontFound)):
+        if trial is not None and not isinstance(event, (EpochDone, TrialPlaced, Measured, Tested, FrontFound)):
             self._trials.learn(trial)
         for watched in self._watched:
             watched(event)

@@ -24,6 +24,7 @@ from tune_lpc.results import (
     seconds_written,
     write_run,
 )
+from tune_lpc.results.confirmed import OPENINGS, openings
 from tune_lpc.results.events import Event, RunResumed, RunStarted, TrialStarted
 from tune_lpc.results.journal import journal_events
 from tune_lpc.search.director import Director
@@ -152,7 +153,9 @@ class OpenRun:
         self._record(self.journal, RunResumed(command, now, self.left_out, session))
         later = enumerate(self.ledger.sessions[1:], start=1)
         sessions = [{"session": n, "command": s.command, "started": s.started, **s.facts} for n, s in later]
-        write_run(self.folder, {**run, "sessions": sessions})
+        # What a confirmation noted there stays: nobody may forget that test images were opened.
+        opened = openings(self.folder)
+        write_run(self.folder, {**run, "sessions": sessions, **({OPENINGS: opened} if opened else {})})
         return self.journal
 
     def close(self) -> None:

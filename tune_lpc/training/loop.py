@@ -224,15 +224,18 @@ class Training:
             representations.append(output.z)
         return torch.cat(logits), torch.cat(representations), images.labels.to(self.device)
 
-    def evaluated(self) -> Evaluated:
-        """What the measures need of the network as it stands, on the validation images; attacks see 1,000 at most."""
+    def evaluated(self, images: Images | DiskImages | None = None) -> Evaluated:
+        """What the measures need of the network as it stands, on `images`; attacks see 1,000 of them at most.
+
+        images: the validation images, where none are given.
+        """
+        images = self._validation if images is None else images
         # Collapsed classes differ by less than the noise of bfloat16.
-        logits, z, labels = self.represent(self._validation, precise=True)
+        logits, z, labels = self.represent(images, precise=True)
         # Evenly over the images, which may lie class by class.
-        images = len(self._validation)
-        chosen = torch.linspace(0, images - 1, min(images, ATTACKED_IMAGES)).long()
+        chosen = torch.linspace(0, len(images) - 1, min(len(images), ATTACKED_IMAGES)).long()
         kept, seen = [], 0
-        for batch, _ in self._stream.in_order(self._validation, self._evaluation_batch):
+        for batch, _ in self._stream.in_order(images, self._evaluation_batch):
             here = chosen[(chosen >= seen) & (chosen < seen + len(batch))] - seen
             kept.append(batch[here.to(self.device)])
             seen += len(batch)

@@ -87,12 +87,8 @@ def find_image_files(
     if found or not isinstance(source, FolderSource) or image_size is None:
         raise UserError(found)
 
-    identity, problems = source.identity(), Problems()
-    files, labels, names = source.listing(problems)
-    key = digest(identity)
-    headers = cached_array("headers", [key], lambda: _read_headers(files, problems), cache)
-    # Problems of the labels are found on each call, those of the headers only when they were not in the cache.
-    problems.raise_if_any()
+    key = digest(source.identity())
+    files, labels, names, headers = listed_headers(source, cache)
     share = source.hold_out(hold_out)
     held_out = held_out_rows(labels, headers["digest"], share, names)
     seen = np.setdiff1d(np.arange(len(files)), held_out, assume_unique=True)
@@ -111,6 +107,20 @@ def find_image_files(
         identity=digest([key, share]),
         cache=cache,
     )
+
+
+def listed_headers(source: FolderSource, cache: Path) -> tuple[Files, np.ndarray, tuple[str, ...], np.ndarray]:
+    """All files of a source, none kept apart: with their labels, int64 (n,), the class names, and HEADER of each, (n,).
+
+    Raises UserError with all that is wrong.
+    """
+    problems = Problems()
+    files, labels, names = source.listing(problems)
+    key = digest(source.identity())
+    headers = cached_array("headers", [key], lambda: _read_headers(files, problems), cache)
+    # Problems of the labels are found on each call, those of the headers only when they were not in the cache.
+    problems.raise_if_any()
+    return files, labels, names, headers
 
 
 def _read_headers(files: Files, problems: Problems) -> np.ndarray:

@@ -71,6 +71,12 @@ def split_off_validation(
     return _frozen(train, validation, count_copies(contents, labels))
 
 
+def with_validation_images(split: Split) -> Split:
+    """The split with its validation images among those that train; what is measured on them then is no validation."""
+    train = np.sort(np.concatenate([split.train, split.validation]))
+    return _frozen(train, split.validation, split.copies)
+
+
 def _share(found: Sequence[Stratum], labels: np.ndarray, validation_share: float) -> np.ndarray:
     """The rows to validate on, where all others train."""
     counts = np.array([len(stratum.rows) for stratum in found])

@@ -13,6 +13,7 @@ from tune_lpc.training.measures.checks import MeasureError
 from tune_lpc.training.measures.deepfool import Fooling, deepfool
 from tune_lpc.training.measures.knn import neighbour_labels
 from tune_lpc.training.measures.margin_gradient import MarginGradient, margin_gradient
+from tune_lpc.training.measures.shortest_flip import ShortestFlip, shortest_flip
 
 MOST_NEIGHBOURS = 200
 """Of which a measure may ask."""
@@ -53,6 +54,11 @@ class Evaluated:
     def fooling(self) -> Fooling:
         """DeepFool on the images."""
         return deepfool(self.logits_of, self.inputs)
+
+    @cached_property
+    def flip(self) -> ShortestFlip:
+        """The shortest flips of the images."""
+        return shortest_flip(self.logits_of, self.inputs, self.fooling)
 
     @cached_property
     def neighbour_labels(self) -> Tensor:

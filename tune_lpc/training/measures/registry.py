@@ -21,6 +21,8 @@ _NEURAL_COLLAPSE = "Papyan et al. 2020, arXiv 2008.08186"
 _POINT_COLLAPSE = "latent point collapse, arXiv 2310.08224"
 _KOZACHENKO = "Kozachenko and Leonenko 1987, as in arXiv 2310.08224"
 _DEEPFOOL = "Moosavi-Dezfooli et al. 2016, arXiv 1511.04599"
+_SHORTEST = "the shortest of several attacks, after Brendel and Bethge 2019, arXiv 1907.01003"
+_BOUND = "an upper bound that collapse inflates (docs/robustness.md)"
 _PGD = "Madry et al. 2018, arXiv 1706.06083"
 _NEAREST_NEIGHBOURS = "Cover and Hart 1967"
 _OURS = "scale-invariant variant of this project"
@@ -87,6 +89,16 @@ def _ungrouped(function: Callable[[Tensor], float]) -> Callable[[Evaluated], flo
 def _deepfool(evaluated: Evaluated) -> float:
     _check_movable(evaluated.fooling.stuck)
     return float(evaluated.fooling.relative.mean())
+
+
+def _deepfool_median(evaluated: Evaluated) -> float:
+    _check_movable(evaluated.fooling.stuck)
+    return float(evaluated.fooling.relative.median())
+
+
+def _deepfool_excess(evaluated: Evaluated) -> float:
+    _check_movable(evaluated.fooling.stuck)
+    return float((evaluated.fooling.relative > evaluated.flip.nearest).double().mean())
 
 
 def _deepfool_correct(evaluated: Evaluated) -> float:
@@ -232,14 +244,33 @@ _LISTED = (
     ),
     Measure(
         "deepfool",
-        "mean of ||perturbation|| / ||image|| that DeepFool needs; an image that 50 steps don't fool counts with them",
+        f"mean of ||perturbation|| / ||image|| that DeepFool needs, {_BOUND}; an image that 50 steps don't fool counts "
+        "with them",
         _DEEPFOOL,
         _deepfool,
     ),
-    Measure("deepfool_correct", "deepfool over rightly classified images", _DEEPFOOL, _deepfool_correct),
+    Measure("deepfool_median", f"median of the same, {_BOUND}", _DEEPFOOL, _deepfool_median),
+    Measure("deepfool_correct", f"deepfool over rightly classified images, {_BOUND}", _DEEPFOOL, _deepfool_correct),
     Measure("deepfool_changed", "share of images whose prediction DeepFool changed", _DEEPFOOL, _deepfool_changed),
-    Measure("pgd_l2", "accuracy under PGD-20 in an L2 ball of 0.5 in pixel units 0...1", _PGD, _pgd("l2")),
-    Measure("pgd_linf", "accuracy under PGD-20 in an L-infinity ball of 8/255", _PGD, _pgd("linf")),
+    Measure(
+        "deepfool_excess",
+        "share of images whose DeepFool perturbation is longer than the way to an image that the network puts in "
+        "another class: no distance to the border can be",
+        _OURS,
+        _deepfool_excess,
+    ),
+    Measure(
+        "shortest_flip",
+        "median of ||perturbation|| / ||image|| of the shortest flip that several attacks find; it takes up to 800 "
+        "forward passes an image",
+        _SHORTEST,
+        lambda evaluated: float(evaluated.flip.relative.median()),
+    ),
+    Measure(
+        "shortest_flip_mean", "mean of the same", _SHORTEST, lambda evaluated: float(evaluated.flip.relative.mean())
+    ),
+    Measure("pgd_l2", f"accuracy under PGD-20 in an L2 ball of 0.5 in pixel units 0...1, {_BOUND}", _PGD, _pgd("l2")),
+    Measure("pgd_linf", f"accuracy under PGD-20 in an L-infinity ball of 8/255, {_BOUND}", _PGD, _pgd("linf")),
     Measure(
         "margin_gradient_norm",
         "mean norm of the input gradient of (true logit - best other logit)",

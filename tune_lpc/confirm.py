@@ -1,0 +1,411 @@
+"""Test what a search names, once, on images that no search sees: ``python -m tune_lpc.confirm DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.terminal import Terminal, print_lines
+from tune_lpc.plan import TrialSpec, UserError
+from tune_lpc.plan.errors import shown
+from tune_lpc.plan.listed import listed_space
+from tune_lpc.plan.resources import ResourcesAsked
+from tune_lpc.plan.space import Space
+from tune_lpc.plan.trial import SPLITS
+from tune_lpc.results import folder_problems, holds_run, load_ranked, load_run, write_run
+from tune_lpc.results.confirmed import ALL, CONFIRM_FOLDER, OPENINGS, PLAN, TRAIN, export_confirmed, openings
+from tune_lpc.results.folder import run_folders
+from tune_lpc.results.journal import JOURNAL_FILE, journal_in_use
+from tune_lpc.results.loading import load_best, seeds_used
+
+SEEDS = 5
+"""Networks of each config, where the user does not say."""
+MOST_SEEDS = 100
+TIES = 2
+"""Configs tied with the named one that are confirmed with it, at most."""
+FIRST_SEED = 100
+"""Of the fresh seeds; searches count from their own, most of them from 0. So those of several methods pair."""
+NEEDED: Mapping[str, tuple[type, ...]] = {
+    "space.name": (str,),
+    "space.seeds": (int,),
+    "data.data_dir": (str, type(None)),
+    "data.fingerprint": (str,),
+    "data.train_images": (int,),
+    "data.validation_images": (int,),
+}
+"""What is read of run.json of the search, with the types that it has."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What is to be done in the folder of one search.
+
+    plan: as run.json of the confirmation holds it. specs: the trainings, in the order of plan["networks"].
+    """
+
+    directory: Path
+    run: Mapping[str, Any]
+    plan: dict[str, Any]
+    specs: list[TrialSpec]
+
+    @property
+    def folder(self) -> Path:
+        """Of the confirmation."""
+        return self.directory / CONFIRM_FOLDER
+
+    @property
+    def space(self) -> Space:
+        """The trainings as a space."""
+        return listed_space(self.plan["space"], f"confirmation of {self.directory}", self.specs)
+
+    @property
+    def files(self) -> dict[int, str]:
+        """Where each network goes in the folder of the confirmation, without an ending."""
+        networks = enumerate(self.plan["networks"])
+        return {number: f"networks/rank{one['rank']}-seed{one['index']}" for number, one in networks}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0, 1 (a network failed), 2 (bad input), 130 or 143 (interrupted)."""
+    began = time.monotonic()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(arguments)
+    return exit_status(lambda: _command(options, shlex.join(["python", "-m", "tune_lpc.confirm", *arguments]), began))
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m tune_lpc.confirm",
+        description="Train the named config of each search with fresh seeds, and test each network once.",
+    )
+    parser.add_argument("directories", metavar="DIR", nargs="+", help="folder of a search, or of several methods")
+    parser.add_argument(
+        "--top",
+        metavar="M",
+        help=f"confirm the M best configs (default: the named one, and at most {TIES} that are tied with it)",
+    )
+    parser.add_argument("--seeds", metavar="K", help=f"networks of each config, each of a fresh seed (default {SEEDS})")
+    parser.add_argument(
+        "--measure", metavar="NAME", nargs="+", help="measures on the test images, or all (see tune_lpc.run)"
+    )
+    parser.add_argument(
+        "--train-on",
+        metavar="WHICH",
+        help=f"{TRAIN}: the images that the search trains on (default); {ALL}: its validation images too",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the confirmation in the folder, or begin it")
+    parser.add_argument("--export", metavar="FORMAT", help="onnx: write the networks for other runtimes, too")
+    parser.add_argument("--data-dir", metavar="DIR", help="images on disk (default: where the search had them)")
+    parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster instead of starting one here")
+    parser.add_argument("--concurrent", metavar="N", help="networks at once (default: as many as fit)")
+    parser.add_argument("--cpus-per-trial", metavar="C", help="CPUs of a network (default 1)")
+    parser.add_argument("--gpus-per-trial", metavar="G", help="GPUs of a network (default 1 if there are any)")
+    return parser
+
+
+def _command(options: argparse.Namespace, command: str, began: float) -> int:
+    console = Terminal()
+    kinds: dict[str, type[int | float]] = {"top": int, "seeds": int, "concurrent": int, "cpus_per_trial": int}
+    values, problems = numbers(options, {**kinds, "gpus_per_trial": float})
+    problems += [
+        f"--{name} is {shown(values[name])}, but must be a whole number from 1 to {MOST_SEEDS}"
+        for name in ("top", "seeds")
+        if values[name] is not None and not 1 <= values[name] <= MOST_SEEDS
+    ]
+    if options.train_on not in (None, TRAIN, ALL):
+        problems.append(f"--train-on is {shown(options.train_on)}, but must be {TRAIN} or {ALL}")
+    if options.export not in (None, "onnx"):
+        problems.append(f"--export is {shown(options.export)}, but must be onnx")
+    resources = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
+    problems += resources.problems() + data_dir_problems(options.data_dir)
+    asked = {"top": values["top"], "seeds": values["seeds"], "train_on": options.train_on, "measures": options.measure}
+    found: list[Confirmation] = []
+    for directory in run_folders([Path(text) for text in options.directories]):
+        try:
+            found.append(_planned(directory, asked, resume=options.resume))
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(dict.fromkeys(problems))
+    return _confirm(found, options, resources, command, began, console)
+
+
+# What is to be done
+
+
+def _planned(directory: Path, asked: Mapping[str, Any], *, resume: bool) -> Confirmation:
+    """What is asked for of one search; what was begun, where that goes on. Raises UserError with all problems."""
+    run = load_run(directory, NEEDED)
+    if journal_in_use(directory / JOURNAL_FILE):
+        raise UserError(f"a search is running in {directory}; wait for it, or end it first")
+    folder = directory / CONFIRM_FOLDER
+    if resume and holds_run(folder):
+        plan = load_run(folder, {PLAN: (dict,)})[PLAN]
+        if problems := _changes(directory, plan, asked):
+            raise UserError(problems)
+    else:
+        plan = _new_plan(directory, run, asked)
+    if problems := folder_problems(directory if holds_run(folder) and not resume else folder, resume=True):
+        raise UserError(problems)
+    specs = []
+    for network in plan["networks"]:
+        spec = load_ranked(directory, network["rank"])
+        specs.append(dataclasses.replace(spec, seed=network["seed"], split=network["split"]))
+    return Confirmation(directory, run, plan, specs)
+
+
+def _changes(directory: Path, plan: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """What is asked for otherwise than in the confirmation that goes on."""
+    before = {**plan, "measures": sorted(plan["measures"])}
+    now = {**asked, "measures": None if asked["measures"] is None else sorted(_measures(asked["measures"]))}
+    return [
+        f"the confirmation in {directory} can't be resumed with a change: --{name.replace('_', '-')}: "
+        f"{shown(before[name])} before, {shown(value)} now; leave it out, or begin again without --resume"
+        for name, value in now.items()
+        if value is not None and before[name] != value
+    ]
+
+
+def _measures(names: Sequence[str] | None) -> dict[str, str]:
+    """The measures by name, each with its line of explanation. Raises UserError for an unknown one."""
+    # torch takes seconds to import: only where measures are asked for.
+    if not names:
+        return {}
+    from tune_lpc.training.measures import MEASURES, measures_asked_for
+
+    return {name: MEASURES[name].text for name in measures_asked_for(names)}
+
+
+def _new_plan(directory: Path, run: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of `confirm` in run.json of a confirmation that begins."""
+    measures = _measures(asked["measures"])
+    before = openings(directory)
+    seeds, train_on = asked["seeds"] or SEEDS, asked["train_on"] or TRAIN
+    used = seeds_used(directory)
+    fresh = list(islice((seed for seed in count(FIRST_SEED) if seed not in used), seeds))
+    networks = []
+    for row in _chosen(directory, asked["top"]):
+        spec = load_ranked(directory, row["rank"])
+        for index, seed in enumerate(fresh):
+            # The splits after those that chose the config, as the search has one for each of its seeds.
+            shift = run["space"]["seeds"] + index if run["space"].get("seed_splits", False) else 0
+            networks.append(
+                {
+                    "rank": row["rank"],
+                    "trial_id": row["trial_id"],
+                    "index": index,
+                    "seed": seed,
+                    "split": (spec.split + shift) % SPLITS,
+                    "announced": row["score"],
+                    "announced_low": row["low"],
+                    "announced_high": row["high"],
+                    "config": spec.as_dict(),
+                }
+            )
+    data = run["data"]
+    return {
+        "space": run["space"]["name"],
+        "top": asked["top"],
+        "seeds": seeds,
+        "train_on": train_on,
+        "train_images": data["train_images"] + (data["validation_images"] if train_on == ALL else 0),
+        "measures": measures,
+        "opened_before": sum(one["openings"] for one in before),
+        "networks": networks,
+    }
+
+
+def _chosen(directory: Path, top: int | None) -> list[dict[str, Any]]:
+    """The rows of best.parquet to confirm. Raises UserError where one has not trained its full budget."""
+    best = load_best(directory)
+    if not best:
+        raise UserError(f"{directory} ranks no config: no trial ended an epoch with a score; there is none to confirm")
+    if top is None:
+        # With several objectives nothing is tied, and the front takes its place.
+        ties = [row for row in best[1:] if row["tied"] or (row["tied"] is None and row["front"] == 1)]
+        chosen = [best[0], *ties[:TIES]]
+    else:
+        chosen = best[:top]
+    short = [row for row in chosen if row["epochs"] < row["config.epochs"]]
+    if short and top is None:
+        chosen = [row for row in chosen if row not in short]
+    if short and (top is not None or not chosen):
+        ranks = ", ".join(str(row["rank"]) for row in short[:8])
+        raise UserError(
+            f"{directory}: rank {ranks} has not trained its full budget, so its score says little; go on with the "
+            f"search by --resume, or confirm fewer with --top"
+        )
+    return chosen
+
+
+# Doing it
+
+
+def _confirm(
+    found: Sequence[Confirmation],
+    options: argparse.Namespace,
+    resources: ResourcesAsked,
+    command: str,
+    began: float,
+    console: Terminal,
+) -> int:
+    # torch and Ray take seconds to import: only now, when the options are known to be right.
+    from tune_lpc.cli.live import Progress
+    from tune_lpc.engine.request import Request
+    from tune_lpc.engine.tuner import run_searches
+    from tune_lpc.final.evaluation import FinalEvaluation
+    from tune_lpc.final.onnx_export import check_onnx, export_onnx
+    from tune_lpc.final.test_images import check_test_images
+
+    problems = []
+    data_dirs = {}
+    for one in found:
+        text = options.data_dir or one.run["data"]["data_dir"]
+        data_dirs[one.directory] = Path(text).resolve() if text else None  # workers run elsewhere
+        try:
+            check_test_images(one.specs[0], data_dirs[one.directory])
+            if options.export:
+                check_onnx()
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(dict.fromkeys(problems))
+    status = 0
+    for data in dict.fromkeys(_data(one) for one in found):
+        group = [one for one in found if _data(one) == data]
+        moved = [] if options.resume else [_moved_away(one) for one in group if holds_run(one.folder)]
+        requests = {}
+        for one in group:
+            print_lines(console, _told_before(one))
+            data_dir = data_dirs[one.directory]
+            evaluate = FinalEvaluation(one.folder.resolve(), one.files, tuple(one.plan["measures"]), data_dir)
+            requests[one.folder] = Request(
+                one.space,
+                one.folder,
+                data_dir,
+                resources,
+                options.address,
+                command=command,
+                resume=options.resume,
+                fingerprint=one.run["data"]["fingerprint"],
+                trains_on_all=one.plan["train_on"] == ALL,
+                evaluate=evaluate,
+                about={PLAN: one.plan},
+                began=began,
+            )
+        by_folder = {one.folder: one for one in group}
+        try:
+            for request, outcome in run_searches(
+                list(requests.values()), console, lambda space, ledger, budget: Progress(space, console, ledger, budget)
+            ):
+                one = by_folder[request.out]
+                status = max(status, outcome.exit_status, _finish(one, console))
+                if outcome.message:
+                    print(outcome.message, file=sys.stderr)
+        except UserError:
+            for place, kept in moved:
+                if not place.exists():
+                    kept.rename(place)  # nothing began, so nothing is changed
+            raise
+        if status >= 128:
+            return status
+    for one in found if options.export else ():
+        for file in one.files.values():
+            path = one.folder / f"{file}.safetensors"
+            if path.is_file():
+                print_lines(console, [f"exported: {export_onnx(path)}"])
+    return status
+
+
+def _data(one: Confirmation) -> tuple[object, ...]:
+    """What the images and their use follow from: searches that share it share one Ray."""
+    spec = one.specs[0]
+    sizes = (spec.image_size, spec.hold_out, spec.train_size, spec.validation_size, spec.validation_share)
+    first = one.plan["networks"][0]["split"]
+    return one.run["data"]["data_dir"], one.run["data"]["fingerprint"], one.plan["train_on"], first, *sizes
+
+
+def _moved_away(one: Confirmation) -> tuple[Path, Path]:
+    """Make room for a new confirmation: where the one before lay, and where it lies now."""
+    number = next(n for n in count(1) if not (one.directory / f"{CONFIRM_FOLDER}-{n}").exists())
+    kept = one.directory / f"{CONFIRM_FOLDER}-{number}"
+    one.folder.rename(kept)
+    return one.folder, kept
+
+
+def _told_before(one: Confirmation) -> list[str]:
+    plan = one.plan
+    ranks = list(dict.fromkeys(network["rank"] for network in plan["networks"]))
+    seeds = [network["seed"] for network in plan["networks"] if network["rank"] == ranks[0]]
+    lines = [
+        f"confirm {one.directory}: rank {', '.join(map(str, ranks))}, {len(seeds)} fresh seeds from {seeds[0]} on: "
+        f"{len(plan['networks'])} networks of {one.specs[0].epochs} epochs, each tested once"
+    ]
+    if plan["train_on"] == ALL:
+        lines.append(
+            f"trained on {plan['train_images']:,} images, those that chose the config included: another regime than "
+            "that of the search"
+        )
+    if plan["opened_before"]:
+        last = openings(one.directory)
+        when = f", last by a confirmation of {last[-1]['started']}" if last else ""
+        lines.append(
+            f"note: test images were opened for this search before, {plan['opened_before']} times{when}; if anything "
+            "was chosen by what they said, this is no clean confirmation"
+        )
+    return lines
+
+
+def _finish(one: Confirmation, console: Terminal) -> int:
+    """Write the table, note the openings, and print what came out; 1 where a network has no test, else 0."""
+    table, damaged = export_confirmed(one.directory)
+    run = load_run(one.directory)
+    write_run(one.directory, {**run, OPENINGS: openings(one.directory)})
+    print_lines(console, [f"damaged: {line}" for line in damaged])
+    for rank, rows in table.groupby("rank", sort=True):
+        print_lines(console, [_verdict(cast(int, rank), rows)])
+    lacking = int(table["test_accuracy"].isna().sum())
+    if lacking:
+        print_lines(console, [f"{lacking} of {len(table)} networks have no test: see status and reason"])
+    where = shlex.quote(str(one.directory))
+    print_lines(
+        console,
+        [
+            f"files in {one.directory}: confirm.parquet (a row a network), {CONFIRM_FOLDER}/networks/",
+            f"compare with others: python -m tune_lpc.compare {where} OTHER …",
+        ],
+    )
+    return 1 if lacking else 0
+
+
+def _verdict(rank: int, rows: pd.DataFrame) -> str:
+    """What the networks of a config came to, against what the search announced."""
+    tested = [float(value) for value in rows["test_accuracy"].dropna()]
+    if not tested:
+        return f"rank {rank}: no network was tested"
+    mean = statistics.mean(tested)
+    spread = f" ± {statistics.stdev(tested):.4f}" if len(tested) > 1 else ""
+    announced = float(rows["announced"].iloc[0])
+    low, high = rows["announced_low"].iloc[0], rows["announced_high"].iloc[0]
+    between = "" if pd.isna(low) or pd.isna(high) else f" ({low:.4f} to {high:.4f})"
+    gap = 100 * (announced - mean)
+    return (
+        f"rank {rank}: test accuracy {mean:.4f}{spread} ({len(tested)} network{'s' if len(tested) > 1 else ''}); the "
+        f"search announced {announced:.4f}{between}, {abs(gap):.2f} points {'more' if gap >= 0 else 'less'}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
