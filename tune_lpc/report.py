@@ -1,0 +1,65 @@
+"""A page of what a search found: ``python -m tune_lpc.report DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+from tune_lpc.cli.options import Parser, exit_status
+from tune_lpc.pages.writing import FIGURES_FOLDER, write_report
+from tune_lpc.plan import UserError
+from tune_lpc.results import JOURNAL_FILE, export
+from tune_lpc.results.folder import run_folders
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0, 2 (bad input) or 130 (interrupted)."""
+    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    return exit_status(lambda: _command(options))
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m tune_lpc.report",
+        description="Write a page of what a search found, also while it runs: report.html, which opens offline.",
+    )
+    parser.add_argument("directories", metavar="DIR", nargs="+", help="folder of a search, or of several methods")
+    parser.add_argument("--no-figures", action="store_true", help="leave out the figures as SVG, PNG and PDF")
+    return parser
+
+
+def _command(options: argparse.Namespace) -> int:
+    problems: list[str] = []
+    for directory in run_folders([Path(text) for text in options.directories]):
+        try:
+            _refresh(directory)
+            report, *figures = write_report(directory, with_figures=not options.no_figures)
+        except UserError as error:
+            problems += error.problems
+            continue
+        except OSError as error:
+            problems.append(f"the page of {directory} can't be written ({error.strerror or error}); free space")
+            continue
+        print(f"page: {report}")
+        if figures:
+            print(f"figures for papers: {directory / FIGURES_FOLDER} ({len(figures)} files)")
+    if problems:
+        raise UserError(problems)
+    return 0
+
+
+def _refresh(directory: Path) -> None:
+    """Bring the tables up to the journal, where there is one: of a running search they are old, or not there yet."""
+    if not (directory / JOURNAL_FILE).is_file():
+        return
+    export(directory)
+    if importlib.util.find_spec("optuna") is not None:
+        from tune_lpc.search.importance import write_importance
+
+        write_importance(directory)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
