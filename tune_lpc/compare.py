@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from tune_lpc import __version__
 from tune_lpc.cli.options import Parser, exit_status
 from tune_lpc.cli.terminal import Terminal, print_lines
 from tune_lpc.plan.errors import UserError
@@ -58,7 +59,7 @@ def _command(options: argparse.Namespace, command: str) -> int:
     directories = list(map(Path, options.directories))
     comparison = compare(directories, options.against)
     out = common_parent(directories) if options.out is None else Path(options.out)
-    write_comparison(comparison, out, command)
+    write_comparison(comparison, out, {"command": command, "versions": {"tune_lpc": __version__}})
     _print(Terminal(highlight=False), comparison)
     print(f"files in {out}: {', '.join(FILES)}")
     accuracies = [comparison.figure(search.label, ACCURACY) for search in comparison.searches]

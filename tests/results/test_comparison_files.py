@@ -19,7 +19,7 @@ from tune_lpc.results.schema import comparison_schema, comparison_tests_schema
 
 
 def written(folder: Path, out: Path, against: str | None = None) -> list[str]:
-    write_comparison(compare([folder], against), out, "compare it")
+    write_comparison(compare([folder], against), out, {"command": "compare it"})
     return sorted(path.name for path in out.iterdir())
 
 
@@ -95,7 +95,7 @@ def test_on_a_full_disk_all_stays_as_it_was(tmp_path: Path) -> None:
     comparison = compare([tmp_path / "three"])
     for out in (tmp_path / "out", tmp_path / "new"):
         with largest_file(6000), pytest.raises(UserError, match=r"can't be written \(.*File too large"):
-            write_comparison(comparison, out, "compare")
+            write_comparison(comparison, out, {})
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert not (tmp_path / "new").exists()
 
@@ -105,7 +105,7 @@ def test_where_nothing_can_be_written_it_is_said_in_a_line(name: str, tmp_path: 
     (tmp_path / "file").write_text("")
     comparison = compare([confirmed(tmp_path / "a", networks([0.9]))])
     with pytest.raises(UserError, match=r"can't be written \(.*\); choose another folder with --out"):
-        write_comparison(comparison, tmp_path / name, "compare")
+        write_comparison(comparison, tmp_path / name, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "file"]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from tune_lpc import __version__
 from tune_lpc.plan.errors import UserError
+from tune_lpc.results.compared import Compared
 from tune_lpc.results.comparison import Comparison, Figure, PairTest
 from tune_lpc.results.comparison_markup import latex, markdown
 from tune_lpc.results.export import write_files
@@ -36,12 +36,13 @@ def common_parent(directories: Sequence[Path]) -> Path:
     return common
 
 
-def write_comparison(comparison: Comparison, out: Path, command: str) -> None:
+def write_comparison(comparison: Comparison, out: Path, by: Mapping[str, Any]) -> None:
     """Write the four files into `out`, which is made where it is not there.
 
+    by: what made them, such as command and versions, for the metadata of the Parquet files.
     Raises UserError when they can't be written; then those of before stay.
     """
-    made = _provenance(comparison, command)
+    made = {**by, "compared": [_facts(search) for search in comparison.searches]}
     texts = {out / MARKDOWN_FILE: markdown(comparison), out / LATEX_FILE: latex(comparison)}
     written = {
         out / FIGURES_FILE: figures_table(comparison, made),
@@ -127,11 +128,7 @@ def _test_row(test: PairTest) -> dict[str, Any]:
     }
 
 
-def _provenance(comparison: Comparison, command: str) -> dict[str, Any]:
-    """By what command, of which searches; stands in the metadata of the Parquet files."""
-    facts = ("command", "space_hash", "split_hash", "data.fingerprint", "versions.tune_lpc")
-    searches = [
-        {"label": search.label, "directory": str(search.directory), **{name: search.fact(name) for name in facts}}
-        for search in comparison.searches
-    ]
-    return {"command": command, "versions": {"tune_lpc": __version__}, "compared": searches}
+def _facts(search: Compared) -> dict[str, Any]:
+    """By what a search is known again."""
+    names = ("command", "space_hash", "split_hash", "data.fingerprint", "versions.tune_lpc")
+    return {"label": search.label, "directory": str(search.directory), **{name: search.fact(name) for name in names}}
