@@ -1,97 +1,109 @@
-"""Compare confirmed searches as a paper does: ``python -m tune_lpc.compare DIR DIR``."""
+"""Compare the named configs of confirmed searches on test data: ``python -m tune_lpc.compare DIR [DIR ...]``."""
 
 from __future__ import annotations
 
 import argparse
-import os
+import shlex
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from tune_lpc import __version__
 from tune_lpc.cli.options import Parser, exit_status
 from tune_lpc.cli.terminal import Terminal, print_lines
-from tune_lpc.plan import UserError
-from tune_lpc.results.comparison import Comparison, compare
-from tune_lpc.results.export import write_files
-from tune_lpc.results.folder import run_folders
-from tune_lpc.results.rendering import (
-    latex,
-    markdown,
-    numbers_of_searches,
-    numbers_of_tests,
-    table_of_searches,
-    table_of_tests,
-    table_of_ties,
-)
+from tune_lpc.plan.errors import UserError
+from tune_lpc.results.comparison import ALL_PAIRS, PLAIN, Comparison, compare
+from tune_lpc.results.comparison_files import FILES, common_parent, write_comparison
+from tune_lpc.results.comparison_text import TextTable, tables, verdicts
+from tune_lpc.results.networks import ACCURACY
 
-FILES = ("comparison.md", "comparison.tex", "comparison.parquet", "comparison_tests.parquet")
+NO_FIGURE = 1
+GAP = 1
+"""Blanks between two columns."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns its exit status: 0, 2 (bad input) or 130 (interrupted)."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
-    return exit_status(lambda: _command(options))
+    """Run the command; returns its exit status: 0, 1 (no network has a test accuracy) or 2 (bad input)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(arguments)
+    return exit_status(lambda: _command(options, shlex.join(["python", "-m", "tune_lpc.compare", *arguments])))
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="python -m tune_lpc.compare", description="Compare searches that were confirmed.")
-    parser.add_argument("directories", metavar="DIR", nargs="+", help="folder of a search, or of several methods")
-    parser.add_argument("--against", metavar="NAME", help="test each method against this one (default: each pair)")
-    parser.add_argument("--out", metavar="DIR", help="folder for the tables (default: that which holds the searches)")
+    parser = Parser(
+        prog="python -m tune_lpc.compare",
+        description="Compare the configs that confirmed searches name, on test data: table, paired tests, optimism.",
+    )
+    parser.add_argument(
+        "directories", metavar="DIR", nargs="+", help="folder of a confirmed search, or of the folders of several"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="METHOD",
+        help=f"the method that the others are tested against, or {ALL_PAIRS}: each against each (default: {PLAIN} "
+        "where it is there, else the first)",
+    )
+    parser.add_argument("--out", metavar="DIR", help="where to write the files (default: what holds all the folders)")
     return parser
 
 
-def _command(options: argparse.Namespace) -> int:
-    directories = run_folders([Path(text) for text in options.directories])
-    if len(directories) < 2:
-        raise UserError(f"a comparison needs two searches or more, but got {directories[0]} alone; name another")
-    out = Path(options.out) if options.out else _common(directories)
+def _command(options: argparse.Namespace, command: str) -> int:
+    named = [*options.directories, *([] if options.out is None else [options.out])]
+    if not all(name.strip() for name in named):
+        raise UserError("a folder is empty, but must have a name")
+    directories = list(map(Path, options.directories))
     comparison = compare(directories, options.against)
-    _write(out, comparison)
-    console = Terminal()
-    for title, table in (
-        ("test accuracy of what each search named", table_of_searches(comparison)),
-        ("configs tied with the named one", table_of_ties(comparison)),
-        ("paired tests", table_of_tests(comparison)),
-    ):
-        if not table.empty:
-            console.print(_shown(title, table))
-    print_lines(console, [f"note: {note}" for note in comparison.notes])
-    print_lines(console, [f"files in {out}: {', '.join(FILES)}"])
-    return 0
+    out = common_parent(directories) if options.out is None else Path(options.out)
+    write_comparison(comparison, out, {"command": command, "versions": {"tune_lpc": __version__}})
+    _print(Terminal(highlight=False), comparison)
+    print(f"files in {out}: {', '.join(FILES)}")
+    accuracies = [comparison.figure(search.label, ACCURACY) for search in comparison.searches]
+    return 0 if any(figure.estimate.count for figure in accuracies) else NO_FIGURE
 
 
-def _common(directories: list[Path]) -> Path:
-    """The folder that holds all searches, where it is as near as it is for several methods; else the current one."""
-    parents = {Path(os.path.realpath(directory)).parent for directory in directories}
-    return next(iter(directories)).parent if len(parents) == 1 else Path()
+def _print(console: Terminal, comparison: Comparison) -> None:
+    for table in tables(comparison):
+        console.print(table.title, style="bold", markup=False)
+        for block in _blocks(table, console.width):
+            console.print(_shown(block))
+        console.print(table.legend, style="dim", markup=False)
+        console.print()
+    print_lines(console, [*verdicts(comparison), *comparison.notes])
 
 
-def _write(out: Path, comparison: Comparison) -> None:
-    tables = {
-        "comparison.parquet": numbers_of_searches(comparison),
-        "comparison_tests.parquet": numbers_of_tests(comparison),
-    }
-    texts = {"comparison.md": markdown(comparison), "comparison.tex": latex(comparison)}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_files({out / name: text for name, text in texts.items()}, {out / name: t for name, t in tables.items()})
-    except OSError as error:
-        raise UserError(
-            f"{out} can't be written ({error.strerror or error}); choose another folder with --out"
-        ) from error
-
-
-def _shown(title: str, table: pd.DataFrame) -> Table:
-    shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in table:
-        shown.add_column(str(name), overflow="fold")
-    for row in table.itertuples(index=False):
-        shown.add_row(*(Text(str(cell)) for cell in row))
+def _shown(table: TextTable) -> Table:
+    shown = Table(*map(escape, table.header), box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for row in table.rows:
+        shown.add_row(*(Text("\n".join(filter(None, (cell.text, cell.interval)))) for cell in row))
     return shown
+
+
+def _blocks(table: TextTable, width: int) -> Iterator[TextTable]:
+    """The table in parts that fit into so many columns, each with those that tell what a row is of."""
+    widths = [max(map(len, column)) for column in _columns(table)]
+    keys = range(table.keys)
+    places: list[int] = []
+    for place in range(table.keys, len(table.header)):
+        if places and sum(widths[each] + GAP for each in (*keys, *places, place)) - GAP > width:
+            yield _part(table, [*keys, *places])
+            places = []
+        places.append(place)
+    yield _part(table, [*keys, *places])
+
+
+def _columns(table: TextTable) -> Iterator[Sequence[str]]:
+    for place, name in enumerate(table.header):
+        yield [name, *(text for row in table.rows for text in (row[place].text, row[place].interval))]
+
+
+def _part(table: TextTable, places: Sequence[int]) -> TextTable:
+    rows = [[row[place] for place in places] for row in table.rows]
+    return replace(table, header=[table.header[place] for place in places], rows=rows)
 
 
 if __name__ == "__main__":

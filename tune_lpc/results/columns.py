@@ -10,6 +10,8 @@ import pyarrow as pa
 from tune_lpc.results.ranking import ranked
 from tune_lpc.results.schema import (
     best_schema,
+    comparison_schema,
+    comparison_tests_schema,
     confirm_schema,
     epochs_schema,
     fidelity_schema,
@@ -81,6 +83,12 @@ def columns_markdown() -> str:
             "A row a network that `python -m tune_lpc.confirm` asked for, those of a config together; not part of the "
             "search (docs/confirm.md).",
             _table(tested, [*_TESTED, config]),
+            "## comparison.parquet",
+            "A row a config that was confirmed and measure, by `compare`: see [compare.md](compare.md).",
+            _table(comparison_schema(), []),
+            "## comparison_tests.parquet",
+            "A row a measure and pair of named configs.",
+            _table(comparison_tests_schema(), []),
             "## Settings",
             "`config.<name>`, in `trials.parquet` and `best.parquet`. The names without `config.` are those that a "
             "search space and `--set` take.",

@@ -1,242 +1,286 @@
-"""Confirmed searches beside one another: the papers' table, paired tests, optimism, and what each search spent."""
+"""A comparison of methods on test data: figures over seeds, paired tests, optimism, budgets.
+
+Of each search the config that it names is compared, the first of its ranking; others that were confirmed have figures
+and no tests. The tests of the test accuracy are one family, those of all other measures together another one, each
+corrected by Holm: what else is measured does not make it harder to see a gain of accuracy.
+"""
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from tune_lpc.plan.errors import UserError, nearest
+from tune_lpc.results.budgets import inequality
+from tune_lpc.results.compared import Compared, check_comparable, load_compared, on_the_same_images
+from tune_lpc.results.networks import ACCURACY, Network
+from tune_lpc.results.statistics import Estimate, Paired, estimate, holm, paired, spans_orders
 
-from tune_lpc.plan.errors import UserError
-from tune_lpc.results.confirmed import MEASURE, load_confirmed
-from tune_lpc.results.export import TRIALS_FILE
-from tune_lpc.results.loading import load_run
-from tune_lpc.results.statistics import PairedTest, Summary, holm, paired_test, summary
-
-ACCURACY = "test_accuracy"
-UNEQUAL = 1.1
-"""From so many times between the epochs of two searches on their budgets are told to differ."""
-_NEEDED = {"data.fingerprint": (str,), "method": (str,)}
-_COLUMNS = ("rank", "seed", "split", "train_on", "announced", ACCURACY, "test_images", "status")
+NAMED = 1
+"""Rank of the config that a search names."""
+PLAIN = "vanilla"
+"""The method that others are compared with, where it is among them."""
+ALL_PAIRS = "all"
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What a search took: its trials, their epochs, and the hours of these, all its slots added up."""
+class Figure:
+    """A measure of a config on test images. networks: how many were trained, those without a value included."""
 
-    trials: int
-    epochs: int
-    hours: float
+    label: str
+    rank: int
+    measure: str
+    networks: int
+    estimate: Estimate
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A search that was confirmed.
+class PairTest:
+    """A measure of two named configs, compared on the seeds that both have.
 
-    name: of its method, or of its folder where two have the same. networks: the rows of confirm.parquet that are those
-    of the named config; ties: of the others, by rank. values: by measure, the summary over the networks. optimism: what
-    the search announced less what was confirmed, points of 1; low, high: by the interval of what was confirmed alone.
+    result: of `label` minus, or over, `against`. p_holm: its p, corrected for all `tests` of the family. unequal: what
+    the search of `label` had more or less to spend, in words; None at equal budget.
     """
 
-    name: str
-    directory: Path
-    networks: pd.DataFrame
-    ties: dict[int, pd.DataFrame]
-    values: dict[str, Summary]
-    announced: float
-    optimism: float | None
-    low: float | None
-    high: float | None
-    spent: Spent
+    label: str
+    against: str
+    measure: str
+    result: Paired
+    tests: int
+    p_holm: float | None
+    unequal: str | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two can be told apart at 5 %, corrected."""
+        return self.p_holm is not None and self.p_holm < LEVEL
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A paired test of two searches by a measure. corrected: p by Holm's method, among the tests of that measure."""
+class Optimism:
+    """How much a search promised. announced: its score, the mean validation accuracy of its seeds, with its interval.
 
-    measure: str
-    one: str
-    other: str
-    test: PairedTest
-    corrected: float | None
+    excess: announced minus test accuracy, over the confirming seeds; empty where nothing was announced. confirmed: the
+    test accuracy. All 0 to 1.
+    """
+
+    label: str
+    rank: int
+    announced: float | None
+    low: float | None
+    high: float | None
+    confirmed: Estimate
+    excess: Estimate
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All searches, every test, and what is to be borne in mind. measures: test_accuracy first."""
+    """Methods compared.
 
-    searches: list[Compared]
-    measures: list[str]
-    differences: list[Difference]
-    notes: list[str]
+    searches: in the order given. measures: columns of confirm.parquet, test_accuracy first. figures: of every config
+    and measure, of the named ones first. against: label of the method that all others are tested against, None where
+    each is against each, or there is one alone. notes: what has to be known to read the rest, a line each.
+    """
+
+    searches: Sequence[Compared]
+    measures: Sequence[str]
+    figures: Sequence[Figure]
+    tests: Sequence[PairTest]
+    optimism: Sequence[Optimism]
+    against: str | None
+    notes: Sequence[str]
+
+    def figure(self, label: str, measure: str, rank: int = NAMED) -> Figure:
+        """The figure of a config that is there."""
+        wanted = (label, rank, measure)
+        return next(each for each in self.figures if (each.label, each.rank, each.measure) == wanted)
+
+    @property
+    def configs(self) -> list[tuple[str, int]]:
+        """Label and rank of every config, the named ones first."""
+        return list(dict.fromkeys((figure.label, figure.rank) for figure in self.figures))
 
 
 def compare(directories: Sequence[Path], against: str | None = None) -> Comparison:
-    """Compare searches that were confirmed, two or more; each pair, or each with that of the name `against`.
+    """Compare the confirmed searches in the folders, each that of a search or the parent of several.
 
-    Raises UserError for one that is not confirmed, for data, test images or regimes that differ, and for an `against`
-    that is not among them.
+    against: label or method that the others are tested against, `all` for each against each; None takes vanilla where
+    it is there, else the first.
+    Raises UserError with everything that is missing or damaged, or that keeps searches from being compared.
     """
-    loaded: list[tuple[Path, dict[str, Any], pd.DataFrame]] = []
-    problems: list[str] = []
-    for directory in directories:
-        try:
-            loaded.append((directory, load_run(directory, _NEEDED), _confirmed(directory)))
-        except UserError as error:
-            problems += error.problems
-    if not problems:
-        problems += _mixed(loaded)
-    if problems:
-        raise UserError(dict.fromkeys(problems))
-    names = _names([(directory, str(run["method"])) for directory, run, _ in loaded])
-    if against is not None and against not in names:
-        raise UserError(f"--against is {against!r}, but must be one of {', '.join(names)}")
-    # Those that all have: nothing else can be compared.
-    shared = set.intersection(*(set(_measures(table)) for _, _, table in loaded))
-    measures = [ACCURACY, *(name for name in _measures(loaded[0][2]) if name in shared)]
-    searches = [_compared(name, *one, measures) for name, one in zip(names, loaded, strict=True)]
-    return Comparison(searches, measures, _differences(searches, measures, against), _notes(searches))
-
-
-def _confirmed(directory: Path) -> pd.DataFrame:
-    table = load_confirmed(directory)
-    if lacking := [name for name in _COLUMNS if name not in table]:
-        raise UserError(f"confirm.parquet in {directory} lacks the columns {', '.join(lacking)}; confirm it again")
-    if table[ACCURACY].isna().all():
-        raise UserError(
-            f"no network of {directory} was tested (see status and reason in its confirm.parquet); go on with it: "
-            f"python -m tune_lpc.confirm {directory} --resume"
-        )
-    return table
-
-
-def _mixed(loaded: Sequence[tuple[Path, dict[str, Any], pd.DataFrame]]) -> list[str]:
-    """What keeps searches from being compared at all, each told of the first that differs from the first of all."""
-    first = loaded[0]
-    found = []
-    for directory, run, table in loaded[1:]:
-        if run["data"]["fingerprint"] != first[1]["data"]["fingerprint"]:
-            found.append(f"{directory} was searched on other images than {first[0]}; compare searches of the same data")
-        for column, what in (("train_on", "trained on"), ("test_images", "tested on")):
-            mine, theirs = (set(one[column].dropna()) for one in (first[2], table))
-            if mine != theirs:
-                shown = [", ".join(map(str, sorted(values))) for values in (theirs, mine)]
-                found.append(
-                    f"{directory} was {what} {shown[0]} ({column} of confirm.parquet), {first[0]} on {shown[1]}; "
-                    "confirm both alike"
-                )
-    return found
-
-
-def _names(searches: Sequence[tuple[Path, str]]) -> list[str]:
-    """A name each: the method, and where two have the same the shortest end of the path that tells them apart."""
-    times = Counter(method for _, method in searches)
-    if max(times.values()) == 1:
-        return [method for _, method in searches]
-    paths = [Path(os.path.realpath(directory)) for directory, _ in searches]
-    for parts in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ["/".join(path.parts[-parts:]) for path in paths]
-        if len(set(names)) == len(names):
-            return names
-    raise UserError("a folder is given twice; give each search once")
-
-
-def _measures(table: pd.DataFrame) -> list[str]:
-    """The measures on test images that at least one network has."""
-    names = [name for name in map(str, table.columns) if name.startswith(MEASURE) and not name.endswith(".reason")]
-    return [name for name in names if table[name].notna().any()]
-
-
-def _compared(
-    name: str, directory: Path, run: dict[str, Any], table: pd.DataFrame, measures: Sequence[str]
-) -> Compared:
-    named = int(table["rank"].min())
-    networks = table[table["rank"] == named]
-    values = {measure: summary(_known(networks[measure])) for measure in measures}
-    announced, accuracy = float(networks["announced"].iloc[0]), values[ACCURACY]
-    return Compared(
-        name,
-        directory,
-        networks,
-        {rank: table[table["rank"] == rank] for rank in sorted(set(table["rank"].tolist()) - {named})},
-        values,
-        announced,
-        None if accuracy.mean is None else announced - accuracy.mean,
-        None if accuracy.high is None else announced - accuracy.high,
-        None if accuracy.low is None else announced - accuracy.low,
-        _spent(directory),
+    loaded = load_compared(directories)
+    notes = check_comparable(loaded)
+    searches, of_images = on_the_same_images(loaded)
+    unnamed = [search.directory for search in searches if not _of_rank(search, NAMED)]
+    if unnamed:
+        told = "has no network of rank 1, the config that its search names; run python -m tune_lpc.confirm"
+        raise UserError([f"{directory} {told} {directory}" for directory in unnamed])
+    pairs, reference = _pairs(searches, against)
+    measures = list(dict.fromkeys(measure for search in searches for measure in search.measures))
+    logarithmic = {measure: _is_logarithmic(measure, searches) for measure in measures}
+    configs = sorted(
+        ((search, rank) for search in searches for rank in sorted({network.rank for network in search.networks})),
+        key=lambda config: config[1] != NAMED,
+    )
+    tests = _corrected(_test(one, other, name, logarithmic[name]) for name in measures for one, other in pairs)
+    return Comparison(
+        searches,
+        measures,
+        [_figure(*config, name, logarithmic[name]) for config in configs for name in measures],
+        tests,
+        [_optimism(*config) for config in configs],
+        reference,
+        [
+            *notes,
+            *of_images,
+            *_opened_notes(searches),
+            *_missing_notes(configs),
+            *_seed_notes(searches, pairs),
+            *_budget_notes(pairs),
+        ],
     )
 
 
-def _known(column: pd.Series[Any]) -> list[float]:
-    return [float(value) for value in column.dropna()]
+def _of_rank(search: Compared, rank: int) -> list[Network]:
+    return [network for network in search.networks if network.rank == rank]
 
 
-def _spent(directory: Path) -> Spent:
-    path = directory / TRIALS_FILE
-    try:
-        table = pq.read_table(path, columns=["epochs_trained", "seconds"])
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise UserError(
-            f"{path} can't be read ({str(error).splitlines()[0]}); it tells what the search spent"
-        ) from error
-    trials = table.to_pandas()
-    return Spent(len(trials), int(trials["epochs_trained"].sum()), float(trials["seconds"].sum()) / 3600)
+Pair = tuple[Compared, Compared]
 
 
-def _differences(searches: Sequence[Compared], measures: Sequence[str], against: str | None) -> list[Difference]:
-    found = []
-    pairs = [(one, other) for one, other in combinations(searches, 2)]
-    if against is not None:
-        (other,) = [search for search in searches if search.name == against]
-        pairs = [(one, other) for one in searches if one is not other]
-    for measure in measures:
-        tests = [_test(one, other, measure) for one, other in pairs]
-        corrected = holm([test.p for test in tests])
-        found += [
-            Difference(measure, one.name, other.name, test, p)
-            for (one, other), test, p in zip(pairs, tests, corrected, strict=True)
-        ]
+def _pairs(searches: Sequence[Compared], against: str | None) -> tuple[list[Pair], str | None]:
+    """Which are tested, the first of a pair against the second; and the label of that where it is one alone."""
+    if against == ALL_PAIRS:
+        return [(one, other) for other, one in combinations(searches, 2)], None
+    reference = _reference(searches, against)
+    return [(search, reference) for search in searches if search is not reference], reference.label
+
+
+def _reference(searches: Sequence[Compared], against: str | None) -> Compared:
+    if against is None:
+        return next((search for search in searches if search.method == PLAIN), searches[0])
+    found = [search for search in searches if search.label == against]
+    found = found or [search for search in searches if search.method == against]
+    if len(found) != 1:
+        known = [search.label for search in searches] + [ALL_PAIRS]
+        what = "is several of those compared" if found else "is none of those compared"
+        raise UserError(f"--against {against} {what}; give one of {', '.join(known)}{nearest(against, known)}")
+    return found[0]
+
+
+def _is_logarithmic(measure: str, searches: Iterable[Compared]) -> bool:
+    """An accuracy is read as one, however low that of a network that failed."""
+    values = (network.values.get(measure) for search in searches for network in search.networks)
+    return measure != ACCURACY and spans_orders([value for value in values if value is not None])
+
+
+def _limits(measure: str) -> tuple[float, float]:
+    return (0.0, 1.0) if measure == ACCURACY else (-math.inf, math.inf)
+
+
+def _figure(search: Compared, rank: int, measure: str, logarithmic: bool) -> Figure:
+    networks = _of_rank(search, rank)
+    values = [network.values[measure] for network in networks if measure in network.values]
+    found = estimate(values, logarithmic=logarithmic, limits=_limits(measure))
+    return Figure(search.label, rank, measure, len(networks), found)
+
+
+def _test(one: Compared, other: Compared, measure: str, logarithmic: bool) -> PairTest:
+    first, second = (_by_seed(search, measure) for search in (one, other))
+    common = [pair for pair in first if pair in second]
+    values = [first[pair] for pair in common], [second[pair] for pair in common]
+    result = paired(*values, logarithmic=logarithmic)
+    return PairTest(one.label, other.label, measure, result, 0, None, inequality(one.budget, other.budget))
+
+
+def _by_seed(search: Compared, measure: str) -> dict[tuple[int, int], float]:
+    networks = _of_rank(search, NAMED)
+    return {network.pair: network.values[measure] for network in networks if measure in network.values}
+
+
+def _corrected(tests: Iterable[PairTest]) -> list[PairTest]:
+    """The same with Holm's correction within each family."""
+    found = list(tests)
+    for family in (True, False):
+        places = [place for place, test in enumerate(found) if (test.measure == ACCURACY) is family]
+        p_values = holm([found[place].result.p for place in places])
+        made = sum(p is not None for p in p_values)
+        for place, p in zip(places, p_values, strict=True):
+            found[place] = replace(found[place], p_holm=p, tests=made)
     return found
 
 
-def _test(one: Compared, other: Compared, measure: str) -> PairedTest:
-    """The paired test of two searches, by the networks of the same seed on the same split."""
-    keys = ["seed", "split"]
-    both = one.networks[[*keys, measure]].merge(other.networks[[*keys, measure]], on=keys, suffixes=("", ".other"))
-    both = both.dropna(subset=[measure, f"{measure}.other"])
-    return paired_test(_known(both[measure]), _known(both[f"{measure}.other"]))
+def _optimism(search: Compared, rank: int) -> Optimism:
+    networks = _of_rank(search, rank)
+    announced = networks[0].announced
+    accuracies = [network.values[ACCURACY] for network in networks if ACCURACY in network.values]
+    return Optimism(
+        search.label,
+        rank,
+        announced,
+        networks[0].announced_low,
+        networks[0].announced_high,
+        estimate(accuracies, limits=_limits(ACCURACY)),
+        estimate([] if announced is None else [announced - accuracy for accuracy in accuracies]),
+    )
 
 
-def _notes(searches: Sequence[Compared]) -> list[str]:
-    found = []
-    trials = [search.spent.trials for search in searches]
-    epochs = [search.spent.epochs for search in searches]
-    if max(epochs) > UNEQUAL * max(1, min(epochs)):
-        told = ", ".join(f"{s.name} {s.spent.trials} trials, {s.spent.epochs:,} epochs" for s in searches)
-        found.append(f"the searches did not spend the same: {told}; early stopping decides what its trials cost")
-    elif min(trials) != max(trials):
-        found.append("the searches had different numbers of trials: " + ", ".join(map(str, trials)))
-    for search in searches:
-        lacking = search.networks[search.networks[ACCURACY].isna()]
-        if len(lacking):
-            how = ", ".join(f"{count} {status}" for status, count in Counter(lacking["status"]).items())
-            found.append(f"{search.name}: {len(lacking)} of {len(search.networks)} networks have no test ({how})")
-        if len(search.networks) - len(lacking) == 1:
-            found.append(f"{search.name}: a single network, so there is no interval and no test; confirm more seeds")
-    seeds = [set(zip(s.networks["seed"], s.networks["split"], strict=True)) for s in searches]
-    if any(one != seeds[0] for one in seeds):
-        found.append("the networks have different seeds or splits; tests pair those that two searches have in common")
-    before = [
-        search.name for search in searches if int(search.networks.get("opened_before", pd.Series([0])).max() or 0)
+def _opened_notes(searches: Iterable[Compared]) -> list[str]:
+    """Whose test images somebody may have chosen by."""
+    opened = {search.label: max(network.opened_before or 0 for network in search.networks) for search in searches}
+    return [
+        f"{label}: test images had been opened {times} times for its search before; if anything was chosen by what "
+        "they said, this is no clean comparison"
+        for label, times in opened.items()
+        if times
     ]
-    if before:
-        found.append(f"test images had been opened before these networks were tested: {', '.join(before)}")
-    return found
+
+
+def _missing_notes(configs: Iterable[tuple[Compared, int]]) -> list[str]:
+    """Networks without a test accuracy, and measures that tested ones lack: none is left out in silence."""
+    notes = []
+    for search, rank in configs:
+        networks, config = _of_rank(search, rank), search.label + ("" if rank == NAMED else f", rank {rank}")
+        failed = [network for network in networks if ACCURACY not in network.values]
+        if failed:
+            told = "; ".join(_told(network) for network in failed)
+            notes.append(f"{config}: {len(failed)} of {len(networks)} networks left out of its figures: {told}")
+        tested = [network for network in networks if network not in failed]
+        for measure in search.measures:
+            lacking = [network.reasons[measure] for network in tested if measure in network.reasons]
+            if lacking:
+                told = "; ".join(dict.fromkeys(" ".join(reason.split()) for reason in lacking))
+                notes.append(f"{config}: {len(lacking)} of {len(tested)} tested networks have no {measure}: {told}")
+    return notes
+
+
+def _told(network: Network) -> str:
+    why = "" if network.reason is None else f" ({' '.join(network.reason.split())})"
+    return f"split {network.split}, seed {network.seed} {network.status}{why}"
+
+
+def _seed_notes(searches: Sequence[Compared], pairs: Iterable[Pair]) -> list[str]:
+    """Where there are too few seeds, or two methods have other ones."""
+    counts = [len(_by_seed(search, ACCURACY)) for search in searches]
+    notes = []
+    if max(counts) <= 1:
+        notes.append("one seed tells nothing of luck: no intervals, no tests; confirm with --seeds 5")
+    for one, other in pairs:
+        first, second = _by_seed(one, ACCURACY), _by_seed(other, ACCURACY)
+        common = len(first.keys() & second.keys())
+        if common < max(len(first), len(second)):
+            of = f"of {len(first)} and {len(second)}"
+            notes.append(f"{one.label} and {other.label}: tested on the {common} seeds that both have, {of}")
+    return notes
+
+
+def _budget_notes(pairs: Iterable[Pair]) -> list[str]:
+    return [
+        f"{one.label} against {other.label} is not at equal budget: its search had {unequal}"
+        for one, other in pairs
+        if (unequal := inequality(one.budget, other.budget)) is not None
+    ]

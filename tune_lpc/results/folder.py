@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tune_lpc.plan.methods import METHODS
 from tune_lpc.results.export import RUN_FILE
 from tune_lpc.results.journal import JOURNAL_FILE, journal_in_use
 
@@ -25,13 +26,30 @@ def holds_run(directory: Path) -> bool:
 def run_folders(directories: Sequence[Path]) -> list[Path]:
     """The folders of runs that `directories` stand for, each once: one that holds no run itself stands for those in it.
 
-    So the folder of a search with several methods stands for all of them.
+    So the folder of a search with several methods stands for all of them, in the order of the methods.
     """
-    found: list[Path] = []
+    found: dict[str, Path] = {}
     for directory in directories:
-        inside = [] if holds_run(directory) else sorted(path.parent for path in directory.glob(f"*/{RUN_FILE}"))
-        found += inside or [directory]
-    return list(dict.fromkeys(found))
+        for folder in [directory] if holds_run(directory) else _runs_in(directory) or [directory]:
+            found.setdefault(_real(folder), folder)
+    return list(found.values())
+
+
+def _real(folder: Path) -> str:
+    try:
+        return os.path.realpath(folder)
+    except ValueError:  # a NUL in its name: reading it tells so
+        return str(folder)
+
+
+def _runs_in(directory: Path) -> list[Path]:
+    """Those in the folder itself; none where it can't be read."""
+    try:
+        inside = [folder for folder in directory.iterdir() if os.path.exists(folder / RUN_FILE)]  # noqa: PTH110
+    except (OSError, ValueError):
+        return []
+    order = {name: place for place, name in enumerate(METHODS)}
+    return sorted(inside, key=lambda folder: (order.get(folder.name, len(order)), folder.name))
 
 
 def folder_problems(directory: Path, resume: bool = False) -> list[str]:

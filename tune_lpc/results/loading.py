@@ -89,7 +89,7 @@ def sessions_of(directory: Path, rank: int) -> list[Mapping[str, Any]]:
 
 def load_best(directory: Path) -> list[dict[str, Any]]:
     """The rows of best.parquet, the best first. Raises UserError where there is none, and where it is damaged."""
-    table = _read_best(directory)
+    table = load_table(directory / BEST_FILE)
     needed = ("rank", "score", "low", "high", "tied", "front", "trial_id", "epochs", "config.epochs")
     if lacking := [name for name in needed if name not in table.schema.names]:
         raise UserError(
@@ -116,8 +116,8 @@ def seeds_used(directory: Path) -> set[int]:
     return found
 
 
-def _read_best(directory: Path) -> pa.Table:
-    path = directory / BEST_FILE
+def load_table(path: Path) -> pa.Table:
+    """A Parquet file of a run, whatever its columns. Raises UserError when it is missing or damaged."""
     try:
         return pq.read_table(pa.BufferReader(_content(path)))
     except (pa.ArrowException, OSError) as error:
@@ -128,7 +128,7 @@ def _read_best(directory: Path) -> pa.Table:
 def _ranked_row(directory: Path, rank: int) -> dict[str, Any]:
     """The row of best.parquet at `rank`, once the file is known to be what a search wrote."""
     path = directory / BEST_FILE
-    table = _read_best(directory)
+    table = load_table(path)
     settings = {name.removeprefix("config.") for name in table.schema.names if name.startswith("config.")}
     lacking = [f"config.{name}" for name in setting_names() if name not in settings | set(BEFORE)]
     lacking += ["rank"] if "rank" not in table.schema.names else []

@@ -217,6 +217,77 @@ def fidelity_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
     )
 
 
+def comparison_schema(made: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Columns of comparison.parquet: a row a config and measure. made: by what command, of which searches."""
+    return _schema(
+        [
+            _column(
+                "label", str, "by what the tables tell the search: its method, with a folder where several have that"
+            ),
+            _column("method", str, "method of the search"),
+            _column("space", str, "name of its space"),
+            _column("directory", str, "its folder, as it was given"),
+            _column("rank", int, "rank of the config in its search; 1 is the one that is tested"),
+            _column("measure", str, "column of confirm.parquet"),
+            _column("networks", int, "networks of the config that were trained, those left out included"),
+            _column("values", int, "networks that have a value"),
+            _column("mean", float, "mean of the values"),
+            _column("deviation", float, "their standard deviation (n - 1); null for one value"),
+            _column("median", float, "their median"),
+            _column(
+                "geometric",
+                bool,
+                "whether the next four are taken by logarithms, as all values of all searches are positive and differ "
+                "by a factor of 10 or more",
+            ),
+            _column("middle", float, "mean, or geometric mean"),
+            _column("spread", float, "standard deviation, or the factor that one of the logarithms is"),
+            _column("low", float, "lower end of the 95 % interval of the middle, by Student's t"),
+            _column("high", float, "upper end of that interval"),
+            _column("reason", str, "why there is no interval; null where there is one"),
+            _column("announced", float, "score of the config in its search; null for other measures", "0 to 1"),
+            _column("announced_low", float, "lower end of its 95 % interval", "0 to 1"),
+            _column("announced_high", float, "upper end of that interval", "0 to 1"),
+            _column("optimism", float, "announced minus mean test accuracy; null for other measures", "-1 to 1"),
+            _column("optimism_low", float, "lower end of its 95 % interval, from the luck of the seeds", "-1 to 1"),
+            _column("optimism_high", float, "upper end of that interval", "-1 to 1"),
+            _column("trials", int, "trials of the search without further seeds"),
+            _column("further_seeds", int, "its trials that repeat one of these with a further seed"),
+            _column("epochs_trained", int, "epochs of all its trials, each counted once", "epochs"),
+            _column("hours", float, "wall time of all epochs of the search added up", "h"),
+        ],
+        made,
+    )
+
+
+def comparison_tests_schema(made: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Columns of comparison_tests.parquet: a row a test. made: by what command, of which searches."""
+    return _schema(
+        [
+            _column("measure", str, "column of confirm.parquet"),
+            _column("label", str, "search whose named config is tested"),
+            _column("against", str, "search against whose named config"),
+            _column("pairs", int, "seeds, each with its split, that both have a value of"),
+            _column("geometric", bool, "whether logarithms are compared, as in comparison.parquet"),
+            _column(
+                "difference", float, "mean of label minus against; geometric: geometric mean of label over against"
+            ),
+            _column("low", float, "lower end of its 95 % interval, not corrected for the other tests"),
+            _column("high", float, "upper end of that interval"),
+            _column("t", float, "Student's t of the pairs, with pairs - 1 degrees of freedom"),
+            _column("p", float, "its p, two-sided", "0 to 1"),
+            _column("tests", int, "tests of the family: those of test_accuracy, or those of all other measures"),
+            _column("p_holm", float, "p corrected for these by Holm", "0 to 1"),
+            _column("differs", bool, "whether that is below 0.05; null without a test"),
+            _column("cohen_d", float, "mean of the differences over their standard deviation"),
+            _column("hedges_g", float, "the same without its bias; null below 3 pairs"),
+            _column("unequal_budget", str, "what the search of label had more or less; null at equal budget"),
+            _column("reason", str, "why there is no test; null where there is one"),
+        ],
+        made,
+    )
+
+
 def confirm_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
     """Columns of confirm.parquet: a row a network. `run` is the content of run.json of the confirmation."""
     return _schema(

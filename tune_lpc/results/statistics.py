@@ -1,122 +1,203 @@
-"""The statistics of a comparison: means over seeds with intervals, and paired tests.
+"""What a comparison of methods rests on: means over seeds with intervals, paired tests, Holm's correction.
 
-With five seeds a signed-rank test can't come below p = 1/16, so the tests are Student's, of paired differences
-(Student 1908); they take the differences to be about normal, which means over many test images are. Several tests are
-corrected by Holm's method (Holm 1979). Effect sizes are those of paired differences, corrected for few pairs (Hedges
-1981, Lakens 2013).
+A value belongs to a seed, that is to one trained network, and the same seeds are trained with each method: same number,
+same split. So what is compared are differences of pairs, by Student's t. Wilcoxon's signed ranks would ask for less,
+but of five pairs its smallest p is 2/32 = .0625, so that it can never reach 5 %.
+
+Measures such as NC1 differ by orders of magnitude between networks, where a mean is that of the largest value: they are
+taken on their logarithms, so that the middle is the geometric mean and a difference is a ratio.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 from scipy.special import gammaln
 from statsmodels.stats.multitest import multipletests
 
-CONFIDENCE = 0.95
-WIDE = 10.0
-"""From so many times between the smallest and the largest on, positive values are tested by their logarithms."""
+from tune_lpc.results.intervals import CONFIDENCE
+
+ORDERS = 10.0
+"""From this ratio of the largest value to the smallest on, all being positive, logarithms are taken."""
+ROUNDING = 1e-12
+"""A spread below this share of the values is that of their rounding: there is none."""
+MOST_LOG = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True)
-class Summary:
-    """Of the values of a group: number, mean, median, standard deviation (of n - 1), 95 % interval of the mean.
+class Estimate:
+    """Some values of the same thing, one a seed.
 
-    What needs two values, or one, is None without them.
+    count: how many. mean, deviation (of one value, n - 1), median: of the values as they are.
+    logarithmic: whether the rest is by logarithms. middle: the mean, or the geometric mean; spread: the deviation, or
+    the factor that the exponential of that of the logarithms is. low, high: the 95 % interval of the middle.
+    Each is None where there is none; reason: why there is no interval.
     """
 
-    number: int
+    count: int
+    logarithmic: bool
     mean: float | None = None
-    median: float | None = None
     deviation: float | None = None
+    median: float | None = None
+    middle: float | None = None
+    spread: float | None = None
     low: float | None = None
     high: float | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
-class PairedTest:
-    """Whether paired values differ: `one` less `other`.
+class Paired:
+    """The difference of two methods on the seeds that they have in common.
 
-    pairs: how many. difference: their mean; low, high: its 95 % interval. t, p: of Student's paired test, two-sided.
-    effect: mean over standard deviation of the differences, times Hedges' correction. All None, with a reason, where
-    they can't be had. is_log: the values were taken by their decimal logarithms.
+    pairs: how many. difference: the mean of one minus other; with logarithms the geometric mean of one over other, 1
+    where they are as large. low, high: its 95 % interval, not corrected for other tests. t, p: Student's paired test,
+    two-sided. cohen_d: mean of the differences over their standard deviation, of logarithms where these are taken (d_z
+    in Lakens, Frontiers in Psychology 4:863, 2013). hedges_g: the same without its bias, see `hedges_correction`.
+    Each is None where it can't be had; reason: why there is no test.
     """
 
     pairs: int
+    logarithmic: bool
     difference: float | None = None
     low: float | None = None
     high: float | None = None
     t: float | None = None
     p: float | None = None
-    effect: float | None = None
-    is_log: bool = False
+    cohen_d: float | None = None
+    hedges_g: float | None = None
     reason: str | None = None
 
 
-def summary(values: Sequence[float]) -> Summary:
-    """Of values that are finite; any number of them."""
-    known = np.asarray(values, dtype=np.float64)
-    if not len(known):
-        return Summary(0)
-    mean, median = float(known.mean()), float(np.median(known))
-    if len(known) == 1:
-        return Summary(1, mean, median)
-    deviation = float(known.std(ddof=1))
-    half = _quantile(len(known) - 1) * deviation / math.sqrt(len(known))
-    return Summary(len(known), mean, median, deviation, mean - half, mean + half)
+def spans_orders(values: Sequence[float]) -> bool:
+    """Whether a measure with these values, those of all methods together, is taken by its logarithm.
 
-
-def paired_test(one: Sequence[float], other: Sequence[float]) -> PairedTest:
-    """Student's test of the differences of values that pair, each of the same length.
-
-    Positive values of which the largest is ten times the smallest or more are compared by their logarithms.
+    It does not matter which value is whose, so that the choice favours no method.
     """
-    left, right = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
-    pairs = len(left)
-    if pairs < 2:
-        return PairedTest(pairs, reason="a test needs 2 pairs or more")
-    is_log = _is_wide(np.concatenate([left, right]))
-    if is_log:
-        left, right = np.log10(left), np.log10(right)
-    differences = left - right
-    mean, deviation = float(differences.mean()), float(differences.std(ddof=1))
-    # Less than rounding: then there is no spread to judge by.
-    if deviation <= 1e-12 * max(1.0, float(np.abs(left).max()), float(np.abs(right).max())):
-        return PairedTest(pairs, mean, is_log=is_log, reason="all differences are the same")
-    tested = stats.ttest_rel(left, right)
-    half = _quantile(pairs - 1) * deviation / math.sqrt(pairs)
-    effect = mean / deviation * hedges_correction(pairs - 1)
-    return PairedTest(
-        pairs, mean, mean - half, mean + half, float(tested.statistic), float(tested.pvalue), effect, is_log
+    return bool(values) and min(values) > 0 and max(values) >= ORDERS * min(values)
+
+
+def estimate(
+    values: Sequence[float], *, logarithmic: bool = False, limits: tuple[float, float] = (-math.inf, math.inf)
+) -> Estimate:
+    """The mean of finite values over seeds, with Student's interval, cut at the limits of what the value can be.
+
+    Raises ValueError for the logarithm of 0 or less.
+    """
+    count = len(values)
+    if not count:
+        return Estimate(0, logarithmic, reason="no seed has a value")
+    plain, scale = np.asarray(values, dtype=float), _Scale(logarithmic)
+    scaled = scale.of(plain)
+    middle, deviation = float(scaled.mean()), _deviation(scaled)
+    found = Estimate(
+        count,
+        logarithmic,
+        mean=float(plain.mean()),
+        deviation=_deviation(plain),
+        median=float(np.median(plain)),
+        middle=scale.back(middle),
+        spread=None if deviation is None else scale.back(deviation),
+        reason=_without_spread(scaled, "value"),
+    )
+    if found.reason is not None or deviation is None:
+        return found
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / math.sqrt(count)
+    low, high = scale.back(middle - half), scale.back(middle + half)
+    return replace(found, low=max(low, limits[0]), high=min(high, limits[1]))
+
+
+def paired(one: Sequence[float], other: Sequence[float], *, logarithmic: bool = False) -> Paired:
+    """Compare two methods on finite values of the same seeds, in the same order.
+
+    Raises ValueError when there are not as many of each, and for the logarithm of 0 or less.
+    """
+    if len(one) != len(other):
+        raise ValueError(f"pairs need as many values of each, not {len(one)} and {len(other)}")
+    pairs, scale = len(one), _Scale(logarithmic)
+    if not pairs:
+        return Paired(0, logarithmic, reason="no seed has a value of both")
+    first, second = scale.of(np.asarray(one, dtype=float)), scale.of(np.asarray(other, dtype=float))
+    differences = first - second
+    mean = float(differences.mean())
+    reason = _without_spread(differences, "difference", size=float(np.abs([first, second]).max()))
+    if reason is not None:
+        return Paired(pairs, logarithmic, scale.back(mean), reason=reason)
+    test = stats.ttest_rel(first, second)
+    interval = test.confidence_interval(CONFIDENCE)
+    d, correction = mean / float(differences.std(ddof=1)), hedges_correction(pairs - 1)
+    return Paired(
+        pairs,
+        logarithmic,
+        difference=scale.back(mean),
+        low=scale.back(float(interval.low)),
+        high=scale.back(float(interval.high)),
+        t=float(test.statistic),
+        p=float(test.pvalue),
+        cohen_d=d,
+        hedges_g=None if correction is None else d * correction,
     )
 
 
-def hedges_correction(degrees: int) -> float:
-    """What a standardised difference is multiplied by, as few values overstate it (Hedges 1981, equation 6e).
+def hedges_correction(degrees: int) -> float | None:
+    """What d is multiplied with so that its mean is that of endless seeds: J(m) = Γ(m/2) / (sqrt(m/2) Γ((m-1)/2)).
 
-    degrees: of freedom, 2 or more; with one there is no correction: 0 would be exact, and of no use.
+    degrees: m, of freedom, here the pairs less one. Below 2, d has no mean, and there is none.
+    Source: Hedges, Journal of Educational Statistics 6, 1981.
     """
     if degrees < 2:
-        return 1.0
-    return float(math.exp(gammaln(degrees / 2) - gammaln((degrees - 1) / 2)) / math.sqrt(degrees / 2))
+        return None
+    return math.exp(float(gammaln(degrees / 2) - gammaln((degrees - 1) / 2))) / math.sqrt(degrees / 2)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """The p-values corrected for their number by Holm's method; None for one that is None, which does not count."""
+    """The same p, corrected for so many tests by Holm (Scandinavian Journal of Statistics 6, 1979).
+
+    Of the tests below 5 % then one is a false alarm in 5 % of cases at most, however they depend on each other. None
+    stays None, and is no test.
+    """
     known = [p for p in p_values if p is not None]
-    if not known:
-        return [None for _ in p_values]
-    corrected = iter(multipletests(known, method="holm")[1].tolist())
-    return [None if p is None else next(corrected) for p in p_values]
+    corrected = iter(multipletests(known, method="holm")[1].tolist() if known else [])
+    return [None if p is None else float(next(corrected)) for p in p_values]
 
 
-def _quantile(degrees: int) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))
+@dataclass(frozen=True)
+class _Scale:
+    """The values as they are, or their natural logarithms."""
+
+    logarithmic: bool
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        if not self.logarithmic:
+            return values
+        if (values <= 0).any():
+            raise ValueError(f"{values.min():g} has no logarithm")
+        logarithms: np.ndarray = np.log(values)
+        return logarithms
+
+    def back(self, value: float) -> float:
+        if not self.logarithmic:
+            return value
+        return math.exp(value) if value < MOST_LOG else math.inf
 
 
-def _is_wide(values: np.ndarray) -> bool:
-    return bool(values.min() > 0 and values.max() >= WIDE * values.min())
+def _deviation(values: np.ndarray) -> float | None:
+    return float(values.std(ddof=1)) if len(values) > 1 else None
+
+
+def _without_spread(values: np.ndarray, what: str, size: float | None = None) -> str | None:
+    """Why nothing can be said of the luck between seeds; None where it can.
+
+    size: of what the values were computed from, by which their rounding goes.
+    """
+    if len(values) == 1:
+        return f"one seed has a {what}, so that the luck between seeds is not known"
+    size = float(np.abs(values).max()) if size is None else size
+    if float(values.max() - values.min()) <= ROUNDING * size:
+        return f"all {len(values)} seeds have the same {what}, so that the luck between seeds is not known"
+    return None
