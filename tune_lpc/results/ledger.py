@@ -262,6 +262,13 @@ class Ledger:
             for trial_id, count in self._orphans.items()
         ]
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """The content of run.json: what was run, and of each later session the command, versions and hardware."""
+        later = enumerate(self.sessions[1:], start=1)
+        sessions = [{"session": n, "command": s.command, "started": s.started, **s.facts} for n, s in later]
+        return {**self.run, **({"sessions": sessions} if sessions else {})}
+
     def in_order(self) -> list[Trial]:
         """The trials by number."""
         return sorted(self.trials.values(), key=lambda trial: trial.number)
