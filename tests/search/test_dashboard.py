@@ -45,10 +45,14 @@ def searched(
     return director, log
 
 
-def trials_in(folder: Path) -> list[FrozenTrial]:
+def study_in(folder: Path) -> optuna.Study:
     storage = JournalStorage(JournalFileBackend(str(folder / STUDY_FILE)))
     (summary,) = optuna.get_all_study_summaries(storage)
-    return optuna.load_study(study_name=summary.study_name, storage=storage).get_trials()
+    return optuna.load_study(study_name=summary.study_name, storage=storage)
+
+
+def trials_in(folder: Path) -> list[FrozenTrial]:
+    return study_in(folder).get_trials()
 
 
 def check_agreement(folder: Path, ledger: Ledger) -> None:
@@ -75,7 +79,7 @@ def test_the_study_says_what_the_ledger_says(tmp_path: Path) -> None:
     best = next(trial for trial in shown if trial.state is TrialState.COMPLETE)
     assert best.intermediate_values[9] == best.value
     assert any("further seed of" in trial.user_attrs for trial in shown)
-    notes = [value for trial in shown for name, value in trial.system_attrs.items() if "note" in name]
+    notes = [value for name, value in study_in(tmp_path).system_attrs.items() if "note" in name]
     assert any("python -m tune_lpc.train" in str(value) for value in notes)
 
 

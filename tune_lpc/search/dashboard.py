@@ -295,6 +295,9 @@ class Mirror:
             self.problem = without_password(f"{type(error).__name__}: {told}")
 
     def _opened(self) -> Study:
+        path = self._folder / STUDY_FILE
+        if self._address == FILE and path.exists() and not path.read_bytes().endswith(b"\n"):
+            path.unlink()  # a kill cut its last line, which the next one would continue
         try:
             study = Study(self._space, self._folder, self._address)
             study.catch_up(self._before)
@@ -302,7 +305,7 @@ class Mirror:
             if self._address != FILE:
                 raise
             # A file that was damaged is made anew: all that it held the ledger has.
-            (self._folder / STUDY_FILE).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             study = Study(self._space, self._folder, self._address)
             study.catch_up(self._before)
         return study
