@@ -79,7 +79,7 @@ def test_the_study_says_what_the_ledger_says(tmp_path: Path) -> None:
     best = next(trial for trial in shown if trial.state is TrialState.COMPLETE)
     assert best.intermediate_values[9] == best.value
     assert any("further seed of" in trial.user_attrs for trial in shown)
-    notes = [value for name, value in study_in(tmp_path).system_attrs.items() if "note" in name]
+    notes = [value for name, value in study_in(tmp_path)._storage.get_study_system_attrs(0).items() if "note" in name]
     assert any("python -m tune_lpc.train" in str(value) for value in notes)
 
 
