@@ -158,7 +158,12 @@ class Study:
         except KeyError:
             self._study = self._create(folder)
         there = self._storage.get_all_trials(self._study, deepcopy=False)
-        self._trials = {str(trial.user_attrs.get(_TRIAL)): trial._trial_id for trial in there}
+        self._trials = {
+            str(trial.user_attrs.get(_TRIAL)): self._storage.get_trial_id_from_study_id_trial_number(
+                self._study, trial.number
+            )
+            for trial in there
+        }
         self._running = {str(t.user_attrs.get(_TRIAL)) for t in there if t.state is TrialState.RUNNING}
 
     def _create(self, folder: Path) -> int:
