@@ -1,5 +1,6 @@
 # make demo   search on 1,437 handwritten digits: results in results/demo-DATE-TIME
 # make test   the whole test suite
+# make test-browser   the tests of pages in a real browser: needs Chromium, and installs it where it can
 # make lint   ruff, mypy, the floors (import-linter) and the dependencies (deptry)
 #
 # Each sets up .venv first, and again only when pyproject.toml has changed. Settings:
@@ -18,7 +19,7 @@ INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint
+.PHONY: help setup demo test test-browser lint
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -29,7 +30,14 @@ demo: $(INSTALLED)
 	$(VENV_PYTHON) -m tune_lpc.run digits --out "$(or $(OUT),results/demo-$(shell date +%Y%m%d-%H%M%S))"
 
 test: $(INSTALLED)
-	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser"
+
+# Debian's Chromium, as no other source of a browser can be counted on; without root or apt it has to be there already.
+test-browser: $(INSTALLED)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+		{ echo "make: there is no chromium here, and it could not be installed; on Debian and Ubuntu: sudo apt install chromium"; exit 1; }
+	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile -m browser tests/browser
 
 lint: $(INSTALLED)
 	$(VENV_PYTHON) -m ruff check

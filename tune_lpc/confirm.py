@@ -308,7 +308,9 @@ def _confirm(
         by_folder = {one.folder: one for one in group}
         try:
             for request, outcome in run_searches(
-                list(requests.values()), console, lambda space, ledger, budget: Progress(space, console, ledger, budget)
+                list(requests.values()),
+                console,
+                lambda space, ledger, budget: Progress(space, console, ledger, budget, competes=False),
             ):
                 one = by_folder[request.out]
                 status = max(status, outcome.exit_status, _finish(one, console))

@@ -160,6 +160,13 @@ def _parser() -> Parser:
         default=[],
         help="measures of trials that train their full budget, or all",
     )
+    parser.add_argument(
+        "--optuna-storage",
+        metavar="WHERE",
+        default="file",
+        help="where optuna-dashboard sees the trials: file, in the results; the address of a database, such as "
+        "postgresql://USER:PASSWORD@HOST/NAME; or none (default file; docs/watching.md)",
+    )
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster instead of starting one here")
     return parser
 
@@ -177,8 +184,11 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     warm_start = tuple(map(Path, options.warm_start))
     # torch and Ray take seconds to import: only now, when the options are known to be right.
+    from tune_lpc.search.dashboard import check_storage, without_password
     from tune_lpc.training.measures import measures_asked_for
 
+    check_storage(options.optuna_storage)
+    command = without_password(command)
     measures = tuple(measures_asked_for([*options.measure, *measures_of(spaces[0].objectives)]))
     if options.dry_run:
         for space, folder in zip(spaces, folders, strict=True):
@@ -191,6 +201,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     from tune_lpc.cli.live import Progress
     from tune_lpc.engine.request import Request
     from tune_lpc.engine.tuner import run_searches
+    from tune_lpc.report import report_lines
 
     requests = [
         Request(
@@ -205,6 +216,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
             resume=options.resume,
             hours=hours,
             began=began,
+            optuna_storage=options.optuna_storage,
             **guards,
         )
         for space, folder in zip(spaces, folders, strict=True)
@@ -214,6 +226,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     for request, outcome in searches:
         if outcome.tables is not None:
             print_summary(console, outcome.tables, request.space, request.out)
+            print_lines(console, report_lines(request.out))
         if outcome.message:
             print(outcome.message, file=sys.stderr)
         status = max(status, outcome.exit_status)  # an interruption tells more than a search without a score

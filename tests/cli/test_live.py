@@ -267,6 +267,62 @@ def test_the_time_left_is_reckoned_from_the_epochs_of_this_process() -> None:
     assert "1:30 spent, about 3:00 left" in table_of(live.progress)
 
 
+def test_the_time_left_is_told_from_the_first_epoch_on() -> None:
+    live = Live()
+    live.start(0)
+    assert "time left unknown" in table_of(live.progress)
+    live.progress.started -= 10.0
+    live.epoch(0, 1, 0.5)
+    text = table_of(live.progress)
+    assert "time left unknown" not in text and "0:10 spent, about" in text
+    assert "best so far: 0.5000, trial 0 at epoch 1 of 9: not trained in full yet" in text
+
+
+def test_the_start_of_the_workers_is_no_part_of_the_pace() -> None:
+    live = Live(replace(SPACE, fidelity_mode="full", trials=1))
+    live.start(0)
+    live.progress.started -= 60.0
+    record = {"budget": 9, "epoch": 1, "validation_accuracy": 0.5, "seconds": 10.0}
+    live.tell(EpochDone(trial_id_of(0), record))
+    assert "1:00 spent, about 1:20 left" in table_of(live.progress), "eight epochs of ten seconds"
+
+
+def test_the_bar_never_falls_and_ends_full() -> None:
+    live = Live(replace(SPACE, rung_rule="promote", seeds=2))
+    shares = []
+    for number, end in ((0, 9), (1, 3), (2, 9), (3, 3)):
+        live.start(number)
+        for epoch in range(1, end + 1):
+            live.epoch(number, epoch, 0.5)
+            shares.append(live.progress._share_done())
+        live.end(number, Status.COMPLETED if end == 9 else Status.STOPPED)
+    for number, of in ((4, 0), (5, 2)):
+        live.start(number, of=of)
+        for epoch in range(1, 10):
+            live.epoch(number, epoch, 0.5)
+            shares.append(live.progress._share_done())
+        live.end(number, Status.COMPLETED)
+    assert shares == sorted(shares) and 0 < shares[0] < 0.1
+    assert live.progress._share_done() == 1.0
+    assert "100%" in table_of(live.progress)
+
+
+def test_a_running_trial_is_one_line_of_80_columns() -> None:
+    names = ("learning_rate", "weight_decay", "gamma_start", "gamma_end")
+    live = Live(replace(SPACE, dimensions={name: Choice([1.0, 2.0]) for name in names}))
+    for number in range(3):
+        drawn = dict.fromkeys(names, 1.2345678)
+        live.start(number, **{**drawn, "gamma_ramp": "exponential", "gamma_end": 2.5})
+        live.epoch(number, 1, 0.5)
+    screen = io.StringIO()
+    live.progress.console = Console(file=screen, force_terminal=True, width=80)
+    with live.progress:
+        pass
+    rows = {line for line in screen.getvalue().splitlines() if "0.5000" in line and "best" not in line}
+    assert len(rows) == 3, "one a trial"
+    assert all("learning_rate=1.23" in row and "\u2026" in row for row in rows), "what does not fit is left out"
+
+
 # Further seeds, and trials that rungs let go on later
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -57,15 +58,26 @@ class Progress:
     """The state of a search as people see it; a context manager. See `engine.journalling.View`.
 
     ledger: trials of before an interruption are shown as they stand. budget: of time; without one there is no limit.
+    competes: whether the trials do, so that it is told who leads.
     """
 
-    def __init__(self, space: Space, console: Console, ledger: Ledger, budget: TimeBudget | None = None) -> None:
-        self.space, self.console = space, console
+    def __init__(
+        self,
+        space: Space,
+        console: Console,
+        ledger: Ledger,
+        budget: TimeBudget | None = None,
+        *,
+        competes: bool = True,
+    ) -> None:
+        self.space, self.console, self._competes = space, console, competes
         self.started = time.monotonic()
         self.trials: dict[int, Shown] = {}
         self._ledger, self._budget = ledger, budget
         self.leading: Config | None = None
         self._live: Live | None = None
+        self._starting = 0.0  # seconds of this process before its first epoch began
+        self._share = 0.0
         self._said: set[str] = set()
         self._paused: str | None = None
         self._last_line = time.monotonic()
@@ -109,6 +121,8 @@ class Progress:
 
     def _epoch(self, trial: Shown, record: Mapping[str, Any]) -> None:
         self._note(trial, record)
+        if not any(shown.here for shown in self.trials.values()) and record.get("seconds") is not None:
+            self._starting = max(0.0, self._seconds() - record["seconds"])
         trial.here += 1
         if not self._live and time.monotonic() - self._last_line > PLAIN_LINE_EVERY:
             self._line(self._counts())
@@ -119,6 +133,8 @@ class Progress:
 
     def _look_who_leads(self) -> bool:
         """Note the first of the ranking, once it has trained its full budget; whether it is told otherwise now."""
+        if not self._competes:
+            return False
         before, first = self.leading, next(iter(ranked(self._ledger)), None)
         self.leading = None if first is None or first.is_short else first
         return self.leading is not None and (before is None or _led(before) != _led(self.leading))
@@ -179,12 +195,46 @@ class Progress:
         return list(self.trials.values())
 
     def _seconds_left(self) -> float | None:
-        """Time left at the pace of this process; None before the first trial has ended."""
+        """Time left at the pace of this process; None before its first epoch, and where time alone limits it."""
         shown = self._shown()
         here = sum(trial.here for trial in shown)
-        if not here or not any(trial.has_ended for trial in shown):
+        if not here or self.space.trials == AS_MANY_AS_FIT:
             return None
-        return self._epochs_left(shown) * self._seconds() / here
+        return self._epochs_left(shown) * (self._seconds() - self._starting) / here
+
+    def _share_done(self) -> float:
+        """How much of the search is behind it, from 0 to 1; it never falls, whatever is reckoned anew."""
+        shown = self._shown()
+        trained = sum(trial.trained for trial in shown)
+        if self._budget is not None and (left := self._budget.seconds_left(time.monotonic())) is not None:
+            spent = self._seconds()
+            share = spent / (spent + left) if spent + left > 0 else 0.0
+        elif self.space.trials == AS_MANY_AS_FIT:
+            share = 0.0
+        else:
+            left_epochs = self._epochs_left(shown)
+            share = trained / (trained + left_epochs) if trained + left_epochs > 0 else 1.0
+        self._share = max(self._share, min(1.0, share))
+        return self._share
+
+    def _bar(self) -> RenderableType:
+        share = self._share_done()
+        row = Table.grid(expand=True, padding=(0, 1, 0, 0))
+        row.add_column(ratio=1)
+        row.add_column(justify="right", no_wrap=True)
+        row.add_row(ProgressBar(total=1.0, completed=share), Text(f"{share:.0%}"))
+        return row
+
+    def _best(self) -> Text | None:
+        """Who leads; before anybody has trained the full budget, who has the best score so far."""
+        if self.leading is not None:
+            drawn = describe_values(self._drawn(self.leading.trial.config))
+            return Text(f"leading: {_led(self.leading)}: {drawn}", style="bold green")
+        scored = [(trial.score, trial) for trial in self._shown() if trial.score is not None]
+        if not scored or not self._competes:
+            return None
+        score, trial = max(scored, key=lambda pair: pair[0])
+        return Text(f"best so far: {score:.4f}, trial {trial.number} at epoch {_place(trial)}: not trained in full yet")
 
     def _epochs_left(self, shown: list[Shown]) -> float:
         """Epochs to come: what the configs cost, and their further seeds, each of which is trained to its end."""
@@ -251,22 +301,22 @@ class Progress:
         return ", ".join(found)
 
     def _table(self) -> Group:
-        table = Table(title=f"{self.space.name}: {self.space.size} of up to {self.space.epochs} epochs")
-        table.add_column("trial", justify="right")
-        table.add_column("epoch", justify="right")
-        table.add_column(SCORE.replace("_", " "), justify="right")
-        table.add_column("parameters", overflow="fold")
+        epochs = self.space.epochs
+        table = Table(title=f"{self.space.name}: {self.space.size} of up to {epochs} epochs", expand=True)
+        table.add_column("trial", justify="right", min_width=5)
+        table.add_column("epoch", justify="right", min_width=len(_place(Shown(0, {}, budget=epochs, epoch=epochs))))
+        table.add_column(SCORE.replace("_", " "), justify="right", min_width=10)
+        table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)  # a line a trial
         for trial in self._shown():
             if trial.status == "running":
                 score = "" if trial.score is None else f"{trial.score:.4f}"
                 table.add_row(str(trial.number), _place(trial), score, describe_values(trial.drawn))
         # The figures stand above the table: where the terminal is too low for both, it is the table that is cut.
-        lines: list[RenderableType] = [Text(self._counts())]
+        lines: list[RenderableType] = [self._bar(), Text(self._counts())]
         if self._paused is not None:
             lines.append(Text(f"paused: {self._paused}", style="bold yellow"))
-        if self.leading is not None:
-            drawn = describe_values(self._drawn(self.leading.trial.config))
-            lines.append(Text(f"leading: {_led(self.leading)}: {drawn}", style="bold green"))
+        if (best := self._best()) is not None:
+            lines.append(best)
         return Group(*lines, *([table] if table.row_count else []))
 
 

@@ -6,6 +6,7 @@ the network again finds the result, and does not open the test images again.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -57,7 +58,7 @@ class FinalEvaluation:
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             _write(result, _json({"openings": openings, "opened": now}))
             tested = self._test(number, network, openings, training, prepared)
-            _write(result, _json({name: getattr(tested, name) for name in tested.__dataclass_fields__}))
+            _write(result, _json(dataclasses.asdict(tested)))
         except OSError as error:
             raise UserError(
                 f"the network can't be kept in {self.folder} ({error.strerror or error}); free space, then --resume"

@@ -20,6 +20,7 @@ from tune_lpc.pages.figure import (
     Figure,
     data,
     fate_colour,
+    lasted,
     outside_told,
     robust_domain,
     score_axis,
@@ -123,10 +124,8 @@ def learning_curves(run: Run) -> Figure:
     )
     stopped = int((firsts["status"] == "stopped").sum())
     told = outside_told(outside).replace(" far", " points far")
-    answer = (
-        f"{stopped:,} of {len(firsts):,} configs were stopped at a rung. The five best are drawn in full, "
-        f"{len(sample):,} of the other {len(others):,} faded.{told}"
-    )
+    drawn = f" {len(sample):,} of the other {len(others):,} are drawn faded." if len(others) else ""
+    answer = f"{stopped:,} of {len(firsts):,} configs were stopped at a rung.{drawn}{told}"
     return Figure("learning_curves", question, answer, [Chart("learning_curves", chart)])
 
 
@@ -139,7 +138,7 @@ def rung_ladder(run: Run) -> Figure | None:
     parts = []
     for rung, rows in last.groupby("rung"):
         through = rows["goes_on"].astype(bool)
-        parts.append(f"at epoch {rung} {int(through.sum()):,} of {len(rows):,} went on")
+        parts.append(f"at epoch {rung}, {int(through.sum()):,} of {len(rows):,} went on")
     shown = thinned(last, "score")
     y, outside = score_axis(shown["score"].astype(float).tolist(), "score", "score at the rung")
     rows_shown = [
@@ -159,7 +158,8 @@ def rung_ladder(run: Run) -> Figure | None:
         )
         .properties(height=HEIGHT)
     )
-    answer = f"In all, {'; '.join(parts)}.{shown_of(len(shown), len(last))}{outside_told(outside)}"
+    told = "; ".join(parts)
+    answer = f"{told[0].upper()}{told[1:]}.{shown_of(len(shown), len(last))}{outside_told(outside)}"
     return Figure("rung_ladder", "What did the rungs let through?", answer, [Chart("rung_ladder", chart)])
 
 
@@ -187,7 +187,7 @@ def costs(run: Run) -> Figure:
         )
         .properties(height=34 * len(rows) + 10)
     )
-    told = ", ".join(f"{value / total:.0%} for {name} trials" for name, value in spent.items())
+    told = ", ".join(f"{max(value / total, 0.01):.0%} for {name} trials" for name, value in spent.items() if value)
     told = told.replace("further seeds trials", "further seeds of the best")
     full = int(trials["config.epochs"].fillna(0).sum()) if "config.epochs" in trials else 0
     saved = f" Without early stopping the same trials would have taken {full:,}." if full > total else ""
@@ -226,8 +226,8 @@ def timeline(run: Run) -> Figure | None:
         .properties(height=max(60, min(18 * workers, 500)))
     )
     answer = (
-        f"{workers:,} process{'es' * (workers > 1)} on {hosts:,} machine{'s' * (hosts > 1)} trained for {busy:.2g} "
-        f"hours, in {length:.2g} hours of the search."
+        f"{workers:,} process{'es' * (workers > 1)} on {hosts:,} machine{'s' * (hosts > 1)} trained for "
+        f"{lasted(busy)} in all, in {lasted(length)} of the search."
     )
     answer += f" {len(shown):,} of {len(table):,} stays are drawn." if len(shown) < len(table) else ""
     return Figure("timeline", "Were the workers busy?", answer, [Chart("timeline", chart)])
@@ -252,7 +252,8 @@ def failures(run: Run) -> Figure | None:
         )
         .properties(height=34 * len(rows) + 10)
     )
-    answer = f"{len(lost):,} trials, for {len(counts):,} kinds of reasons; most often: {rows[0]['reason']}."
+    kinds = f", for {len(counts):,} kinds of reasons; most often" if len(counts) > 1 else ""
+    answer = f"{len(lost):,} trial{'s' * (len(lost) > 1)}{kinds}: {rows[0]['reason']}."
     return Figure("failures", "Why did trials fail?", answer, [Chart("failures", chart)])
 
 

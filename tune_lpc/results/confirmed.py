@@ -18,7 +18,7 @@ from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.methods import regularisers_on
 from tune_lpc.plan.record import SCORE
 from tune_lpc.results.events import trial_id_of
-from tune_lpc.results.export import as_pandas, write_files
+from tune_lpc.results.export import as_pandas, note_files, write_files
 from tune_lpc.results.journal import JOURNAL_FILE
 from tune_lpc.results.ledger import Ledger, Trial, read_ledger
 from tune_lpc.results.loading import load_run
@@ -50,6 +50,11 @@ def export_confirmed(directory: Path) -> tuple[pd.DataFrame, list[str]]:
     ledger, damaged = read_ledger(journal)
     table = confirm_table(ledger)
     write_files({}, {directory / CONFIRM_FILE: table})
+    note_files(directory, [CONFIRM_FILE])
+    folder = directory / CONFIRM_FOLDER
+    tested = [trial.tested for trial in ledger.trials.values() if trial.tested is not None]
+    files = [name for one in tested for name in (one.network, str(Path(one.network).with_suffix(".json")))]
+    note_files(folder, [name for name in files if (folder / name).is_file()])
     return as_pandas(table), damaged
 
 
@@ -60,7 +65,7 @@ def confirm_table(ledger: Ledger) -> pa.Table:
         _row(network, ledger.trials.get(trial_id_of(number)), ledger, plan)
         for number, network in enumerate(plan.get("networks", ()))
     )
-    return made_table(rows, confirm_schema(ledger.run))
+    return made_table(rows, confirm_schema(ledger.about))
 
 
 def load_confirmed(directory: Path) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from tune_lpc.plan.errors import UserError
 from tune_lpc.results.journal import JOURNAL_FILE, finite
 from tune_lpc.results.ledger import Ledger, read_ledger
+from tune_lpc.results.manifest import MANIFEST_FILE, entry_of, manifest_text, read_manifest, with_noted
 from tune_lpc.results.schema import epochs_schema
 from tune_lpc.results.tables import (
     best_table,
@@ -39,7 +40,17 @@ FIDELITY_FILE = "fidelity.parquet"
 PLACEMENTS_FILE = "placements.parquet"
 FRONT_FILE = "front.parquet"
 
-_FILES = (RUN_FILE, TRIALS_FILE, EPOCHS_FILE, BEST_FILE, RUNGS_FILE, FIDELITY_FILE, PLACEMENTS_FILE, FRONT_FILE)
+_FILES = (
+    RUN_FILE,
+    TRIALS_FILE,
+    EPOCHS_FILE,
+    BEST_FILE,
+    RUNGS_FILE,
+    FIDELITY_FILE,
+    PLACEMENTS_FILE,
+    FRONT_FILE,
+    MANIFEST_FILE,
+)
 _PART = re.compile(rf"\.(?:{'|'.join(map(re.escape, _FILES))})\.([0-9]+)\.part")
 
 _PANDAS_TYPES = {
@@ -95,6 +106,8 @@ def export(directory: Path) -> Tables:
     _remove_parts_of_the_dead(directory)
     writers: dict[Path, Callable[[Path], None]] = {directory / EPOCHS_FILE: partial(_write_epochs, ledger)}
     writers |= {directory / name: partial(_write_table, table) for name, table in tables.items()}
+    size = journal.stat().st_size  # a run that is still going writes on
+    writers[directory / MANIFEST_FILE] = partial(_write_manifest, directory, [path.name for path in writers], size)
     _replace_files(writers)
     return Tables(
         directory,
@@ -111,6 +124,23 @@ def write_run(directory: Path, run: Mapping[str, Any]) -> None:
     """Write run.json, whole or not at all. Raises OSError; TypeError for a value that JSON doesn't have."""
     text = json.dumps(finite(dict(run)), indent=2, allow_nan=False) + "\n"
     _replace_files({directory / RUN_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
+    note_files(directory, [RUN_FILE])
+
+
+def note_files(directory: Path, names: Sequence[str]) -> None:
+    """Take files that were written beside the tables into the manifest of the run, where it has one. Raises OSError."""
+    if (text := with_noted(directory, names)) is not None:
+        _replace_files({directory / MANIFEST_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
+
+
+def _write_manifest(directory: Path, names: Sequence[str], journal_bytes: int, part: Path) -> None:
+    """The manifest of files that lie beside their places, of run.json, and of what was noted before."""
+    before = read_manifest(directory)
+    noted = {} if isinstance(before, str) else {n: e for n, e in before[0].items() if (directory / n).is_file()}
+    files = {name: entry_of(_part_of(directory / name)) for name in names}
+    run = {RUN_FILE: entry_of(directory / RUN_FILE)} if (directory / RUN_FILE).is_file() else {}
+    journal = entry_of(directory / JOURNAL_FILE, journal_bytes)
+    _write_bytes(manifest_text({**noted, **run, **files}, journal).encode("ascii"), part)
 
 
 def write_files(contents: Mapping[Path, str | bytes], tables: Mapping[Path, pa.Table]) -> None:
@@ -134,7 +164,7 @@ def _write_table(table: pa.Table, part: Path) -> None:
 
 def _write_epochs(ledger: Ledger, part: Path) -> None:
     """A row group of some trials after another: no more than that is in memory at once."""
-    with pq.ParquetWriter(part, epochs_schema(ledger.run), compression="zstd") as writer:
+    with pq.ParquetWriter(part, epochs_schema(ledger.about), compression="zstd") as writer:
         for batch in epoch_batches(ledger):
             writer.write_batch(batch)
 
@@ -162,9 +192,14 @@ def _is_alive(pid: int) -> bool:
     return pid != os.getpid()
 
 
+def _part_of(path: Path) -> Path:
+    """Where a file is written before it is put in its place."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
 def _replace_files(writers: Mapping[Path, Callable[[Path], None]]) -> None:
     """Write all files beside their places first, then put them in place, so that a full disk changes none of them."""
-    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in writers}
+    parts = {path: _part_of(path) for path in writers}
     try:
         for path, write in writers.items():
             write(parts[path])

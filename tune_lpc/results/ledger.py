@@ -252,6 +252,8 @@ class Ledger:
                 trial.restarts += 1
             else:
                 trial.end = event
+                if trial.longest is not None:
+                    trial.longest.settle()
 
     @property
     def left_out(self) -> list[str]:
@@ -261,6 +263,13 @@ class Ledger:
             f"its start entry is missing ({count} {'entry' if count == 1 else 'entries'})"
             for trial_id, count in self._orphans.items()
         ]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The content of run.json: what was run, and of each later session the command, versions and hardware."""
+        later = enumerate(self.sessions[1:], start=1)
+        sessions = [{"session": n, "command": s.command, "started": s.started, **s.facts} for n, s in later]
+        return {**self.run, **({"sessions": sessions} if sessions else {})}
 
     def in_order(self) -> list[Trial]:
         """The trials by number."""

@@ -1,7 +1,8 @@
 """The columns of the Parquet files, with type, unit and meaning; never inferred from the data.
 
 Field metadata: `description` and `unit`. Schema metadata: `tune_lpc.schema`, the version of the columns, and
-`tune_lpc.run`, the content of run.json as JSON.
+`tune_lpc.run`, the content of run.json as JSON: command, versions, git commit, space and its hash, fingerprint of the
+data, hash of the split, seeds, and hardware of each session.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def trials_table(ledger: Ledger) -> pa.Table:
     """A row a trial, in order of number."""
     measures = ledger.run.get("measures", {})
     rows = (_trial_row(trial, measures) for trial in ledger.in_order())
-    return made_table(rows, trials_schema(ledger.run))
+    return made_table(rows, trials_schema(ledger.about))
 
 
 def epoch_batches(ledger: Ledger) -> Iterator[pa.RecordBatch]:
@@ -44,7 +44,7 @@ def epoch_batches(ledger: Ledger) -> Iterator[pa.RecordBatch]:
 
     A batch at a time, as a long search has millions of rows.
     """
-    schema = epochs_schema(ledger.run)
+    schema = epochs_schema(ledger.about)
     parts: list[tuple[Trial, dict[str, np.ndarray]]] = []
     rows = 0
     for trial in ledger.in_order():
@@ -96,7 +96,7 @@ def best_table(ledger: Ledger) -> pa.Table:
         }
         for rank, config in enumerate(ranked(ledger), start=1)
     )
-    return made_table(rows, best_schema(ledger.run))
+    return made_table(rows, best_schema(ledger.about))
 
 
 def front_table(ledger: Ledger) -> pa.Table:
@@ -113,7 +113,7 @@ def front_table(ledger: Ledger) -> pa.Table:
         for found in ledger.fronts.values()
         if found.trial_id in ledger.trials  # not where its start was lost
     )
-    return made_table(rows, front_schema(ledger.run))
+    return made_table(rows, front_schema(ledger.about))
 
 
 def rungs_table(ledger: Ledger) -> pa.Table:
@@ -133,7 +133,7 @@ def rungs_table(ledger: Ledger) -> pa.Table:
         }
         for look in ledger.looks
     )
-    return made_table(rows, rungs_schema(ledger.run))
+    return made_table(rows, rungs_schema(ledger.about))
 
 
 def placements_table(ledger: Ledger) -> pa.Table:
@@ -151,7 +151,7 @@ def placements_table(ledger: Ledger) -> pa.Table:
         for trial in ledger.in_order()
         for placement in trial.placements
     )
-    return made_table(rows, placements_schema(ledger.run))
+    return made_table(rows, placements_schema(ledger.about))
 
 
 def fidelity_table(ledger: Ledger) -> pa.Table:
@@ -175,7 +175,7 @@ def fidelity_table(ledger: Ledger) -> pa.Table:
         found = agreement([scores[name] for name in compared], [final[name] for name in compared], factor)
         figures = {"trials": found.trials, "spearman": found.spearman, "kept": found.kept, "regret": found.regret}
         rows.append({"rung": rung, **figures})
-    return made_table(rows, fidelity_schema(ledger.run))
+    return made_table(rows, fidelity_schema(ledger.about))
 
 
 def made_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:

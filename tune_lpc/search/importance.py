@@ -20,7 +20,7 @@ from optuna.trial import create_trial
 
 from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int
 from tune_lpc.plan.errors import UserError
-from tune_lpc.results.export import TRIALS_FILE, as_pandas, write_files
+from tune_lpc.results.export import TRIALS_FILE, as_pandas, note_files, write_files
 from tune_lpc.results.loading import load_run
 from tune_lpc.search.sampler import distribution_of
 
@@ -59,6 +59,7 @@ def write_importance(directory: Path) -> pd.DataFrame:
         raise UserError(f"{path} can't be read: {str(error).splitlines()[0]}") from error
     table = pa.Table.from_pylist(importances(trials, run["space"]["dimensions"]), schema=_SCHEMA)
     write_files({}, {directory / IMPORTANCE_FILE: table})
+    note_files(directory, [IMPORTANCE_FILE])
     return as_pandas(table)
 
 

@@ -151,11 +151,9 @@ class OpenRun:
             self._record(self.journal, RunStarted(run))
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._record(self.journal, RunResumed(command, now, self.left_out, session))
-        later = enumerate(self.ledger.sessions[1:], start=1)
-        sessions = [{"session": n, "command": s.command, "started": s.started, **s.facts} for n, s in later]
         # What a confirmation noted there stays: nobody may forget that test images were opened.
         opened = openings(self.folder)
-        write_run(self.folder, {**run, "sessions": sessions, **({OPENINGS: opened} if opened else {})})
+        write_run(self.folder, {**self.ledger.about, **({OPENINGS: opened} if opened else {})})
         return self.journal
 
     def close(self) -> None:
