@@ -1,0 +1,100 @@
+"""One page of several runs: what each found and cost, beside each other, and what a comparison says of them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from tune_lpc.pages import overview_figures, parts
+from tune_lpc.pages.folder import Run
+from tune_lpc.pages.overview_figures import Runs
+from tune_lpc.pages.page import Section, rendered
+from tune_lpc.pages.verdicts import Level, verdicts
+from tune_lpc.pages.words import count, duration, interval, percent
+from tune_lpc.results.comparison import Comparison
+from tune_lpc.results.comparison_text import TextTable, tables
+from tune_lpc.results.comparison_text import verdicts as sentences_of
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run in the table of runs. link: to its own page. levels: how many verdicts of each."""
+
+    name: str
+    link: str
+    state: str
+    cells: Sequence[str]
+    levels: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison says: sentences of its tests, its tables, and notes."""
+
+    sentences: Sequence[str] = ()
+    tables: Sequence[TextTable] = ()
+    notes: Sequence[str] = field(default_factory=list)
+
+
+HEADER = ("configs", "epochs", "time", "best score", "95 % interval", "on test images")
+
+
+def overview_sections(runs: Sequence[Run]) -> list[Section]:
+    """The figures of the page."""
+    named = names_of(runs)
+    figures = [make(named) for make in (overview_figures.bests, overview_figures.race, overview_figures.spending)]
+    return [("Beside each other", [figure for figure in figures if figure is not None])]
+
+
+def overview_page(
+    runs: Sequence[Run], sections: Sequence[Section], folder: Path, report: str, comparison: Comparison | None = None
+) -> str:
+    """The HTML of the page of several runs. folder: where it will lie. report: name of the page of each run."""
+    compared = Compared()
+    if comparison is not None:
+        compared = Compared(sentences_of(comparison), tables(comparison), comparison.notes)
+    trials = sum(len(run.trials) for run in runs)
+    epochs = sum(int(run.trials["epochs_trained"].fillna(0).sum()) for run in runs)
+    hours = sum(run.times.hours for run in runs)
+    facts = [("searches", f"{len(runs):,}"), ("trainings", f"{trials:,}"), ("epochs", f"{epochs:,}")]
+    return rendered(
+        "overview.html.j2",
+        sections,
+        title=f"{count(len(runs), 'search', 'searches')} · tune_lpc",
+        name=count(len(runs), "search", "searches"),
+        facts=[*facts, *([("time", duration(hours))] if hours else [])],
+        header=HEADER,
+        rows=[_row(name, run, folder, report) for name, run in names_of(runs).items()],
+        compared=compared,
+    )
+
+
+def names_of(runs: Sequence[Run]) -> Runs:
+    """The runs by name, told apart by their folders where several have one name."""
+    times = Counter(run.name for run in runs)
+    found: dict[str, Run] = {}
+    for run in runs:
+        name = run.name if times[run.name] == 1 else f"{run.name} ({run.directory.name})"
+        found[name if name not in found else f"{run.name} ({run.directory})"] = run
+    return found
+
+
+def _row(name: str, run: Run, folder: Path, report: str) -> Row:
+    best = None if run.best.empty or run.objectives else run.best.iloc[0]
+    tested = run.confirmed[run.confirmed["rank"] == 1]["test_accuracy"].dropna().astype(float)
+    spread = f" ± {100 * float(tested.std()):.2f}" if len(tested) > 1 else ""
+    cells = (
+        f"{len(run.firsts):,}",
+        f"{int(run.trials['epochs_trained'].fillna(0).sum()):,}",
+        duration(run.times.hours) if run.times.hours else "not known",
+        "several objectives" if run.objectives else "none" if best is None else percent(float(best["score"])),
+        "" if best is None else interval(best["low"], best["high"]),
+        f"{100 * float(tested.mean()):.2f}{spread} %" if len(tested) else "not confirmed",
+    )
+    levels = Counter(verdict.level for verdict in verdicts(run))
+    link = quote(os.path.relpath(run.directory / report, folder))
+    return Row(name, link, parts.state(run), cells, [(str(level), levels[level]) for level in Level if levels[level]])
