@@ -27,6 +27,19 @@ MOST_BYTES = 5 * 2**20
 SCREENS = [(width, height, scheme) for width, height in ((1280, 900), (390, 844)) for scheme in ("light", "dark")]
 
 
+CUT_TEXTS = """
+  [...document.querySelectorAll('[data-chart] svg')].flatMap(svg => {
+    const frame = svg.getBoundingClientRect();
+    return [...svg.querySelectorAll('text')].filter(text => {
+      const box = text.getBoundingClientRect();
+      return box.width && (box.left < frame.left - 2 || box.right > frame.right + 2 || box.top < frame.top - 2
+        || box.bottom > frame.bottom + 2);
+    }).map(text => `${svg.closest('figure').id}: ${text.textContent}`);
+  })
+"""
+"""Words of a chart that reach beyond it, and so are cut off."""
+
+
 @dataclass
 class Opened:
     """A page that was opened, and what it said and asked for meanwhile."""
@@ -81,6 +94,7 @@ def test_the_page_is_quiet_complete_and_fits(name: str, reports: dict[str, Path]
     assert len(boxes) == page.locator("[data-chart]").count()
     assert all(width > 150 and height > 30 and marks > 3 for width, height, marks in boxes)
     assert bool(boxes) == (name != "none")
+    assert page.evaluate(CUT_TEXTS) == []
     # Why trials failed is told in their own words.
     answers = page.locator("figure:not(#figure-failures) figcaption, .verdicts p").all_inner_texts()
     assert answers and all(len(answer) > 8 and "nan" not in answer.lower().split() for answer in answers)

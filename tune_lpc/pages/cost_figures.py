@@ -16,7 +16,6 @@ from tune_lpc.pages.figure import (
     GREEN,
     GREY,
     HEIGHT,
-    ORANGE,
     Chart,
     Figure,
     data,
@@ -196,19 +195,7 @@ def failures(run: Run) -> Figure | None:
         return None
     told = ["no reason given" if pd.isna(reason) else re.sub(r"\d+", "N", str(reason)) for reason in lost["reason"]]
     counts = Counter(told)
-    rows = [
-        {"reason": reason[:LONGEST_REASON], "trials": number} for reason, number in counts.most_common(MOST_REASONS)
-    ]
-    chart = (
-        alt.Chart(data(rows))
-        .mark_bar(color=ORANGE)
-        .encode(
-            x=alt.X("trials:Q", axis=alt.Axis(tickMinStep=1, format="d", tickCount=5)),
-            y=alt.Y("reason:N", sort=None, title=None, axis=alt.Axis(labelLimit=140)),
-            tooltip=["reason:N", "trials:Q"],
-        )
-        .properties(height=34 * len(rows) + 10)
-    )
+    found = [(reason[:LONGEST_REASON], number) for reason, number in counts.most_common(MOST_REASONS)]
     kinds = f", for {len(counts):,} kinds of reasons; most often" if len(counts) > 1 else ""
-    answer = f"{count(len(lost), 'trial')}{kinds}: {rows[0]['reason']}."
-    return Figure("failures", "Why did trials fail?", answer, [Chart("failures", chart)])
+    answer = f"{count(len(lost), 'trial')}{kinds}: {found[0][0]}."
+    return Figure("failures", "Why did trials fail?", answer, counts=found)

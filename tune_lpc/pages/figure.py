@@ -36,7 +36,8 @@ class Chart:
 class Figure:
     """A question, its answer, and what shows it; without charts where there is nothing to draw.
 
-    key: what the colours mean, told once for several charts; empty where the chart itself tells it.
+    key: what the colours mean, told once for several charts; empty where the chart itself tells it. counts: what is
+    counted, in words, and how often, drawn as bars beside texts that are too long for a chart.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Figure:
     answer: str
     charts: Sequence[Chart] = ()
     key: Sequence[tuple[str, str]] = ()
+    counts: Sequence[tuple[str, int]] = ()
 
 
 def data(rows: Iterable[Mapping[str, Any]]) -> alt.InlineData:
@@ -65,11 +67,15 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def thinned(table: pd.DataFrame, score: str, most: int = MOST_POINTS) -> pd.DataFrame:
-    """The rows, of too many the best quarter of `most` and a sample of the others, always the same."""
+def thinned(table: pd.DataFrame, score: str, most: int = MOST_POINTS, keep: int | None = None) -> pd.DataFrame:
+    """The rows, of too many the best quarter of `most` and a sample of the others, always the same.
+
+    keep: number of a trial that is shown in any case.
+    """
     if len(table) <= most:
         return table
     best = table.sort_values(score, ascending=False).head(most // 4)
+    best = best if keep is None else table[table.index.isin(best.index) | (table["number"] == keep)]
     others = table.drop(best.index).sample(most - len(best), random_state=0)
     return pd.concat([best, others]).sort_index()
 

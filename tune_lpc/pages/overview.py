@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -22,12 +22,15 @@ from tune_lpc.results.comparison_text import verdicts as sentences_of
 
 @dataclass(frozen=True)
 class Row:
-    """A run in the table of runs. link: to its own page. levels: how many verdicts of each."""
+    """A run in the table of runs. link: to its own page. levels: how many verdicts of each.
+
+    cells: what stands in each, and below it, '' for nothing.
+    """
 
     name: str
     link: str
     state: str
-    cells: Sequence[str]
+    cells: Sequence[tuple[str, str]]
     levels: Sequence[tuple[str, int]]
 
 
@@ -40,7 +43,7 @@ class Compared:
     notes: Sequence[str] = field(default_factory=list)
 
 
-HEADER = ("configs", "epochs", "time", "best score", "95 % interval", "on test images")
+HEADER = ("configs", "epochs", "time", "best score", "on test images")
 
 
 def overview_sections(runs: Sequence[Run]) -> list[Section]:
@@ -74,13 +77,18 @@ def overview_page(
 
 
 def names_of(runs: Sequence[Run]) -> Runs:
-    """The runs by name, told apart by their folders where several have one name."""
-    times = Counter(run.name for run in runs)
-    found: dict[str, Run] = {}
-    for run in runs:
-        name = run.name if times[run.name] == 1 else f"{run.name} ({run.directory.name})"
-        found[name if name not in found else f"{run.name} ({run.directory})"] = run
-    return found
+    """The runs by the shortest kind of name that tells them apart: method, space and method, or folder."""
+    kinds: list[Callable[[Run], str]] = [
+        lambda run: str(run.about.get("method") or run.name),
+        lambda run: run.name,
+        lambda run: run.directory.name,
+    ]
+    spaces = {str(run.space.get("name")) for run in runs}
+    for name_of in kinds[len(spaces) > 1 :]:
+        found = {name_of(run): run for run in runs}
+        if len(found) == len(runs):
+            return found
+    return {str(run.directory): run for run in runs}
 
 
 def _row(name: str, run: Run, folder: Path, report: str) -> Row:
@@ -88,12 +96,15 @@ def _row(name: str, run: Run, folder: Path, report: str) -> Row:
     tested = run.confirmed[run.confirmed["rank"] == 1]["test_accuracy"].dropna().astype(float)
     spread = f" ± {100 * float(tested.std()):.2f}" if len(tested) > 1 else ""
     cells = (
-        f"{len(run.firsts):,}",
-        f"{int(run.trials['epochs_trained'].fillna(0).sum()):,}",
-        duration(run.times.hours) if run.times.hours else "not known",
-        "several objectives" if run.objectives else "none" if best is None else percent(float(best["score"])),
-        "" if best is None else interval(best["low"], best["high"]),
-        f"{100 * float(tested.mean()):.2f}{spread} %" if len(tested) else "not confirmed",
+        (f"{len(run.firsts):,}", ""),
+        (f"{int(run.trials['epochs_trained'].fillna(0).sum()):,}", ""),
+        (duration(run.times.hours) if run.times.hours else "not known", ""),
+        ("several objectives" if run.objectives else "none", "")
+        if best is None
+        else (percent(float(best["score"])), interval(best["low"], best["high"])),
+        (f"{100 * float(tested.mean()):.2f}{spread} %", count(len(tested), "network"))
+        if len(tested)
+        else ("not confirmed", ""),
     )
     levels = Counter(verdict.level for verdict in verdicts(run))
     link = quote(os.path.relpath(run.directory / report, folder))

@@ -42,6 +42,7 @@ LOST = ("diverged", "failed")
 FEWEST_FOR_CORRELATION = 8
 FEWEST_FOR_PHASES = 8
 RING = "rank 1"
+CROSS = "M-1,-1L1,1M-1,1L1,-1"
 
 
 def parameters(run: Run) -> Figure:
@@ -51,10 +52,10 @@ def parameters(run: Run) -> Figure:
     names = run.searched[:MOST_PARAMETERS]
     if not names or table.empty:
         return Figure("parameters", question, "No trial has a score." if names else "Nothing was searched.")
-    shown = thinned(table, SCORE_COLUMN, POINTS_OF_PARAMETER)
+    best = None if run.best.empty else int(run.best.iloc[0]["number"])
+    shown = thinned(table, SCORE_COLUMN, POINTS_OF_PARAMETER, best)
     y, outside = score_axis(shown[SCORE_COLUMN], "score", "accuracy")
     foot = (robust_domain(shown[SCORE_COLUMN], limits=SHARES)[0] or SHARES)[0]
-    best = None if run.best.empty else int(run.best.iloc[0]["number"])
     charts, all_rows = list[Chart](), list[dict[str, Any]]()
     for name in names:
         rows = [
@@ -151,7 +152,7 @@ def importance(run: Run) -> Figure:
         alt.Chart(data(rows))
         .mark_bar()
         .encode(
-            x=alt.X("importance:Q", title="share of the importance", axis=alt.Axis(format=".0%", tickCount=6)),
+            x=alt.X("importance:Q", title="share of it", axis=alt.Axis(format=".0%", tickCount=6)),
             y=alt.Y("parameter:N", sort=order, title=None, axis=alt.Axis(labelLimit=150)),
             yOffset=alt.YOffset("of:N", sort=kinds),
             color=alt.Color("of:N", title=None, scale=alt.Scale(domain=kinds, range=[BLUE, GREY])),
@@ -173,7 +174,9 @@ def importance(run: Run) -> Figure:
         second = table[table["trials"] == kinds[1]].sort_values("importance", ascending=False).iloc[0]
         answer += f" With stopped ones it is {second['parameter']}, with {100 * float(second['importance']):.0f} %."
     answer += " With few trials such shares are rough." if len(run.firsts) < 100 else ""
-    return Figure("importance", question, answer, [Chart("importance", chart)])
+    return Figure(
+        "importance", question, answer, [Chart("importance", chart)], list(zip(kinds, (BLUE, GREY), strict=False))
+    )
 
 
 def phase_map(run: Run) -> Figure | None:
@@ -203,7 +206,7 @@ def phase_map(run: Run) -> Figure | None:
             legend=alt.Legend(gradientLength=140, tickCount=3),
         )
         points = alt.Chart(data(_phase_rows(shown, x, y))).mark_point(
-            filled=True, size=80, opacity=0.9, stroke=GREY, strokeWidth=0.5
+            filled=True, size=80, opacity=0.9, stroke=GREY, strokeWidth=1
         )
         fates = [fate for fate in FATES if fate in set(shown["status"])]
         shape = alt.Shape(
@@ -216,7 +219,7 @@ def phase_map(run: Run) -> Figure | None:
         )
     if len(crosses):
         marks = alt.Chart(data(_phase_rows(crosses, x, y))).mark_point(
-            shape="cross", size=60, angle=45, color=ORANGE, opacity=1
+            shape=CROSS, size=50, strokeWidth=2, color=ORANGE, opacity=1
         )
         layers.append(marks.encode(**where, tooltip=tip))
     chart = layered(layers, HEIGHT + 80).resolve_scale(shape="independent")

@@ -151,9 +151,8 @@ def learning_curves(run: Run) -> Figure:
         .properties(height=HEIGHT + 60)
     )
     stopped = int((firsts["status"] == "stopped").sum())
-    answer = (
-        f"Of {count(len(firsts), 'config')} {stopped or 'none'} {'was' if stopped < 2 else 'were'} stopped at a rung."
-    )
+    stopped_told = f"{stopped:,} {'was' if stopped == 1 else 'were'}" if stopped else "none was"
+    answer = f"Of {count(len(firsts), 'config')} {stopped_told} stopped at a rung."
     if ranked:
         answer += f" The first {len(ranked)} of the ranking are" if len(ranked) > 1 else " The best is"
         answer += " drawn strongly," + (

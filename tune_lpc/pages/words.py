@@ -44,4 +44,5 @@ def short(value: float) -> str:
     if value == 0 or 1e-4 <= abs(value) < 1e6:
         text = f"{value:.3g}"
         return f"{value:,.0f}" if "e" in text else text
-    return f"{value:.2e}"
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

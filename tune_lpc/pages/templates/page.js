@@ -10,7 +10,7 @@ function isDark() {
 }
 
 function config(keyed) {
-  const dark = isDark();
+  const dark = isDark(), narrow = innerWidth < 600;
   const ink = dark ? "#c9d1d9" : "#3d444d", line = dark ? "#30363d" : "#e4e8ec", edge = dark ? "#57606a" : "#afb8c1";
   const text = { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500 };
   return {
@@ -19,7 +19,10 @@ function config(keyed) {
     view: { stroke: null },
     axis: { ...text, gridColor: line, domainColor: edge, tickColor: edge, labelOverlap: true, titlePadding: 8 },
     axisBand: { grid: false },
-    legend: { ...text, orient: "top", symbolSize: 90, symbolOpacity: 1, columns: 3, offset: 6, disable: keyed },
+    legend: {
+      ...text, orient: "top", symbolSize: 90, symbolOpacity: 1, offset: 6, disable: keyed, columns: narrow ? 1 : 3,
+      layout: { top: { direction: narrow ? "vertical" : "horizontal", anchor: "start", margin: 14 } },
+    },
   };
 }
 
