@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tune_lpc.check import main as check
+from tune_lpc.compare import main as compare
+from tune_lpc.confirm import main as confirm
 from tune_lpc.plan import Space
 from tune_lpc.plan.methods import METHODS
 from tune_lpc.plan.trial import setting_names
+from tune_lpc.report import main as report
 from tune_lpc.run import main as run
 from tune_lpc.train import main as train
 
@@ -44,7 +48,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_every_option_and_setting_named_is_there(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in (run, train):
+    for command in (run, train, confirm, compare, report, check):
         with pytest.raises(SystemExit):
             command(["--help"])
     known = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out)) | OF_OTHERS

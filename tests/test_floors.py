@@ -20,7 +20,16 @@ LINTER = Path(sys.executable).with_name("lint-imports")
 
 def run_python(script: str, *, without: str = "") -> str:
     """What a fresh Python prints; `without`, modules parted by blanks, it finds nothing under those names."""
-    hidden = f"import sys\nsys.modules.update(dict.fromkeys({without.split()!r}))\n"
+    hidden = (
+        "import sys\n"
+        "class Hidden:\n"
+        "    def __init__(self, finder): self.finder = finder\n"
+        "    def __getattr__(self, name): return getattr(self.finder, name)\n"
+        "    def find_spec(self, name, *given):\n"
+        f"        hidden = name.partition('.')[0] in {without.split()!r}\n"
+        "        return None if hidden else self.finder.find_spec(name, *given)\n"
+        "sys.meta_path[:] = map(Hidden, sys.meta_path)\n"
+    )
     done = subprocess.run(
         [sys.executable, "-c", hidden + script], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -52,6 +61,14 @@ def test_the_package_itself_is_light() -> None:
 
 def test_plan_and_spaces_load_the_standard_library_alone() -> None:
     assert libraries_loaded_by(importing("tune_lpc.plan search_spaces")) == {"tune_lpc", "search_spaces"}
+
+
+def test_a_page_is_made_without_torch_ray_and_optuna(tmp_path: Path) -> None:
+    old = ROOT / "tests" / "journals" / "version-0.1.0" / "finished"
+    folder = shutil.copytree(old, tmp_path / "run")
+    script = f"from tune_lpc.report import main\nassert main([{str(folder)!r}, '--no-figures']) == 0"
+    run_python(script, without="torch torchvision ray optuna sklearn numba")
+    assert (folder / "report.html").stat().st_size > 500_000
 
 
 def test_results_open_without_torch_ray_and_optuna() -> None:
@@ -115,6 +132,10 @@ def test_all_contracts_are_kept(house: Path) -> None:
         ("results", "tune_lpc/results/more.py", "import torch.nn"),
         ("ray", "tune_lpc/more.py", "from ray import tune"),
         ("optuna", "tune_lpc/engine/more.py", "import optuna"),
+        ("pages", "tune_lpc/pages/more.py", "import torch"),
+        ("readers", "tune_lpc/search/more.py", "from tune_lpc.pages import page"),
+        ("test_images", "tune_lpc/engine/more.py", "def f():\n    import tune_lpc.final.test_images"),
+        ("final", "tune_lpc/report.py", "from tune_lpc.final import evaluation"),
         ("fast", "tune_lpc/training/more.py", "from tune_lpc.training.fast import h0"),
         ("spaces", "search_spaces/more.py", "import tune_lpc.training.loop"),
     ],

@@ -160,6 +160,13 @@ def _parser() -> Parser:
         default=[],
         help="measures of trials that train their full budget, or all",
     )
+    parser.add_argument(
+        "--optuna-storage",
+        metavar="WHERE",
+        default="file",
+        help="where optuna-dashboard sees the trials: file (default), in the results; the address of a database, such "
+        "as postgresql://USER:PASSWORD@HOST/NAME; or none (docs/watching.md)",
+    )
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster instead of starting one here")
     return parser
 
@@ -177,8 +184,11 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     warm_start = tuple(map(Path, options.warm_start))
     # torch and Ray take seconds to import: only now, when the options are known to be right.
+    from tune_lpc.search.dashboard import check_storage, without_password
     from tune_lpc.training.measures import measures_asked_for
 
+    check_storage(options.optuna_storage)
+    command = without_password(command)
     measures = tuple(measures_asked_for([*options.measure, *measures_of(spaces[0].objectives)]))
     if options.dry_run:
         for space, folder in zip(spaces, folders, strict=True):
@@ -206,6 +216,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
             resume=options.resume,
             hours=hours,
             began=began,
+            optuna_storage=options.optuna_storage,
             **guards,
         )
         for space, folder in zip(spaces, folders, strict=True)

@@ -20,7 +20,8 @@ from tune_lpc.plan.trial import setting_names, setting_type
 from tune_lpc.results import Tables, export, read_journal
 from tune_lpc.results import tables as tables_module
 
-FILES = ("trials.parquet", "epochs.parquet", "best.parquet", "rungs.parquet", "fidelity.parquet", "placements.parquet")
+TABLES = ("trials.parquet", "epochs.parquet", "best.parquet", "rungs.parquet", "fidelity.parquet", "placements.parquet")
+FILES = (*TABLES, "manifest.json")
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def test_a_run_without_trials_gives_readable_files_with_all_columns(tmp_path: Pa
     export(full)
     tables = export(empty)
     assert [len(frame) for frame in frames(tables).values()] == [0, 0, 0, 0, 0]
-    for name in FILES:
+    for name in TABLES:
         assert pq.read_table(empty / name).num_rows == 0
         assert pq.read_schema(empty / name).equals(pq.read_schema(full / name), check_metadata=True)
 
@@ -233,7 +234,7 @@ def test_polars_and_duckdb_read_every_file_with_its_types(search: Search, trials
         "bool": (polars.Boolean, "BOOLEAN"),
         "string": (polars.String, "VARCHAR"),
     }
-    for name in FILES:
+    for name in TABLES:
         path = search.directory / name
         expected = {field.name: kinds[str(field.type)] for field in pq.read_schema(path)}
         in_polars = polars.read_parquet(path)
@@ -254,7 +255,7 @@ def test_polars_and_duckdb_read_every_file_with_its_types(search: Search, trials
 def test_the_run_travels_in_the_metadata_of_every_file(search: Search) -> None:
     search.trial([0.5])
     export(search.directory)
-    for name in FILES:
+    for name in TABLES:
         metadata = pq.read_schema(search.directory / name).metadata
         assert metadata[b"tune_lpc.schema"] == b"2"
         assert json.loads(metadata[b"tune_lpc.run"]) == RUN

@@ -14,6 +14,7 @@ from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.resources import ResourcesAsked
 from tune_lpc.plan.space import Space
 from tune_lpc.results import Tables
+from tune_lpc.search.dashboard import NONE
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Request:
     max_failures: how often a trial goes on from its last checkpoint after its worker or node failed.
     stuck_after: a trial that says nothing in so many times the time expected is restarted.
     fingerprint: of the images that are needed, None where any will do. trains_on_all, evaluate: see `trainable.Job`.
-    about: further content of run.json.
+    about: further content of run.json. optuna_storage: where a study follows the search, see `search.dashboard`.
     hours: that the search may take, all its sessions together. began: when the command did, by `time.monotonic`.
     """
 
@@ -44,6 +45,7 @@ class Request:
     trains_on_all: bool = False
     evaluate: Evaluate | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    optuna_storage: str = NONE
     hours: HoursAsked = field(default_factory=HoursAsked)
     began: float = field(default_factory=time.monotonic)
 

@@ -27,6 +27,7 @@ from tune_lpc.engine.place import Place, find_place, leaves_precision, refuse_ot
 from tune_lpc.engine.report import NUMBER
 from tune_lpc.engine.request import Outcome, Request
 from tune_lpc.engine.scheduler import DirectorScheduler, DirectorSearcher
+from tune_lpc.engine.study import followed_by_study
 from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable, checkpoint_folder
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
@@ -211,7 +212,8 @@ def _run(
                 director.settle()
                 if director.to_come and interrupt.requested is None:
                     assert place.resources is not None  # Ray was started, as trials are to come
-                    _fit(request, director, place.resources, checked.prepared, log, view, interrupt)
+                    with followed_by_study(request, director, lambda line: _tell(console, line)):
+                        _fit(request, director, place.resources, checked.prepared, log, view, interrupt)
             except BaseException as error:
                 # Whatever ended the search, what was finished goes into the files.
                 outcome = "failed" if isinstance(error, Exception) else "interrupted"

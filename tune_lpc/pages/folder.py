@@ -74,6 +74,7 @@ class Run:
     about: Mapping[str, Any]
     tables: Mapping[str, pd.DataFrame]
     problems: Sequence[str] = field(default_factory=list)
+    _completed: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -155,8 +156,9 @@ class Run:
         return self._table(IMPORTANCE_FILE)
 
     def _table(self, name: str) -> pd.DataFrame:
-        found = self.tables.get(name)
-        return found if found is not None else as_pandas(_SCHEMAS[name]().empty_table())
+        if name not in self._completed:
+            self._completed[name] = _completed(self.tables.get(name), _SCHEMAS[name]())
+        return self._completed[name]
 
     @cached_property
     def times(self) -> Times:
@@ -209,7 +211,7 @@ def read_run(directory: Path, problems: Sequence[str] = ()) -> Run:
 
 
 def _read(path: Path, schema: pa.Schema) -> pd.DataFrame | str:
-    """A table, columns that it lacks without values; or what is wrong with it, '' where there is none."""
+    """A table; or what is wrong with it, '' where there is none."""
     if not path.is_file():
         return ""
     try:
@@ -219,13 +221,19 @@ def _read(path: Path, schema: pa.Schema) -> pd.DataFrame | str:
     lacking = [column for column in _KEYS.get(path.name, schema.names[:1]) if column not in table.schema.names]
     if lacking:
         return f"{path.name} lacks the columns {', '.join(lacking)}"
-    for column in schema:
-        if column.name not in table.schema.names:
-            table = table.append_column(column, pa.nulls(table.num_rows, column.type))
     try:
         return as_pandas(table)
     except (pa.ArrowException, ValueError) as error:
         return f"{path.name} is damaged: {(str(error).splitlines() or ['no reason given'])[0]}"
+
+
+def _completed(table: pd.DataFrame | None, schema: pa.Schema) -> pd.DataFrame:
+    """The table with every column of its schema, those that it lacks without values."""
+    none = as_pandas(schema.empty_table())
+    if table is None:
+        return none
+    lacking = [name for name in none if name not in table]
+    return table.assign(**{str(name): pd.Series(pd.NA, table.index, none[name].dtype) for name in lacking})
 
 
 def _problem_of_epochs(path: Path) -> list[str]:

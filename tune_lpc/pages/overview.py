@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from tune_lpc.pages import overview_figures, parts
+from tune_lpc.pages import comparison_figures, overview_figures, parts
 from tune_lpc.pages.folder import Run
 from tune_lpc.pages.overview_figures import Runs
 from tune_lpc.pages.page import Section, rendered
@@ -22,7 +22,7 @@ from tune_lpc.results.comparison_text import verdicts as sentences_of
 
 @dataclass(frozen=True)
 class Row:
-    """A run in the table of runs. link: to its own page. levels: how many verdicts of each.
+    """A run in the table of runs. link: to its own page, '' where it has none. levels: how many verdicts of each.
 
     cells: what stands in each, and below it, '' for nothing.
     """
@@ -46,23 +46,24 @@ class Compared:
 HEADER = ("configs", "epochs", "time", "best score", "on test images")
 
 
-def overview_sections(runs: Sequence[Run]) -> list[Section]:
+def overview_sections(runs: Runs, comparison: Comparison | None = None) -> list[Section]:
     """The figures of the page."""
-    named = names_of(runs)
-    figures = [make(named) for make in (overview_figures.bests, overview_figures.race, overview_figures.spending)]
-    return [("Beside each other", [figure for figure in figures if figure is not None])]
+    makers = (overview_figures.bests, overview_figures.race, overview_figures.spending)
+    figures = [figure for make in makers if (figure := make(runs)) is not None]
+    tested = [] if comparison is None else [comparison_figures.accuracy(comparison)]
+    return [("Beside each other", [*tested, *figures])]
 
 
 def overview_page(
-    runs: Sequence[Run], sections: Sequence[Section], folder: Path, report: str, comparison: Comparison | None = None
+    runs: Runs, sections: Sequence[Section], folder: Path, report: str, comparison: Comparison | None = None
 ) -> str:
     """The HTML of the page of several runs. folder: where it will lie. report: name of the page of each run."""
     compared = Compared()
     if comparison is not None:
         compared = Compared(sentences_of(comparison), tables(comparison), comparison.notes)
-    trials = sum(len(run.trials) for run in runs)
-    epochs = sum(int(run.trials["epochs_trained"].fillna(0).sum()) for run in runs)
-    hours = sum(run.times.hours for run in runs)
+    trials = sum(len(run.trials) for run in runs.values())
+    epochs = sum(int(run.trials["epochs_trained"].fillna(0).sum()) for run in runs.values())
+    hours = sum(run.times.hours for run in runs.values())
     facts = [("searches", f"{len(runs):,}"), ("trainings", f"{trials:,}"), ("epochs", f"{epochs:,}")]
     return rendered(
         "overview.html.j2",
@@ -71,7 +72,7 @@ def overview_page(
         name=count(len(runs), "search", "searches"),
         facts=[*facts, *([("time", duration(hours))] if hours else [])],
         header=HEADER,
-        rows=[_row(name, run, folder, report) for name, run in names_of(runs).items()],
+        rows=[_row(name, run, folder, report) for name, run in runs.items()],
         compared=compared,
     )
 
@@ -107,5 +108,6 @@ def _row(name: str, run: Run, folder: Path, report: str) -> Row:
         else ("not confirmed", ""),
     )
     levels = Counter(verdict.level for verdict in verdicts(run))
-    link = quote(os.path.relpath(run.directory / report, folder))
+    path = run.directory / report
+    link = quote(os.path.relpath(path, folder)) if path.is_file() else ""
     return Row(name, link, parts.state(run), cells, [(str(level), levels[level]) for level in Level if levels[level]])

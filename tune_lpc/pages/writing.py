@@ -10,13 +10,14 @@ import vl_convert
 
 from tune_lpc.pages.figure import Chart
 from tune_lpc.pages.folder import read_run
-from tune_lpc.pages.overview import overview_page, overview_sections
+from tune_lpc.pages.overview import names_of, overview_page, overview_sections
 from tune_lpc.pages.page import charts_in, figures_of, page
 from tune_lpc.results.comparison import Comparison
 from tune_lpc.results.export import write_files
 
 REPORT_FILE = "report.html"
 OVERVIEW_FILE = "runs.html"
+COMPARISON_FILE = "comparison.html"
 FIGURES_FOLDER = "figures"
 FORMATS = ("svg", "png", "pdf")
 WIDTH = 620
@@ -49,15 +50,25 @@ def write_report(directory: Path, *, with_figures: bool = True, problems: Sequen
     return written
 
 
-def write_overview(directories: Sequence[Path], out: Path, comparison: Comparison | None = None) -> Path:
-    """Write runs.html into `out`, a page of several runs, with what a comparison says of them where there is one.
+def write_overview(directories: Sequence[Path], out: Path) -> Path:
+    """Write runs.html into `out`, a page of several runs; its path.
 
     It leads to the page of each run. Raises UserError where a folder has nothing of a run, OSError as above.
     """
-    runs = [read_run(directory) for directory in directories]
+    runs = names_of([read_run(directory) for directory in directories])
     written = out / OVERVIEW_FILE
-    out.mkdir(parents=True, exist_ok=True)
-    write_files({written: overview_page(runs, overview_sections(runs), out, REPORT_FILE, comparison)}, {})
+    write_files({written: overview_page(runs, overview_sections(runs), out, REPORT_FILE)}, {})
+    return written
+
+
+def write_comparison_page(comparison: Comparison, out: Path) -> Path:
+    """Write comparison.html into `out`, the page of the searches that are compared; its path.
+
+    It leads to the page of each. Raises UserError where a folder has nothing of a run, OSError as above.
+    """
+    runs = {search.label: read_run(search.directory) for search in comparison.searches}
+    written = out / COMPARISON_FILE
+    write_files({written: overview_page(runs, overview_sections(runs, comparison), out, REPORT_FILE, comparison)}, {})
     return written
 
 
