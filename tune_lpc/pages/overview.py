@@ -110,4 +110,10 @@ def _row(name: str, run: Run, folder: Path, report: str) -> Row:
     levels = Counter(verdict.level for verdict in verdicts(run))
     path = run.directory / report
     link = quote(os.path.relpath(path, folder)) if path.is_file() else ""
-    return Row(name, link, parts.state(run), cells, [(str(level), levels[level]) for level in Level if levels[level]])
+    return Row(
+        name,
+        link,
+        parts.state(run).split(":")[0],
+        cells,
+        [(str(level), levels[level]) for level in Level if levels[level]],
+    )
