@@ -110,10 +110,11 @@ def _row(name: str, run: Run, folder: Path, report: str) -> Row:
     levels = Counter(verdict.level for verdict in verdicts(run))
     path = run.directory / report
     link = quote(os.path.relpath(path, folder)) if path.is_file() else ""
+    state = parts.state(run).partition(":")[0]
     return Row(
         name,
         link,
-        parts.state(run).split(":")[0],
+        state,
         cells,
         [(str(level), levels[level]) for level in Level if levels[level]],
     )

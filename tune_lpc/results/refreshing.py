@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tune_lpc.results.checking import problems_of
@@ -21,21 +22,28 @@ def refresh(directory: Path) -> list[str]:
     if journal_in_use(journal):
         export(directory)
         return []
-    if journal.is_file() and not any((directory / name).exists() for name in (TRIALS_FILE, MANIFEST_FILE)):
+    if not journal.is_file():
+        return problems_of(directory)
+    if not (directory / TRIALS_FILE).is_file() and not (directory / MANIFEST_FILE).is_file():
         export(directory)  # it was killed before it had written any
         return problems_of(directory)
     problems = problems_of(directory)
-    # A search that was killed leaves a last line that is cut off.
-    is_sound = all(" is cut off: " in line for line in problems if line.startswith(JOURNAL_FILE))
-    is_needed = problems or _has_grown(directory)
-    if journal.is_file() and (not (directory / TRIALS_FILE).is_file() or (is_sound and is_needed)):
+    if _knows_more(directory, problems) or not (directory / TRIALS_FILE).is_file():
         export(directory)
     return problems
 
 
-def _has_grown(directory: Path) -> bool:
-    """Whether the journal holds more than the tables were made from, as far as is known."""
+def _knows_more(directory: Path, problems: Sequence[str]) -> bool:
+    """Whether the journal, as far as the problems say, knows more than the tables."""
+    # A search that was killed leaves a last line that is cut off.
+    is_sound = all(" is cut off: " in line for line in problems if line.startswith(JOURNAL_FILE))
+    since = _bytes_since(directory)
+    return is_sound and (since > 0 or (since == 0 and bool(problems)))
+
+
+def _bytes_since(directory: Path) -> int:
+    """By how many bytes the journal is longer than when the tables were made; 1 where nobody knows."""
     manifest = read_manifest(directory)
     if isinstance(manifest, str) or manifest[1] is None:
-        return True
-    return (directory / JOURNAL_FILE).stat().st_size > int(manifest[1]["bytes"])
+        return 1
+    return (directory / JOURNAL_FILE).stat().st_size - int(manifest[1]["bytes"])
