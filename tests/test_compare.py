@@ -10,6 +10,7 @@ import pytest
 
 from tests.results.confirmations import confirmed, networks, read, three
 from tune_lpc.compare import main
+from tune_lpc.pages.writing import COMPARISON_FILE
 from tune_lpc.results.comparison_files import FILES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,8 +38,9 @@ def test_one_command_compares_what_run_wrote_for_several_methods(
     assert lines[0] == "Test data (360 images), the named config of each method"
     assert max(map(len, lines[:-3])) <= 80
     assert "lpc against vanilla: test accuracy +1.86 points [+1.50, +2.21], p <0.001" in told.out
-    assert lines[-1] == f"files in {tmp_path}: {', '.join(FILES)}"
-    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == set(FILES)
+    written = [*FILES, COMPARISON_FILE]
+    assert lines[-1] == f"files in {tmp_path}: {', '.join(written)}"
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == set(written)
 
 
 def test_folders_may_be_given_one_by_one_and_the_files_go_elsewhere(

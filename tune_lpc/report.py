@@ -6,13 +6,17 @@ import argparse
 import importlib.util
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tune_lpc.cli.options import Parser, exit_status
-from tune_lpc.pages.writing import FIGURES_FOLDER, write_report
+from tune_lpc.pages.folder import IMPORTANCE_FILE
+from tune_lpc.pages.writing import FIGURES_FOLDER, write_overview, write_report
 from tune_lpc.plan import UserError
-from tune_lpc.results import JOURNAL_FILE, export
+from tune_lpc.results.comparison_files import common_parent
+from tune_lpc.results.export import TRIALS_FILE
 from tune_lpc.results.folder import run_folders
+from tune_lpc.results.refreshing import refresh
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,42 +53,53 @@ def _parser() -> Parser:
 
 def _command(options: argparse.Namespace) -> int:
     problems: list[str] = []
+    made: list[Path] = []
     for directory in run_folders([Path(text) for text in options.directories]):
         try:
-            for line in _refresh(directory):
-                print(f"note: {line}")
-            report, *figures = write_report(directory, with_figures=not options.no_figures)
+            report, *figures = write_report(
+                directory, with_figures=not options.no_figures, problems=_refreshed(directory)
+            )
         except UserError as error:
             problems += error.problems
             continue
         except OSError as error:
             problems.append(f"the page of {directory} can't be written ({error.strerror or error}); free space")
             continue
+        made.append(directory)
         print(f"page: {report}")
         if figures:
             print(f"figures for papers: {directory / FIGURES_FOLDER} ({len(figures)} files)")
+    if len(made) > 1:
+        problems += _overview(made)
     if problems:
         raise UserError(problems)
     return 0
 
 
-def _refresh(directory: Path) -> list[str]:
-    """Bring the tables up to the journal, where there is one: of a running search they are old, or not there yet.
-
-    Returns what can't be made of damaged files; the page of what is whole is made all the same.
-    """
-    if not (directory / JOURNAL_FILE).is_file():
-        return []
-    export(directory)
-    if importlib.util.find_spec("optuna") is None:
-        return []
-    from tune_lpc.search.importance import write_importance
-
+def _overview(directories: Sequence[Path]) -> list[str]:
+    """Write the page of several runs; why it could not be."""
     try:
-        write_importance(directory)
+        print(f"page of all: {write_overview(directories, common_parent(directories))}")
     except UserError as error:
-        return [f"the importance of the parameters can't be told: {problem}" for problem in error.problems]
+        return error.problems
+    except OSError as error:
+        return [f"the page of all can't be written ({error.strerror or error}); free space, or check the folder"]
     return []
+
+
+def _refreshed(directory: Path) -> list[str]:
+    """Bring the tables up to the journal, and importance.parquet up to them; what is wrong with the files."""
+    found = refresh(directory)
+    tables, importance = directory / TRIALS_FILE, directory / IMPORTANCE_FILE
+    is_old = tables.is_file() and not (importance.is_file() and importance.stat().st_mtime >= tables.stat().st_mtime)
+    if is_old and importlib.util.find_spec("optuna") is not None:
+        from tune_lpc.search.importance import write_importance
+
+        try:
+            write_importance(directory)
+        except UserError as error:
+            found += error.problems
+    return found
 
 
 if __name__ == "__main__":

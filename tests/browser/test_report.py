@@ -11,7 +11,7 @@ import pytest
 
 from tests.pages.made import made_run
 from tests.results.confirmations import three
-from tune_lpc.pages.writing import REPORT_FILE, write_comparison_page, write_report
+from tune_lpc.pages.writing import REPORT_FILE, write_comparison_page, write_overview, write_report
 from tune_lpc.results.comparison import compare
 from tune_lpc.results.folder import run_folders
 
@@ -26,7 +26,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "failed": {"trials": 6, "fate": "failed"},
     "two objectives": {"trials": 30, "objectives": ("validation_accuracy", "measure.nc2_equinorm:min")},
 }
-SEVERAL = "several runs"
+COMPARED, SEVERAL = "compared", "several runs"
 MOST_BYTES = 5 * 2**20
 SCREENS = [(width, height, scheme) for width, height in ((1280, 900), (390, 844)) for scheme in ("light", "dark")]
 
@@ -44,6 +44,17 @@ OVERLAPS = """() => {
   return found;
 }"""
 """The parts of a page that lie on one another, in pairs."""
+CUT_WORDS = """
+  [...document.querySelectorAll('[data-chart] svg')].flatMap(svg => {
+    const frame = svg.getBoundingClientRect();
+    return [...svg.querySelectorAll('text')].filter(text => {
+      const box = text.getBoundingClientRect();
+      return box.width && (box.left < frame.left - 2 || box.right > frame.right + 2 || box.top < frame.top - 2
+        || box.bottom > frame.bottom + 2);
+    }).map(text => `${svg.closest('figure').id}: ${text.textContent}`);
+  })
+"""
+"""Words of a chart that reach beyond it, and so are cut off."""
 
 
 @dataclass
@@ -65,7 +76,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         found[name] = directory / REPORT_FILE
     three(folder / "several")
     methods = run_folders([folder / "several"])
-    found[SEVERAL] = write_comparison_page(compare(methods), folder / "several")
+    found[COMPARED] = write_comparison_page(compare(methods), folder / "several")
+    found[SEVERAL] = write_overview([found[name].parent for name in ("thirty", "one", "diverged", "none")], folder)
     return found
 
 
@@ -96,7 +108,7 @@ def opened(context: Any, path: Path) -> Opened:
     return found
 
 
-@pytest.mark.parametrize("name", [*RUNS, SEVERAL])
+@pytest.mark.parametrize("name", [*RUNS, COMPARED, SEVERAL])
 def test_the_page_is_quiet_complete_and_fits(name: str, reports: dict[str, Path], context: Any) -> None:
     found = opened(context, reports[name])
     page = found.page
@@ -110,14 +122,15 @@ def test_the_page_is_quiet_complete_and_fits(name: str, reports: dict[str, Path]
     )
     assert len(boxes) == page.locator("[data-chart]").count()
     assert all(width > 150 and height > 30 and marks > 3 for width, height, marks in boxes)
-    assert bool(boxes) == (name != "none")
+    assert bool(boxes) == (name not in ("none", "failed"))  # failures are told in words, and bars beside them
     # Why trials failed is told in their own words.
     answers = page.locator("figure:not(#figure-failures) figcaption, .verdicts p, .plain li").all_inner_texts()
     assert answers and all(len(answer) > 8 and "nan" not in answer.lower().split() for answer in answers)
     assert page.evaluate(OVERLAPS) == []
+    assert page.evaluate(CUT_WORDS) == []
 
 
-@pytest.mark.parametrize("name", ["thirty", SEVERAL])
+@pytest.mark.parametrize("name", ["thirty", "failed", "two objectives", COMPARED, SEVERAL])
 def test_axe_finds_nothing_serious(name: str, reports: dict[str, Path], context: Any) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = opened(context, reports[name]).page

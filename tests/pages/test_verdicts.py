@@ -29,6 +29,7 @@ ABOUT = {
         "dimensions": {
             "learning_rate": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
             "optimizer": {"type": "choice", "options": ["adamw", "sgd"]},
+            "gamma_ramp": {"type": "choice", "options": ["off", "linear"]},
         },
     },
 }
@@ -64,7 +65,7 @@ def run_of(**tables: list[dict[str, Any]]) -> Run:
         (
             [config(1, 0.9, regularisers=2), config(2, 0.89, tied=True), config(3, 0.88, tied=True)],
             Level.WARNING,
-            "No: 2 other configs can't be told from it with a confidence of 95 %. The simplest of these is rank 2.",
+            "No: 2 other configs can't be told from it (95 %). Of these rank 2 is the simplest.",
         ),
     ],
 )
@@ -99,25 +100,59 @@ def test_divergence_and_where(lost: int, level: Level) -> None:
     rows += [trial(number, **{"config.learning_rate": 1e-3 * (1 + number)}) for number in range(lost, 10)]
     found = divergence(run_of(trials=rows))
     assert found.level is level
-    assert ("larger learning_rate" in found.answer) == (lost > 1)
+    assert ("larger learning_rate" in found.answer) == (lost > 2)
+
+
+def test_divergence_by_an_option() -> None:
+    rows = [trial(number, "diverged", **{"config.optimizer": "sgd"}) for number in range(4)]
+    rows += [trial(number, **{"config.optimizer": "sgd" if number < 6 else "adamw"}) for number in range(4, 24)]
+    assert "100 % of them have optimizer sgd, against 10 % of the others" in divergence(run_of(trials=rows)).answer
+
+
+def test_medians_of_robustness_come_first_and_means_are_told_as_such() -> None:
+    means = {"measure.deepfool": 0.6, "measure.shortest_flip_mean": 0.2}
+    found = robustness(run_of(best=[config(1, 0.9)], trials=[trial(1, **means)]))
+    assert found is not None and "means on validation images): 3.0 times shorter" in found.answer
+    medians = {"measure.deepfool_median": 0.2, "measure.shortest_flip": 0.19}
+    found = robustness(run_of(best=[config(1, 0.9)], trials=[trial(1, **means, **medians)]))
+    assert found is not None and "medians on validation images): a ratio of 1.05" in found.answer
+
+
+PLAIN = {"config.gamma_ramp": "off", "regularisers": 0}
 
 
 @pytest.mark.parametrize(
-    ("plain", "level"), [(0.85, Level.PASS), (0.895, Level.WARNING), (0.95, Level.FAIL), (None, None)]
+    ("rows", "level", "words"),
+    [
+        ([config(1, 0.9), config(2, 0.85, **PLAIN)], Level.PASS, "Yes: rank 1 with 90.00 % (89.00 to 91.00)"),
+        ([config(1, 0.9), config(2, 0.895, tied=True, **PLAIN)], Level.WARNING, "can't be told apart (95 %)"),
+        ([config(1, 0.95, **PLAIN), config(2, 0.9)], Level.FAIL, "No: rank 2 with 90.00 %"),
+        ([config(1, 0.9), config(2, 0.85, low=None, high=None, **PLAIN)], Level.WARNING, "without intervals"),
+        ([config(1, 0.9), config(2, 0.85, status="stopped", **PLAIN)], Level.WARNING, "no plain network was trained"),
+    ],
 )
-def test_the_regulariser(plain: float | None, level: Level | None) -> None:
-    rows = [config(1, 0.9)]
-    if plain is not None:
-        rows.append(config(2, plain, **{"config.gamma_ramp": "off"}))
-    found = regulariser(run_of(best=rows))
-    assert (None if found is None else found.level) is level
+def test_the_regulariser(rows: list[dict[str, Any]], level: Level, words: str) -> None:
+    found = regulariser(run_of(best=rows, trials=[trial(1, **{"config.gamma_ramp": "off"})]))
+    assert found is not None and found.level is level and words in found.answer
+
+
+def test_a_search_without_a_regulariser_says_nothing_of_it() -> None:
+    about = {**ABOUT, "space": {"name": "made", "dimensions": {}, "settings": {}}}
+    best = pd.DataFrame([config(1, 0.9, **PLAIN)]).convert_dtypes()
+    assert regulariser(Run(Path("results/made"), about, {"best.parquet": best})) is None
+
+
+def test_regularisers_are_counted_where_an_old_table_does_not() -> None:
+    rows = [config(1, 0.9), config(2, 0.85, **PLAIN)]
+    found = regulariser(run_of(best=[{**row, "regularisers": None} for row in rows]))
+    assert found is not None and found.level is Level.PASS
 
 
 @pytest.mark.parametrize(
     ("tested", "level", "words"),
     [
-        ([], Level.WARNING, "python -m tune_lpc.confirm results/made"),
-        ([0.895, 0.9], Level.PASS, "inside the announced interval"),
+        ([], Level.WARNING, "is not confirmed"),
+        ([0.895, 0.9], Level.PASS, "0.25 points less, not below the announced interval"),
         ([0.85, 0.86], Level.WARNING, "4.50 points less, below the announced interval"),
     ],
 )
@@ -126,6 +161,7 @@ def test_optimism(tested: list[float], level: Level, words: str) -> None:
     tables = {"best": [config(1, 0.9)], **({"confirm": rows} if rows else {})}
     found = optimism(run_of(**tables))
     assert found is not None and found.level is level and words in found.answer
+    assert found.command == ("" if tested else "python -m tune_lpc.confirm results/made")
 
 
 @pytest.mark.parametrize(("deepfool", "level"), [(0.2, Level.PASS), (0.4, Level.WARNING)])
@@ -141,7 +177,7 @@ def test_files_that_are_missing_or_damaged_are_told_and_the_rest_is_read(tmp_pat
     (folder / "best.parquet").unlink()
     (folder / "rungs.parquet").write_bytes(b"PAR1")
     (folder / "run.json").write_text("{")
-    found = verdicts(read_run(folder))[-1]
+    found = verdicts(read_run(folder))[0]
     assert found.level is Level.FAIL
     assert all(name in found.answer for name in ("best.parquet is missing", "rungs.parquet is damaged", "run.json"))
     assert len(read_run(folder).firsts) == 6

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tune_lpc.pages.moments import Times, read_times
 from tune_lpc.plan.errors import UserError
-from tune_lpc.plan.objectives import several_objectives
+from tune_lpc.plan.objectives import objectives_problems, several_objectives
 from tune_lpc.results.confirmed import CONFIRM_FILE
 from tune_lpc.results.export import (
     BEST_FILE,
@@ -27,28 +27,39 @@ from tune_lpc.results.export import (
     TRIALS_FILE,
     as_pandas,
 )
-from tune_lpc.results.journal import JOURNAL_FILE, journal_entries
+from tune_lpc.results.journal import JOURNAL_FILE, journal_in_use
 from tune_lpc.results.loading import load_run
+from tune_lpc.results.schema import (
+    best_schema,
+    confirm_schema,
+    fidelity_schema,
+    front_schema,
+    placements_schema,
+    rungs_schema,
+    trials_schema,
+)
 
 IMPORTANCE_FILE = "importance.parquet"
 SCORE_COLUMN = "last.validation_accuracy"
-_ALWAYS = (TRIALS_FILE, BEST_FILE, RUNGS_FILE, FIDELITY_FILE, PLACEMENTS_FILE)
-_SOMETIMES = (FRONT_FILE, CONFIRM_FILE, IMPORTANCE_FILE)
-_NEEDED = {TRIALS_FILE: ("trial_id", "number", "status", "budget", "epochs", "epochs_trained", SCORE_COLUMN)}
-_MOMENTS = ("run_started", "run_resumed", "trial_placed", "trial_ended")
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Something that happened to a trial, so many hours into the search; time in which no process drove it is left out.
-
-    kind: trial_placed or trial_ended.
-    """
-
-    kind: str
-    hours: float
-    trial_id: str
-    worker: str = ""
+OBJECTIVE, MEASURE, CONFIG = "objective.", "measure.", "config."
+_ALWAYS: Mapping[str, Callable[[], pa.Schema]] = {
+    TRIALS_FILE: trials_schema,
+    BEST_FILE: best_schema,
+    RUNGS_FILE: rungs_schema,
+    FIDELITY_FILE: fidelity_schema,
+    PLACEMENTS_FILE: placements_schema,
+}
+_IMPORTANCE = pa.schema(
+    [("parameter", pa.string()), ("trials", pa.string()), ("count", pa.int64()), ("importance", pa.float64())]
+)
+_SOMETIMES: Mapping[str, Callable[[], pa.Schema]] = {
+    FRONT_FILE: front_schema,
+    CONFIRM_FILE: confirm_schema,
+    IMPORTANCE_FILE: lambda: _IMPORTANCE,
+}
+_SCHEMAS = {**_ALWAYS, **_SOMETIMES}
+_KEYS = {TRIALS_FILE: ("trial_id", "number", "status"), BEST_FILE: ("rank", "trial_id", "number", "score")}
+"""Columns without which a table tells nothing; others that an older version did not write have no values."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class Run:
     about: Mapping[str, Any]
     tables: Mapping[str, pd.DataFrame]
     problems: Sequence[str] = field(default_factory=list)
+    _completed: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -73,81 +85,93 @@ class Run:
     @property
     def space(self) -> Mapping[str, Any]:
         """The space as run.json tells it."""
-        found = self.about.get("space")
+        return self.part("space")
+
+    def part(self, name: str) -> Mapping[str, Any]:
+        """A part of run.json that is an object; empty where it is not there."""
+        found = self.about.get(name)
         return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def dimensions(self) -> Mapping[str, Mapping[str, Any]]:
+        """What was searched, by name, as run.json tells it: ranges and choices of which there are values."""
+        told = self.space.get("dimensions")
+        there = self.trials.columns
+        return {
+            name: dimension
+            for name, dimension in (told if isinstance(told, dict) else {}).items()
+            if f"{CONFIG}{name}" in there and _is_dimension(dimension)
+        }
 
     @property
     def searched(self) -> list[str]:
         """The names of the searched settings."""
-        return [name for name in self.space.get("dimensions", {}) if f"config.{name}" in self.trials]
+        return list(self.dimensions)
 
     @property
     def objectives(self) -> list[str]:
         """The names of the objectives where there are several."""
-        return [each.name for each in several_objectives(self.space.get("objectives", ()))]
+        told = self.space.get("objectives", ())
+        return [] if objectives_problems(told) else [each.name for each in several_objectives(told)]
 
     @property
     def trials(self) -> pd.DataFrame:
         """trials.parquet, empty without."""
-        return self._table(TRIALS_FILE, _NEEDED[TRIALS_FILE])
+        return self._table(TRIALS_FILE)
 
     @property
     def firsts(self) -> pd.DataFrame:
         """The trials that are no further seeds."""
         trials = self.trials
-        return trials[trials["repeat_of"].isna()] if "repeat_of" in trials else trials
+        return trials[trials["repeat_of"].isna()]
 
     @property
     def best(self) -> pd.DataFrame:
         """best.parquet, empty without."""
-        return self._table(BEST_FILE, ("rank", "score", "number", "trial_id", "status", "low", "high", "seeds", "tied"))
+        return self._table(BEST_FILE)
 
     @property
     def rungs(self) -> pd.DataFrame:
         """rungs.parquet, empty without."""
-        return self._table(RUNGS_FILE, ("trial_id", "rung", "score", "goes_on"))
+        return self._table(RUNGS_FILE)
 
     @property
     def fidelity(self) -> pd.DataFrame:
         """fidelity.parquet, empty without."""
-        return self._table(FIDELITY_FILE, ("rung", "trials", "spearman", "kept", "regret"))
+        return self._table(FIDELITY_FILE)
 
     @property
     def front(self) -> pd.DataFrame:
         """front.parquet, empty without."""
-        return self._table(FRONT_FILE, ("epochs", "hypervolume"))
+        return self._table(FRONT_FILE)
 
     @property
     def confirmed(self) -> pd.DataFrame:
         """confirm.parquet, empty without."""
-        return self._table(CONFIRM_FILE, ("rank", "test_accuracy", "announced"))
+        return self._table(CONFIRM_FILE)
 
     @property
     def importance(self) -> pd.DataFrame:
         """importance.parquet, empty without."""
-        return self._table(IMPORTANCE_FILE, ("parameter", "importance"))
+        return self._table(IMPORTANCE_FILE)
 
-    def _table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
-        found = self.tables.get(name)
-        return found if found is not None else pd.DataFrame(columns=list(columns))
+    def _table(self, name: str) -> pd.DataFrame:
+        if name not in self._completed:
+            self._completed[name] = _completed(self.tables.get(name), _SCHEMAS[name]())
+        return self._completed[name]
 
     @cached_property
-    def moments(self) -> list[Moment]:
+    def times(self) -> Times:
         """When trials were placed on workers and ended, from the journal; empty without one."""
-        found, gone, began, last = [], 0.0, None, 0.0
+        return read_times(self.directory / JOURNAL_FILE)
+
+    @cached_property
+    def is_running(self) -> bool:
+        """Whether a living process drives the search."""
         try:
-            for entry in journal_entries(self.directory / JOURNAL_FILE, [], kinds=_MOMENTS):
-                now = float(entry.get("time", 0.0))
-                if entry["kind"].startswith("run_"):
-                    gone += 0.0 if began is None else last - began
-                    began = now
-                elif began is not None and "trial_id" in entry:
-                    worker = f"{entry.get('host', '')}:{entry.get('pid', '')}" if "host" in entry else ""
-                    found.append(Moment(entry["kind"], (gone + now - began) / 3600, str(entry["trial_id"]), worker))
-                last = now
+            return journal_in_use(self.directory / JOURNAL_FILE)
         except OSError:
-            return []
-        return found
+            return False
 
     def curves(self, trial_ids: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
         """The epochs of some trials alone, with `trial_id`, `budget`, `epoch` and those of `columns` that there are.
@@ -164,31 +188,52 @@ class Run:
             return pd.DataFrame(columns=[*keys, *columns])
 
 
-def read_run(directory: Path) -> Run:
-    """The run in a folder, whatever of it is there. Raises UserError where there is nothing of a run at all."""
-    problems, tables, about = [], dict[str, pd.DataFrame](), dict[str, Any]()
+def read_run(directory: Path, problems: Sequence[str] = ()) -> Run:
+    """The run in a folder, whatever of it is there. Raises UserError where there is nothing of a run at all.
+
+    problems: lines about its files that are known already.
+    """
+    found, tables, about = list(problems), dict[str, pd.DataFrame](), dict[str, Any]()
     try:
         about = load_run(directory)
     except UserError as error:
-        problems += error.problems
-    for name in (*_ALWAYS, *_SOMETIMES):
-        path = directory / name
-        if not path.is_file():
-            problems += [f"{name} is missing"] if name in _ALWAYS else []
-            continue
-        try:
-            table = as_pandas(pq.read_table(path))
-        except (pa.ArrowException, OSError, ValueError) as error:
-            problems.append(f"{name} is damaged: {(str(error).splitlines() or ['no reason given'])[0]}")
-            continue
-        if lacking := [column for column in _NEEDED.get(name, ()) if column not in table]:
-            problems.append(f"{name} lacks the columns {', '.join(lacking)}")
-            continue
-        tables[name] = table
-    problems += _problem_of_epochs(directory / EPOCHS_FILE)
+        found += error.problems
+    for name, schema in _SCHEMAS.items():
+        table = _read(directory / name, schema())
+        if isinstance(table, pd.DataFrame):
+            tables[name] = table
+        elif table or name in _ALWAYS:
+            found.append(table or f"{name} is missing")
+    found += _problem_of_epochs(directory / EPOCHS_FILE)
     if not tables and not about and not (directory / JOURNAL_FILE).is_file():
         raise UserError(f"{directory} holds no run: none of {RUN_FILE}, {JOURNAL_FILE} and {TRIALS_FILE} is there")
-    return Run(directory, about, tables, problems)
+    return Run(directory, about, tables, _each_file_once(found))
+
+
+def _read(path: Path, schema: pa.Schema) -> pd.DataFrame | str:
+    """A table; or what is wrong with it, '' where there is none."""
+    if not path.is_file():
+        return ""
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        return f"{path.name} is damaged: {(str(error).splitlines() or ['no reason given'])[0]}"
+    lacking = [column for column in _KEYS.get(path.name, schema.names[:1]) if column not in table.schema.names]
+    if lacking:
+        return f"{path.name} lacks the columns {', '.join(lacking)}"
+    try:
+        return as_pandas(table)
+    except (pa.ArrowException, ValueError) as error:
+        return f"{path.name} is damaged: {(str(error).splitlines() or ['no reason given'])[0]}"
+
+
+def _completed(table: pd.DataFrame | None, schema: pa.Schema) -> pd.DataFrame:
+    """The table with every column of its schema, those that it lacks without values."""
+    none = as_pandas(schema.empty_table())
+    if table is None:
+        return none
+    lacking = [name for name in none if name not in table]
+    return table.assign(**{str(name): pd.Series(pd.NA, table.index, none[name].dtype) for name in lacking})
 
 
 def _problem_of_epochs(path: Path) -> list[str]:
@@ -201,6 +246,20 @@ def _problem_of_epochs(path: Path) -> list[str]:
     return []
 
 
-def as_json(value: Any) -> str:
-    """JSON for a script in a page: compact, and nothing in it ends the script."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+def _each_file_once(problems: Sequence[str]) -> list[str]:
+    """The lines, of several about one file the first."""
+    found: dict[str, str] = {}
+    for problem in problems:
+        name = problem.split(" ")[0].rstrip(":;,").rpartition("/")[2]
+        found.setdefault(name if name.endswith((".parquet", ".json")) else problem, problem)
+    return list(found.values())
+
+
+def _is_dimension(told: Any) -> bool:
+    """Whether it is a dimension as a run tells it."""
+    if not isinstance(told, dict):
+        return False
+    if told.get("type") == "choice":
+        return isinstance(told.get("options"), list)
+    low, high = told.get("low"), told.get("high")
+    return all(isinstance(limit, (int, float)) for limit in (low, high)) and low < high  # type: ignore[operator]

@@ -105,8 +105,7 @@ def summarise(tables: Tables, *, searched: list[str], top: int = 5) -> Summary:
     """The figures of a search, with its `top` best configs and their values of the `searched` settings."""
     trials = tables.trials
     trained, repeated = int(trials["epochs_trained"].sum()), int(trials["epochs_repeated"].sum())
-    has_run_its_course = trials["status"].isin(["completed", "stopped"])
-    without_stopping = int(trials["epochs_trained"].mask(has_run_its_course, trials["config.epochs"]).sum())
+    without = epochs_without_stopping(trials)
     best = [_ranked_config(row, searched) for row in tables.best.to_dict("records")]
     tied = [config for config in best if config.tied]
     simplest = min(tied, key=lambda config: (config.regularisers, config.rank), default=None)
@@ -117,8 +116,8 @@ def summarise(tables: Tables, *, searched: list[str], top: int = 5) -> Summary:
         restarts=int(trials["restarts"].sum()),
         epochs_spent=trained + repeated,
         epochs_repeated=repeated,
-        epochs_without_stopping=without_stopping,
-        share_saved=1 - trained / without_stopping if without_stopping else 0.0,
+        epochs_without_stopping=without,
+        share_saved=1 - trained / without if without else 0.0,
         seconds=float(trials["seconds"].sum()),
         agreements=[_rung_agreement(row) for row in tables.fidelity.to_dict("records")],
         ranked=len(best),
@@ -129,6 +128,12 @@ def summarise(tables: Tables, *, searched: list[str], top: int = 5) -> Summary:
         front=[config for config in best if config.front == 1],
         hypervolume=None if tables.front.empty else float(tables.front["hypervolume"].iloc[-1]),
     )
+
+
+def epochs_without_stopping(trials: pd.DataFrame) -> int:
+    """What the trials of trials.parquet would have cost with no rungs; see `Summary`."""
+    has_run_its_course = trials["status"].isin(["completed", "stopped"])
+    return int(trials["epochs_trained"].mask(has_run_its_course, trials["config.epochs"]).sum())
 
 
 def _rung_agreement(row: dict[Any, Any]) -> RungAgreement:

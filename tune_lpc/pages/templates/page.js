@@ -1,6 +1,6 @@
 const specs = JSON.parse(document.getElementById("specs").textContent);
-const rows = JSON.parse(document.getElementById("rows").textContent);
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const toggle = document.getElementById("theme");
 
 // Figures
 
@@ -9,33 +9,46 @@ function isDark() {
   return chosen ? chosen === "dark" : prefersDark.matches;
 }
 
-function config() {
-  const dark = isDark();
-  const ink = dark ? "#d6dbe0" : "#30363d", line = dark ? "#3d454f" : "#dfe3e8";
-  const text = { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 13, titleFontWeight: 500 };
+function config(keyed) {
+  const dark = isDark(), narrow = innerWidth < 600;
+  const ink = dark ? "#c9d1d9" : "#3d444d", line = dark ? "#30363d" : "#e4e8ec", edge = dark ? "#57606a" : "#afb8c1";
+  const text = { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500 };
   return {
     background: "transparent",
-    font: "system-ui, -apple-system, Segoe UI, Roboto, sans-serif",
+    font: getComputedStyle(document.body).fontFamily,
     view: { stroke: null },
-    axis: { ...text, gridColor: line, domainColor: line, tickColor: line, labelOverlap: true },
-    legend: { ...text, orient: "top", symbolSize: 90, columns: 3 },
+    axis: { ...text, gridColor: line, domainColor: edge, tickColor: edge, labelOverlap: true, titlePadding: 8 },
+    axisBand: { grid: false },
+    legend: {
+      ...text, orient: "top", symbolSize: 90, symbolOpacity: 1, offset: 6, disable: keyed, columns: narrow ? 1 : 3,
+      layout: { top: { direction: narrow ? "vertical" : "horizontal", anchor: "start", margin: 14 } },
+    },
   };
 }
 
+const views = new Map();
+let drawing = 0;
+
 async function draw() {
+  const mine = ++drawing;
+  toggle.textContent = isDark() ? "Light" : "Dark";
+  toggle.setAttribute("aria-label", `Show this page ${isDark() ? "light" : "dark"}`);
   for (const place of document.querySelectorAll("[data-chart]")) {
-    const spec = { ...structuredClone(specs[place.dataset.chart]), width: "container", config: config() };
+    const spec = { ...structuredClone(specs[place.dataset.chart]), width: "container" };
+    spec.config = config("keyed" in place.dataset);
     spec.autosize = { type: "fit-x", contains: "padding" };
-    spec.description = place.dataset.label;
-    await vegaEmbed(place, spec, { renderer: "svg", actions: false });
+    views.get(place)?.finalize();
+    views.set(place, await vegaEmbed(place, spec, { renderer: "svg", actions: false }));
     const svg = place.querySelector("svg");
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", place.dataset.label);
+    await new Promise((resolve) => setTimeout(resolve)); // the page stays alive meanwhile
+    if (mine !== drawing) return; // asked for again in other colours
   }
   document.documentElement.dataset.drawn = isDark() ? "dark" : "light";
 }
 
-document.getElementById("theme").addEventListener("click", () => {
+toggle.addEventListener("click", () => {
   document.documentElement.dataset.theme = isDark() ? "light" : "dark";
   draw();
 });
@@ -43,25 +56,34 @@ prefersDark.addEventListener("change", draw);
 
 // The table of trials
 
-const table = document.getElementById("table");
-if (table) {
-  const columns = rows.columns, count = columns[0].values.length, step = 200;
-  const head = table.tHead.insertRow(), body = table.tBodies[0];
+function table(element, rows) {
+  const step = 200, count = rows.count, body = element.tBodies[0], head = element.tHead.insertRow();
   const more = document.getElementById("more"), filter = document.getElementById("filter");
+  const columns = rows.columns.map(({ name, values, digits }) => {
+    const all = Array.isArray(values) ? values : values.codes.map((code) => (code === null ? null : values.texts[code]));
+    return { name, values: all, digits, isNumber: Array.isArray(values) && all.some((value) => typeof value === "number") };
+  });
   let order = [...Array(count).keys()], limit = step, sorted = null, rising = true;
 
-  const text = (value) => (value === null ? "" : String(value));
+  function text({ values, digits }, row) {
+    const value = values[row];
+    return value === null ? "" : digits === undefined ? String(value) : value.toFixed(digits);
+  }
+  const lines = order.map((row) => columns.map((column) => text(column, row)).join(" ").toLowerCase());
   function matching() {
-    const wanted = filter.value.trim().toLowerCase();
-    if (!wanted) return order;
-    return order.filter((row) => columns.some((column) => text(column.values[row]).toLowerCase().includes(wanted)));
+    const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+    return words.length ? order.filter((row) => words.every((word) => lines[row].includes(word))) : order;
   }
   function fill() {
     const found = matching();
     body.replaceChildren();
     for (const row of found.slice(0, limit)) {
       const line = body.insertRow();
-      for (const column of columns) line.insertCell().textContent = text(column.values[row]);
+      for (const column of columns) {
+        const cell = line.insertCell();
+        cell.textContent = text(column, row);
+        if (column.isNumber) cell.className = "number";
+      }
     }
     more.hidden = found.length <= limit;
     document.getElementById("count").textContent = `${found.length} of ${count} trials`;
@@ -84,6 +106,7 @@ if (table) {
   columns.forEach((column, index) => {
     const cell = document.createElement("th");
     cell.scope = "col";
+    if (column.isNumber) cell.className = "number";
     cell.setAttribute("aria-sort", "none");
     const button = document.createElement("button");
     button.type = "button";
@@ -97,4 +120,6 @@ if (table) {
   fill();
 }
 
+const trials = document.getElementById("table");
+if (trials) table(trials, JSON.parse(document.getElementById("rows").textContent));
 await draw();
