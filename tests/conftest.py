@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says nothing on a machine that does other work.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # Ray sets this when it starts a cluster, which is too late for processes forked from a server that was there before;
 # and it must be there before Ray is imported.

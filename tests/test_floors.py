@@ -23,10 +23,12 @@ def run_python(script: str, *, without: str = "") -> str:
     hidden = (
         "import sys\n"
         "class Hidden:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.partition('.')[0] in {without.split()!r}:\n"
-        "            raise ModuleNotFoundError(f'{name} is hidden')\n"
-        "sys.meta_path.insert(0, Hidden())\n"
+        "    def __init__(self, finder): self.finder = finder\n"
+        "    def __getattr__(self, name): return getattr(self.finder, name)\n"
+        "    def find_spec(self, name, *given):\n"
+        f"        hidden = name.partition('.')[0] in {without.split()!r}\n"
+        "        return None if hidden else self.finder.find_spec(name, *given)\n"
+        "sys.meta_path[:] = map(Hidden, sys.meta_path)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", hidden + script], cwd=ROOT, capture_output=True, text=True, check=False

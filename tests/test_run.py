@@ -50,7 +50,8 @@ def finished(ray_session: str, printed: io.StringIO, tmp_path_factory: pytest.Te
 def test_a_search_leaves_the_tables_the_journal_and_run_json(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     tables = {f"{name}.parquet" for name in ("trials", "epochs", "best", "rungs", "fidelity", "placements")}
-    assert names == {*tables, "journal.jsonl", "run.json"}
+    derived = {"importance.parquet", "report.html", "manifest.json", "optuna.journal"}
+    assert names == {*tables, *derived, "journal.jsonl", "run.json"}
 
 
 def test_trials_are_completed_or_stopped_and_some_are_stopped(finished: Path) -> None:

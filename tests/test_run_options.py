@@ -192,6 +192,7 @@ def test_every_default_that_the_help_of_run_tells_is_the_one_in_force(
     assert (request.space.trials, request.space.epochs) == (plain.trials, plain.epochs)
     assert told == {
         "--out": str(request.out).replace("digits", "SPACE"),
+        "--optuna-storage": request.optuna_storage,
         "--trials": "the space's",
         "--epochs": "the space's",
         "--fidelity": request.space.fidelity_mode,

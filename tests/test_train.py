@@ -202,10 +202,11 @@ def test_the_saved_network_used_as_the_docs_tell_scores_what_the_training_told(
     (script,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}
     exec(script, names)
-    prepared = prepare(names["spec"])
+    network = names["network"]
+    prepared = prepare(network.about.spec)
     rows = torch.from_numpy(prepared.split.validation)
     assert isinstance(prepared.images, torch.Tensor)
-    logits = names["network"](names["normalised"](prepared.images[rows])).logits
+    logits = network(prepared.images[rows].permute(0, 3, 1, 2))
     accuracy = float((logits.argmax(dim=1) == prepared.labels[rows]).double().mean())
     assert told is not None and told[1] == f"{accuracy:.4f}"
 

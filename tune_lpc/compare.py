@@ -16,6 +16,7 @@ from rich.text import Text
 from tune_lpc import __version__
 from tune_lpc.cli.options import Parser, exit_status
 from tune_lpc.cli.terminal import Terminal, print_lines
+from tune_lpc.pages.writing import write_comparison_page
 from tune_lpc.plan.errors import UserError
 from tune_lpc.results.comparison import ALL_PAIRS, PLAIN, Comparison, compare
 from tune_lpc.results.comparison_files import FILES, common_parent, write_comparison
@@ -61,7 +62,8 @@ def _command(options: argparse.Namespace, command: str) -> int:
     out = common_parent(directories) if options.out is None else Path(options.out)
     write_comparison(comparison, out, {"command": command, "versions": {"tune_lpc": __version__}})
     _print(Terminal(highlight=False), comparison)
-    print(f"files in {out}: {', '.join(FILES)}")
+    page = write_comparison_page(comparison, out)
+    print(f"files in {out}: {', '.join(FILES)}, {page.name}")
     accuracies = [comparison.figure(search.label, ACCURACY) for search in comparison.searches]
     return 0 if any(figure.estimate.count for figure in accuracies) else NO_FIGURE
 

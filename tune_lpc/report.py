@@ -51,7 +51,8 @@ def _command(options: argparse.Namespace) -> int:
     problems: list[str] = []
     for directory in run_folders([Path(text) for text in options.directories]):
         try:
-            _refresh(directory)
+            for line in _refresh(directory):
+                print(f"note: {line}")
             report, *figures = write_report(directory, with_figures=not options.no_figures)
         except UserError as error:
             problems += error.problems
@@ -67,15 +68,23 @@ def _command(options: argparse.Namespace) -> int:
     return 0
 
 
-def _refresh(directory: Path) -> None:
-    """Bring the tables up to the journal, where there is one: of a running search they are old, or not there yet."""
-    if not (directory / JOURNAL_FILE).is_file():
-        return
-    export(directory)
-    if importlib.util.find_spec("optuna") is not None:
-        from tune_lpc.search.importance import write_importance
+def _refresh(directory: Path) -> list[str]:
+    """Bring the tables up to the journal, where there is one: of a running search they are old, or not there yet.
 
+    Returns what can't be made of damaged files; the page of what is whole is made all the same.
+    """
+    if not (directory / JOURNAL_FILE).is_file():
+        return []
+    export(directory)
+    if importlib.util.find_spec("optuna") is None:
+        return []
+    from tune_lpc.search.importance import write_importance
+
+    try:
         write_importance(directory)
+    except UserError as error:
+        return [f"the importance of the parameters can't be told: {problem}" for problem in error.problems]
+    return []
 
 
 if __name__ == "__main__":

@@ -164,8 +164,8 @@ def _parser() -> Parser:
         "--optuna-storage",
         metavar="WHERE",
         default="file",
-        help="where optuna-dashboard sees the trials: file (default), in the results; the address of a database, such "
-        "as postgresql://USER:PASSWORD@HOST/NAME; or none (docs/watching.md)",
+        help="where optuna-dashboard sees the trials: file, in the results; the address of a database, such as "
+        "postgresql://USER:PASSWORD@HOST/NAME; or none (default file; docs/watching.md)",
     )
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster instead of starting one here")
     return parser

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from tests.pages.made import made_run
-from tune_lpc.pages.writing import REPORT_FILE, write_report
+from tests.results.confirmations import three
+from tune_lpc.pages.writing import REPORT_FILE, write_comparison_page, write_report
+from tune_lpc.results.comparison import compare
+from tune_lpc.results.folder import run_folders
 
 pytestmark = pytest.mark.browser
 
@@ -23,8 +26,24 @@ RUNS: dict[str, dict[str, Any]] = {
     "failed": {"trials": 6, "fate": "failed"},
     "two objectives": {"trials": 30, "objectives": ("validation_accuracy", "measure.nc2_equinorm:min")},
 }
+SEVERAL = "several runs"
 MOST_BYTES = 5 * 2**20
 SCREENS = [(width, height, scheme) for width, height in ((1280, 900), (390, 844)) for scheme in ("light", "dark")]
+
+
+OVERLAPS = """() => {
+  const blocks = [...document.querySelectorAll('h1,h2,h3,h4,figcaption,.verdicts li,.canvas,.wide,#theme')]
+    .map(element => [element, element.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
+  const found = [];
+  blocks.forEach(([one, a], i) => blocks.slice(i + 1).forEach(([other, b]) => {
+    if (one.contains(other) || other.contains(one)) return;
+    const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (across > 1 && down > 1) found.push(`${one.textContent.slice(0, 20)} / ${other.textContent.slice(0, 20)}`);
+  }));
+  return found;
+}"""
+"""The parts of a page that lie on one another, in pairs."""
 
 
 @dataclass
@@ -44,6 +63,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         directory = made_run(folder / name.replace(" ", "-"), **made)
         write_report(directory, with_figures=False)
         found[name] = directory / REPORT_FILE
+    three(folder / "several")
+    methods = run_folders([folder / "several"])
+    found[SEVERAL] = write_comparison_page(compare(methods), folder / "several")
     return found
 
 
@@ -51,6 +73,14 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def context(request: pytest.FixtureRequest, chromium: Any) -> Iterator[Any]:
     width, height, scheme = request.param
     made = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def one_context(chromium: Any) -> Iterator[Any]:
+    """For what does not depend on the screen."""
+    made = chromium.new_context(viewport={"width": 1280, "height": 900}, offline=True)
     yield made
     made.close()
 
@@ -66,7 +96,7 @@ def opened(context: Any, path: Path) -> Opened:
     return found
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", [*RUNS, SEVERAL])
 def test_the_page_is_quiet_complete_and_fits(name: str, reports: dict[str, Path], context: Any) -> None:
     found = opened(context, reports[name])
     page = found.page
@@ -82,32 +112,12 @@ def test_the_page_is_quiet_complete_and_fits(name: str, reports: dict[str, Path]
     assert all(width > 150 and height > 30 and marks > 3 for width, height, marks in boxes)
     assert bool(boxes) == (name != "none")
     # Why trials failed is told in their own words.
-    answers = page.locator("figure:not(#figure-failures) figcaption, .verdicts p").all_inner_texts()
+    answers = page.locator("figure:not(#figure-failures) figcaption, .verdicts p, .plain li").all_inner_texts()
     assert answers and all(len(answer) > 8 and "nan" not in answer.lower().split() for answer in answers)
+    assert page.evaluate(OVERLAPS) == []
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_nothing_lies_on_anything_else(name: str, reports: dict[str, Path], context: Any) -> None:
-    page = opened(context, reports[name]).page
-    overlaps = page.evaluate(
-        """() => {
-          const blocks = [...document.querySelectorAll('h1,h2,h3,h4,figcaption,.verdicts li,.canvas,.wide,#theme')]
-            .map(element => [element, element.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
-          const found = [];
-          blocks.forEach(([one, a], i) => blocks.slice(i + 1).forEach(([other, b]) => {
-            if (one.contains(other) || other.contains(one)) return;
-            const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-            const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-            if (across > 1 && down > 1)
-              found.push(`${one.textContent.slice(0, 20)} / ${other.textContent.slice(0, 20)}`);
-          }));
-          return found;
-        }"""
-    )
-    assert overlaps == []
-
-
-@pytest.mark.parametrize("name", ["thirty", "diverged", "two objectives"])
+@pytest.mark.parametrize("name", ["thirty", SEVERAL])
 def test_axe_finds_nothing_serious(name: str, reports: dict[str, Path], context: Any) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = opened(context, reports[name]).page
@@ -116,8 +126,8 @@ def test_axe_finds_nothing_serious(name: str, reports: dict[str, Path], context:
     assert serious == []
 
 
-def test_the_table_sorts_and_filters_by_keyboard(reports: dict[str, Path], context: Any) -> None:
-    page = opened(context, reports["thirty"]).page
+def test_the_table_sorts_and_filters_by_keyboard(reports: dict[str, Path], one_context: Any) -> None:
+    page = opened(one_context, reports["thirty"]).page
     header = page.locator("#table th button", has_text="last score")
     header.focus()
     page.keyboard.press("Enter")
@@ -133,8 +143,8 @@ def test_the_table_sorts_and_filters_by_keyboard(reports: dict[str, Path], conte
     assert page.locator("#count").inner_text().startswith(f"{rows.count()} of ")
 
 
-def test_everything_can_be_reached_by_keyboard(reports: dict[str, Path], context: Any) -> None:
-    page = opened(context, reports["thirty"]).page
+def test_everything_can_be_reached_by_keyboard(reports: dict[str, Path], one_context: Any) -> None:
+    page = opened(one_context, reports["thirty"]).page
     wanted = page.evaluate("document.querySelectorAll('a, button:not([hidden]), input, [tabindex]').length")
     reached = set()
     for _ in range(wanted + 2):
@@ -143,8 +153,8 @@ def test_everything_can_be_reached_by_keyboard(reports: dict[str, Path], context
     assert len(reached) >= wanted
 
 
-def test_the_button_changes_between_dark_and_light(reports: dict[str, Path], context: Any) -> None:
-    page = opened(context, reports["one"]).page
+def test_the_button_changes_between_dark_and_light(reports: dict[str, Path], one_context: Any) -> None:
+    page = opened(one_context, reports["one"]).page
     before = page.evaluate("document.documentElement.dataset.drawn")
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.locator("#theme").click()
@@ -152,8 +162,8 @@ def test_the_button_changes_between_dark_and_light(reports: dict[str, Path], con
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != ground
 
 
-def test_thousands_of_trials_are_shown_some_at_a_time(reports: dict[str, Path], context: Any) -> None:
-    page = opened(context, reports["thousands"]).page
+def test_thousands_of_trials_are_shown_some_at_a_time(reports: dict[str, Path], one_context: Any) -> None:
+    page = opened(one_context, reports["thousands"]).page
     assert page.locator("#table tbody tr").count() == 200
     page.locator("#more").click()
     assert page.locator("#table tbody tr").count() == 400

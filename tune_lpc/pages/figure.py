@@ -92,8 +92,16 @@ def robust_domain(values: Sequence[float], *, share: float = 0.02) -> tuple[tupl
 def score_axis(values: Sequence[float], field: str, title: str = "validation accuracy") -> tuple[alt.Y, int]:
     """A vertical axis for scores, and how many of them lie outside of it."""
     domain, outside = robust_domain(values)
-    scale = alt.Scale(domain=list(domain), clamp=True, zero=False, nice=True) if domain else alt.Scale(zero=False)
+    scale = alt.Scale(domain=list(domain), clamp=True, zero=False) if domain else alt.Scale(zero=False)
     return alt.Y(f"{field}:Q", title=title, scale=scale), outside
+
+
+def lasted(hours: float) -> str:
+    """A time in words, in the unit that fits."""
+    seconds = hours * 3600
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{hours:.1f} h"
 
 
 def outside_told(outside: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ import jinja2
 import pandas as pd
 import vl_convert
 
-from tune_lpc.pages import config_figures, search_figures
-from tune_lpc.pages.figure import Chart, Figure
+from tune_lpc.pages import comparison_figures, config_figures, search_figures
+from tune_lpc.pages.figure import Chart, Figure, lasted
 from tune_lpc.pages.folder import SCORE_COLUMN, Run, as_json
 from tune_lpc.pages.verdicts import verdicts
 from tune_lpc.plan.dimensions import describe_values
+from tune_lpc.results.comparison import Comparison
+from tune_lpc.results.comparison_text import tables
+from tune_lpc.results.comparison_text import verdicts as comparison_verdicts
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_CONFIGS = 5
@@ -40,6 +43,25 @@ def figures_of(run: Run) -> list[tuple[str, list[Figure]]]:
         return []
     sections = [(title, [figure for make in makers if (figure := make(run)) is not None]) for title, makers in FIGURES]
     return [(title, figures) for title, figures in sections if figures]
+
+
+def page_of_comparison(comparison: Comparison, runs: Mapping[str, Run], links: Mapping[str, str]) -> str:
+    """The HTML of several searches beside one another. runs: by label. links: to the page of each, where it has one."""
+    figures = [comparison_figures.accuracy(comparison), comparison_figures.progress(runs)]
+    sections = [("In pictures", figures)]
+    return _template("comparison.html.j2").render(
+        title="Comparison · tune_lpc",
+        names=[(search.label, links.get(search.label)) for search in comparison.searches],
+        verdicts=comparison_verdicts(comparison),
+        tables=tables(comparison),
+        notes=comparison.notes,
+        sections=sections,
+        specs=as_json({chart.name: chart.chart.to_dict() for chart in charts_in(sections)}),
+        table=as_json({"columns": []}),
+        script=_vega(),
+        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        own_script=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
+    )
 
 
 def page(run: Run, sections: Sequence[tuple[str, Sequence[Figure]]]) -> str:
@@ -98,9 +120,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         if full > epochs:
             facts.append(("epochs saved", f"{1 - epochs / full:.0%}"))
     if run.moments:
-        facts.append(("hours", f"{max(moment.hours for moment in run.moments):.2g}"))
+        facts.append(("by the clock", lasted(max(moment.hours for moment in run.moments))))
     if "seconds" in trials:
-        facts.append(("hours of training", f"{float(trials['seconds'].fillna(0).sum()) / 3600:.2g}"))
+        facts.append(("of training", lasted(float(trials["seconds"].fillna(0).sum()) / 3600)))
     return facts
 
 

@@ -20,6 +20,7 @@ from tune_lpc.pages.figure import (
     Figure,
     data,
     fate_colour,
+    lasted,
     outside_told,
     robust_domain,
     score_axis,
@@ -137,7 +138,7 @@ def rung_ladder(run: Run) -> Figure | None:
     parts = []
     for rung, rows in last.groupby("rung"):
         through = rows["goes_on"].astype(bool)
-        parts.append(f"at epoch {rung} {int(through.sum()):,} of {len(rows):,} went on")
+        parts.append(f"at epoch {rung}, {int(through.sum()):,} of {len(rows):,} went on")
     shown = thinned(last, "score")
     y, outside = score_axis(shown["score"].astype(float).tolist(), "score", "score at the rung")
     rows_shown = [
@@ -157,7 +158,8 @@ def rung_ladder(run: Run) -> Figure | None:
         )
         .properties(height=HEIGHT)
     )
-    answer = f"In all, {'; '.join(parts)}.{shown_of(len(shown), len(last))}{outside_told(outside)}"
+    told = "; ".join(parts)
+    answer = f"{told[0].upper()}{told[1:]}.{shown_of(len(shown), len(last))}{outside_told(outside)}"
     return Figure("rung_ladder", "What did the rungs let through?", answer, [Chart("rung_ladder", chart)])
 
 
@@ -224,8 +226,8 @@ def timeline(run: Run) -> Figure | None:
         .properties(height=max(60, min(18 * workers, 500)))
     )
     answer = (
-        f"{workers:,} process{'es' * (workers > 1)} on {hosts:,} machine{'s' * (hosts > 1)} trained for {busy:.2g} "
-        f"hours, in {length:.2g} hours of the search."
+        f"{workers:,} process{'es' * (workers > 1)} on {hosts:,} machine{'s' * (hosts > 1)} trained for "
+        f"{lasted(busy)} in all, in {lasted(length)} of the search."
     )
     answer += f" {len(shown):,} of {len(table):,} stays are drawn." if len(shown) < len(table) else ""
     return Figure("timeline", "Were the workers busy?", answer, [Chart("timeline", chart)])

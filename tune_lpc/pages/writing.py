@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import vl_convert
 
 from tune_lpc.pages.figure import Chart
 from tune_lpc.pages.folder import read_run
-from tune_lpc.pages.page import charts_in, figures_of, page
+from tune_lpc.pages.page import charts_in, figures_of, page, page_of_comparison
+from tune_lpc.results.comparison import Comparison
 from tune_lpc.results.export import write_files
 
 REPORT_FILE = "report.html"
+COMPARISON_FILE = "comparison.html"
 FIGURES_FOLDER = "figures"
 FORMATS = ("svg", "png", "pdf")
 WIDTH = 620
@@ -42,6 +46,19 @@ def write_report(directory: Path, *, with_figures: bool = True) -> list[Path]:
     if with_figures:
         written += _write_figures(directory / FIGURES_FOLDER, charts_in(sections))
     return written
+
+
+def write_comparison_page(comparison: Comparison, out: Path) -> Path:
+    """Write the page of a comparison into a folder; its path. Raises UserError and OSError as `write_report`."""
+    runs = {search.label: read_run(search.directory) for search in comparison.searches}
+    links = {}
+    for label, run in runs.items():
+        report = run.directory / REPORT_FILE
+        if report.is_file():
+            links[label] = quote(os.path.relpath(report, out))
+    path = out / COMPARISON_FILE
+    write_files({path: page_of_comparison(comparison, runs, links)}, {})
+    return path
 
 
 def _write_figures(folder: Path, charts: Sequence[Chart]) -> list[Path]:
