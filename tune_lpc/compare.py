@@ -16,7 +16,7 @@ from rich.text import Text
 from tune_lpc import __version__
 from tune_lpc.cli.options import Parser, exit_status
 from tune_lpc.cli.terminal import Terminal, print_lines
-from tune_lpc.pages.writing import write_comparison_page
+from tune_lpc.pages.writing import COMPARISON_FILE, comparison_page
 from tune_lpc.plan.errors import UserError
 from tune_lpc.results.comparison import ALL_PAIRS, PLAIN, Comparison, compare
 from tune_lpc.results.comparison_files import FILES, common_parent, write_comparison
@@ -60,10 +60,10 @@ def _command(options: argparse.Namespace, command: str) -> int:
     directories = list(map(Path, options.directories))
     comparison = compare(directories, options.against)
     out = common_parent(directories) if options.out is None else Path(options.out)
-    write_comparison(comparison, out, {"command": command, "versions": {"tune_lpc": __version__}})
+    pages = {COMPARISON_FILE: comparison_page(comparison, out)}
+    write_comparison(comparison, out, {"command": command, "versions": {"tune_lpc": __version__}}, pages)
     _print(Terminal(highlight=False), comparison)
-    page = write_comparison_page(comparison, out)
-    print(f"files in {out}: {', '.join(FILES)}, {page.name}")
+    print(f"files in {out}: {', '.join([*FILES, *pages])}")
     accuracies = [comparison.figure(search.label, ACCURACY) for search in comparison.searches]
     return 0 if any(figure.estimate.count for figure in accuracies) else NO_FIGURE
 

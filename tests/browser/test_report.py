@@ -11,7 +11,7 @@ import pytest
 
 from tests.pages.made import made_run
 from tests.results.confirmations import three
-from tune_lpc.pages.writing import REPORT_FILE, write_comparison_page, write_overview, write_report
+from tune_lpc.pages.writing import COMPARISON_FILE, REPORT_FILE, comparison_page, write_overview, write_report
 from tune_lpc.results.comparison import compare
 from tune_lpc.results.folder import run_folders
 
@@ -76,7 +76,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         found[name] = directory / REPORT_FILE
     three(folder / "several")
     methods = run_folders([folder / "several"])
-    found[COMPARED] = write_comparison_page(compare(methods), folder / "several")
+    found[COMPARED] = folder / "several" / COMPARISON_FILE
+    found[COMPARED].write_text(comparison_page(compare(methods), folder / "several"), encoding="utf-8")
     found[SEVERAL] = write_overview([found[name].parent for name in ("thirty", "one", "diverged", "none")], folder)
     return found
 

@@ -53,6 +53,19 @@ def test_a_measure_of_several_orders_is_on_logarithms_for_all_methods(tmp_path: 
     assert test.result.difference == pytest.approx(math.exp((logs[0] - logs[1]).mean()))
 
 
+def test_whether_logarithms_are_taken_goes_by_the_named_configs(tmp_path: Path) -> None:
+    tied = [
+        {**row, "rank": rank, "test.nc1": value} for rank, value in ((2, 9.0), (3, 0.0)) for row in networks([0.9, 0.8])
+    ]
+    confirmed(tmp_path / "a", [*networks([0.9, 0.95], [0.1, 0.2]), *tied])
+    assert not compare([tmp_path / "a"]).figure("vanilla", "test.nc1").estimate.logarithmic
+    confirmed(tmp_path / "b", networks([0.9, 0.95], [2.0, 1.5], method="lpc"))
+    both = compare([tmp_path])
+    assert both.figure("vanilla", "test.nc1").estimate.logarithmic
+    assert both.figure("vanilla", "test.nc1", rank=2).estimate.middle == pytest.approx(9.0)
+    assert not both.figure("vanilla", "test.nc1", rank=3).estimate.logarithmic, "0 has none"
+
+
 def test_an_accuracy_is_never_on_logarithms_and_its_interval_ends_at_1(tmp_path: Path) -> None:
     confirmed(tmp_path / "a", networks([0.05, 0.06, 0.06]))
     confirmed(tmp_path / "b", networks([0.9, 1.0, 1.0], method="lpc"))

@@ -27,6 +27,13 @@ def test_four_files_in_a_new_folder(tmp_path: Path) -> None:
     assert written(three(tmp_path / "three"), tmp_path / "new" / "folder") == sorted(FILES)
 
 
+def test_pages_are_written_with_them(tmp_path: Path) -> None:
+    comparison = compare([confirmed(tmp_path / "a", networks([0.9]))])
+    write_comparison(comparison, tmp_path / "out", {}, {"page.html": "é"})
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*FILES, "page.html"])
+    assert (tmp_path / "out" / "page.html").read_text(encoding="utf-8") == "é"
+
+
 def test_a_row_a_config_and_measure(tmp_path: Path) -> None:
     rows = [*networks([0.9, 0.92, None], [0.5, 0.3, None]), network(0.99, 0, rank=2)]
     confirmed(tmp_path / "in" / "plain", rows, further_seeds=1)
@@ -95,7 +102,7 @@ def test_on_a_full_disk_all_stays_as_it_was(tmp_path: Path) -> None:
     comparison = compare([tmp_path / "three"])
     for out in (tmp_path / "out", tmp_path / "new"):
         with largest_file(6000), pytest.raises(UserError, match=r"can't be written \(.*File too large"):
-            write_comparison(comparison, out, {})
+            write_comparison(comparison, out, {}, {"page.html": "a page"})
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert not (tmp_path / "new").exists()
 

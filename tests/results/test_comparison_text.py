@@ -66,6 +66,11 @@ def test_the_longer_side_makes_the_rows(tmp_path: Path) -> None:
     assert list(by_method.rows[1][1:]) == lpc, "the same figures"
 
 
+def test_the_legend_tells_of_geometric_means_where_there_are_any(tmp_path: Path) -> None:
+    legends = [titled(tables(compare([folder])), "Test data").legend for folder in (three(tmp_path), tmp_path / "lpc")]
+    assert ["Geometric" in legend for legend in legends] == [True, False]
+
+
 def test_how_many_networks_are_behind_a_figure(tmp_path: Path) -> None:
     folder = confirmed(tmp_path / "a", networks([0.9, None, 0.92]))
     table = titled(tables(compare([folder])), "Test data")

@@ -61,15 +61,13 @@ def write_overview(directories: Sequence[Path], out: Path) -> Path:
     return written
 
 
-def write_comparison_page(comparison: Comparison, out: Path) -> Path:
-    """Write comparison.html into `out`, the page of the searches that are compared; its path.
+def comparison_page(comparison: Comparison, out: Path) -> str:
+    """The page of the searches that are compared, to be written as comparison.html into `out`.
 
-    It leads to the page of each. Raises UserError where a folder has nothing of a run, OSError as above.
+    It leads to the page of each. Raises UserError where a folder has nothing of a run.
     """
     runs = {search.label: read_run(search.directory) for search in comparison.searches}
-    written = out / COMPARISON_FILE
-    write_files({written: overview_page(runs, overview_sections(runs, comparison), out, REPORT_FILE, comparison)}, {})
-    return written
+    return overview_page(runs, overview_sections(runs, comparison), out, REPORT_FILE, comparison)
 
 
 def _write_figures(folder: Path, charts: Sequence[Chart]) -> list[Path]:

@@ -173,8 +173,8 @@ def _reference(searches: Sequence[Compared], against: str | None) -> Compared:
 
 
 def _is_logarithmic(measure: str, searches: Iterable[Compared]) -> bool:
-    """An accuracy is read as one, however low that of a network that failed."""
-    values = (network.values.get(measure) for search in searches for network in search.networks)
+    """By the named configs, which are tested. An accuracy is read as one, however low that of a network that failed."""
+    values = (network.values.get(measure) for search in searches for network in _of_rank(search, NAMED))
     return measure != ACCURACY and spans_orders([value for value in values if value is not None])
 
 
@@ -185,7 +185,8 @@ def _limits(measure: str) -> tuple[float, float]:
 def _figure(search: Compared, rank: int, measure: str, logarithmic: bool) -> Figure:
     networks = _of_rank(search, rank)
     values = [network.values[measure] for network in networks if measure in network.values]
-    found = estimate(values, logarithmic=logarithmic, limits=_limits(measure))
+    has_logarithms = logarithmic and all(value > 0 for value in values)  # a further config may have none
+    found = estimate(values, logarithmic=has_logarithms, limits=_limits(measure))
     return Figure(search.label, rank, measure, len(networks), found)
 
 

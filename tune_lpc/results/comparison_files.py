@@ -36,14 +36,17 @@ def common_parent(directories: Sequence[Path]) -> Path:
     return common
 
 
-def write_comparison(comparison: Comparison, out: Path, by: Mapping[str, Any]) -> None:
+def write_comparison(
+    comparison: Comparison, out: Path, by: Mapping[str, Any], pages: Mapping[str, str] | None = None
+) -> None:
     """Write the four files into `out`, which is made where it is not there.
 
-    by: what made them, such as command and versions, for the metadata of the Parquet files.
+    by: what made them, such as command and versions, for the metadata of the Parquet files. pages: further texts, by
+    the name of the file, that are written with them.
     Raises UserError when they can't be written; then those of before stay.
     """
     made = {**by, "compared": [_facts(search) for search in comparison.searches]}
-    texts = {out / MARKDOWN_FILE: markdown(comparison), out / LATEX_FILE: latex(comparison)}
+    texts = {MARKDOWN_FILE: markdown(comparison), LATEX_FILE: latex(comparison), **(pages or {})}
     written = {
         out / FIGURES_FILE: figures_table(comparison, made),
         out / TESTS_FILE: pair_tests_table(comparison, made),
@@ -52,7 +55,7 @@ def write_comparison(comparison: Comparison, out: Path, by: Mapping[str, Any]) -
     try:
         is_new = not out.exists()
         out.mkdir(parents=True, exist_ok=True)
-        write_files(texts, written)
+        write_files({out / name: text for name, text in texts.items()}, written)
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         if is_new:
             with contextlib.suppress(OSError, ValueError):

@@ -14,6 +14,11 @@ from tune_lpc.results.statistics import Estimate
 TIMES = "\N{MULTIPLICATION SIGN}"
 NONE = "none"
 """What a cell says where there is no figure; the notes say why."""
+GEOMETRIC = " (geometric)"
+_GEOMETRIC = (
+    f" Geometric: of measures that differ by a factor of 10 or more, the geometric mean {TIMES}/÷ the factor of one "
+    "standard deviation."
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def _figures(comparison: Comparison) -> TextTable:
     for measure in comparison.measures:
         figures = {label: comparison.figure(label, measure) for label in labels}
         name = shown_measure(measure)
-        name += " (geometric)" if any(figure.estimate.logarithmic for figure in figures.values()) else ""
+        name += GEOMETRIC if any(figure.estimate.logarithmic for figure in figures.values()) else ""
         cells[name] = {label: estimate_cell(figure.estimate, _factor(measure)) for label, figure in figures.items()}
     accuracies = {label: comparison.figure(label, ACCURACY) for label in labels}
     cells["networks"] = {label: Cell(_networks(figure)) for label, figure in accuracies.items()}
@@ -94,8 +99,8 @@ def _figures(comparison: Comparison) -> TextTable:
         f"Test data{'' if images is None else f' ({images:,} images)'}, the named config of each method",
         header,
         rows,
-        "Mean ± standard deviation over seeds [95 % interval of the mean, Student's t]. Geometric: of measures that "
-        f"differ by a factor of 10 or more, the geometric mean {TIMES}/÷ the factor of one standard deviation.",
+        "Mean ± standard deviation over seeds [95 % interval of the mean, Student's t]."
+        + (_GEOMETRIC if any(name.endswith(GEOMETRIC) for name in names) else ""),
     )
 
 

@@ -238,8 +238,8 @@ def comparison_schema(made: Mapping[str, Any] | None = None) -> pa.Schema:
             _column(
                 "geometric",
                 bool,
-                "whether the next four are taken by logarithms, as all values of all searches are positive and differ "
-                "by a factor of 10 or more",
+                "whether the next four are taken by logarithms, as all values of the named configs are positive and "
+                "differ by a factor of 10 or more",
             ),
             _column("middle", float, "mean, or geometric mean"),
             _column("spread", float, "standard deviation, or the factor that one of the logarithms is"),
