@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from tune_lpc.final.network_file import network_bytes
 from tune_lpc.final.test_images import opened_test_images
 from tune_lpc.plan.errors import UserError
 from tune_lpc.results.events import Tested, trial_id_of
+from tune_lpc.results.export import write_files
 from tune_lpc.training.data.batches import select_rows
 from tune_lpc.training.loop import Training
 from tune_lpc.training.measures import compute_measures
@@ -52,13 +52,14 @@ class FinalEvaluation:
         if "accuracy" in known:
             return Tested(**known)
         try:
-            _write(self.folder / network, network_bytes(training, prepared))
+            result.parent.mkdir(parents=True, exist_ok=True)
+            write_files({self.folder / network: network_bytes(training, prepared)}, {})
             # Before they are opened: an opening that ends nowhere is one, too.
             openings = int(known.get("openings", 0)) + 1
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            _write(result, _json({"openings": openings, "opened": now}))
+            write_files({result: _json({"openings": openings, "opened": now})}, {})
             tested = self._test(number, network, openings, training, prepared)
-            _write(result, _json(dataclasses.asdict(tested)))
+            write_files({result: _json(dataclasses.asdict(tested))}, {})
         except OSError as error:
             raise UserError(
                 f"the network can't be kept in {self.folder} ({error.strerror or error}); free space, then --resume"
@@ -96,20 +97,5 @@ def _read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _json(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(dict(values), indent=1, allow_nan=False) + "\n").encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(dict(values), indent=1, allow_nan=False) + "\n"

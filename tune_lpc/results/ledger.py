@@ -252,6 +252,8 @@ class Ledger:
                 trial.restarts += 1
             else:
                 trial.end = event
+                if trial.longest is not None:
+                    trial.longest.settle()
 
     @property
     def left_out(self) -> list[str]:

@@ -61,10 +61,10 @@ class TrainingRun:
                 row = tuple(record.get(name) for name in NUMBERS)  # an older version had fewer
             self._new.append(row)
             self._present.append(1)
-            if len(self._new) == _ROWS_AT_ONCE:
-                self._take_in()
+            if len(self._new) == _ROWS_AT_ONCE or epoch == self.budget:
+                self.settle()
         else:
-            self._take_in()
+            self.settle()
             numbers = _numbers(record)
             if missing > 0:  # a damaged journal has gaps
                 self._values.extend(array("d", [math.nan]) * (_WIDTH * missing))
@@ -75,15 +75,15 @@ class TrainingRun:
         if record.get("diverged") is not None:
             self._diverged[epoch] = record["diverged"]
 
-    def _take_in(self) -> None:
-        """Put the new rows where the others are."""
+    def settle(self) -> None:
+        """Keep what is new as the rest is kept: it takes less memory when no more is to come."""
         if self._new:
             self._values.frombytes(_finite(self._new).tobytes())
             self._new.clear()
 
     def _table(self) -> array[float]:
         """All values, row by row, those of missing epochs NaN."""
-        self._take_in()
+        self.settle()
         return self._values
 
     def record(self, epoch: int) -> Record:

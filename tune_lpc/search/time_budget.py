@@ -138,6 +138,16 @@ class TimeBudget:
             return None
         return max(0.0, self.limits.gpu_seconds - self._gpu_seconds_spent(now))
 
+    def shares_spent(self, now: float) -> list[float]:
+        """How much of each limit is spent, from 0 to 1; of nothing where there is none."""
+        clock, gpus = self.seconds_left(now), self.gpu_seconds_left(now)
+        found = []
+        if clock is not None and self.limits.seconds is not None:
+            found.append((clock, self.limits.seconds - self.limits.ending))
+        if gpus is not None and self.limits.gpu_seconds is not None:
+            found.append((gpus, self.limits.gpu_seconds))
+        return [1.0 - left / whole if whole > 0 else 1.0 for left, whole in found]
+
     # What fits
 
     def _fits(self, seconds: float | None, *, more: int, keeps: bool = True) -> bool:
