@@ -9,7 +9,7 @@ import pytest
 from tests.pages.made import made_run
 from tests.results.runs import RUN, Search
 from tune_lpc.pages.folder import Run, read_run
-from tune_lpc.pages.progress_figures import MOST_CURVES, best_over_time, best_so_far, learning_curves, steps_of
+from tune_lpc.pages.progress_figures import MOST_CURVES, best_over_time, best_so_far, learning_curves, progress_of
 from tune_lpc.results import export, write_run
 
 
@@ -33,16 +33,17 @@ def search(tmp_path: Path) -> Search:
 
 
 def test_only_a_better_score_of_a_full_training_is_a_step(search: Search) -> None:
-    steps, epochs, hours = steps_of(read_run(search.directory))
-    assert [(step.score, step.epochs, step.number) for step in steps] == [(0.5, 4, 0), (0.75, 13, 3)]
-    assert epochs == 13 and hours >= steps[-1].hours > 0
+    progress = progress_of(read_run(search.directory))
+    assert [(step.score, step.epochs, step.number) for step in progress.steps] == [(0.5, 4, 0), (0.75, 13, 3)]
+    assert [one.score for one in progress.ended] == [0.5, 0.25, 0.75]
+    assert progress.epochs == 13 and progress.hours >= progress.ended[-1].hours > 0
 
 
 def test_without_a_journal_trials_follow_one_another(search: Search) -> None:
     (search.directory / "journal.jsonl").unlink()
-    steps, epochs, hours = steps_of(read_run(search.directory))
-    assert [(step.score, step.epochs) for step in steps] == [(0.5, 4), (0.75, 13)]
-    assert steps[0].hours == pytest.approx(8 / 3600) and hours == pytest.approx(26 / 3600) and epochs == 13
+    progress = progress_of(read_run(search.directory))
+    assert [(step.score, step.epochs) for step in progress.steps] == [(0.5, 4), (0.75, 13)]
+    assert progress.ended[0].hours == pytest.approx(8 / 3600) and progress.hours == pytest.approx(26 / 3600)
 
 
 def test_the_answer_tells_when_the_best_was_there(search: Search) -> None:
