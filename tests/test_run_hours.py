@@ -16,7 +16,7 @@ from tune_lpc.results import JOURNAL_FILE, Ledger, seconds_written
 from tune_lpc.results.events import RunEnded
 from tune_lpc.results.journal import journal_events
 
-SECONDS = 40.0
+SECONDS = 60.0
 HOURS = ["--hours", str(SECONDS / 3600), "--concurrent", "2", "--epochs", "9", "--set", "first_rung=3", "seeds=2"]
 SLACK = 0.25
 """Of the time: ten seconds, in which a loaded machine may start and end workers."""
