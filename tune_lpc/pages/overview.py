@@ -48,10 +48,9 @@ HEADER = ("configs", "epochs", "time", "best score", "on test images")
 
 def overview_sections(runs: Runs, comparison: Comparison | None = None) -> list[Section]:
     """The figures of the page."""
-    makers = (overview_figures.bests, overview_figures.race, overview_figures.spending)
-    figures = [figure for make in makers if (figure := make(runs)) is not None]
-    tested = [] if comparison is None else [comparison_figures.accuracy(comparison)]
-    return [("Beside each other", [*tested, *figures])]
+    first = overview_figures.bests(runs) if comparison is None else comparison_figures.accuracy(comparison)
+    figures = [first, overview_figures.race(runs), overview_figures.spending(runs)]
+    return [("Beside each other", [figure for figure in figures if figure is not None])]
 
 
 def overview_page(

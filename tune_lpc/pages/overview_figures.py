@@ -27,7 +27,7 @@ from tune_lpc.pages.figure import (
     whole_axis,
 )
 from tune_lpc.pages.folder import Run
-from tune_lpc.pages.progress_figures import steps_of
+from tune_lpc.pages.progress_figures import progress_of
 from tune_lpc.pages.words import count, duration, percent, unit_of
 from tune_lpc.results.summary import epochs_without_stopping
 
@@ -42,16 +42,17 @@ Runs = Mapping[str, Run]
 def race(runs: Runs) -> Figure:
     """The best score so far of each run against epochs and time."""
     question = "Which search came to its best first?"
-    found = {name: steps_of(run) for name, run in list(runs.items())[:MOST_LINES]}
-    found = {name: steps for name, steps in found.items() if steps[0]}
+    found = {name: progress_of(run) for name, run in list(runs.items())[:MOST_LINES]}
+    found = {name: progress for name, progress in found.items() if progress.ended}
     if not found:
         return Figure("race", question, "No trial of any of them has trained its full budget.")
-    size, unit = unit_of(max(hours for _, _, hours in found.values()))
+    size, unit = unit_of(max(progress.hours for progress in found.values()))
     rows = list[dict[str, Any]]()
-    for name, (steps, epochs, hours) in found.items():
+    for name, progress in found.items():
+        steps = progress.steps
         kept = steps if len(steps) <= POINTS_OF_LINE else [*steps[:: -(-len(steps) // POINTS_OF_LINE)], steps[-1]]
         rows += [{"run": name, "epochs": s.epochs, "time": s.hours / size, "best": s.score} for s in kept]
-        rows.append({"run": name, "epochs": epochs, "time": hours / size, "best": steps[-1].score})
+        rows.append({"run": name, "epochs": progress.epochs, "time": progress.hours / size, "best": steps[-1].score})
     names = list(found)
     charts = []
     for axis, title in (("epochs", "epochs trained by all trials"), ("time", f"{unit} of the search")):
@@ -72,11 +73,12 @@ def race(runs: Runs) -> Figure:
             .properties(height=HEIGHT)
         )
         charts.append(Chart(f"race_by_{axis}", chart, "by epochs" if axis == "epochs" else "by time"))
-    leader, (steps, _, _) = max(found.items(), key=lambda item: item[1][0][-1].score)
-    last = steps[-1]
+    last_steps = {name: progress.steps[-1] for name, progress in found.items()}
+    leader = max(last_steps, key=lambda name: (last_steps[name].score, -last_steps[name].epochs))
+    last = last_steps[leader]
     answer = (
         f"The best single training of all is of {leader}, {percent(last.score)} after {count(last.epochs, 'epoch')} "
-        f"and {duration(last.hours)}. Single trainings are lucky: the intervals above say more."
+        f"and {duration(last.hours)}. Single trainings are lucky: intervals and test images say more."
     )
     answer += f" The first {MOST_LINES} runs are drawn." if len(runs) > MOST_LINES else ""
     return Figure("race", question, answer, charts)

@@ -167,7 +167,7 @@ def importance(run: Run) -> Figure:
     )
     first = leading.iloc[0]
     answer = (
-        f"{first['parameter']}, with {100 * float(first['importance']):.0f} % of what sets the best tenth of the "
+        f"{first['parameter']}, with {100 * float(first['importance']):.0f} % of what sets the best of the "
         f"{kinds[0]} trials apart from the others (PED-ANOVA; a setting counts where it has an effect)."
     )
     if len(kinds) > 1:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tune_lpc.pages.figure import plain
 from tune_lpc.pages.folder import CONFIG, MEASURE, OBJECTIVE, SCORE_COLUMN, Run
-from tune_lpc.pages.words import duration, interval, percent, short
+from tune_lpc.pages.words import brief, interval, percent, short
 from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.results.summary import epochs_without_stopping
 
@@ -65,12 +65,12 @@ def facts(run: Run) -> list[tuple[str, str]]:
     if without > epochs:
         found.append(("epochs saved", f"{100 * (1 - epochs / without):.0f} %"))
     if run.times.hours:
-        found.append(("search", duration(run.times.hours)))
+        found.append(("search", brief(run.times.hours)))
     seconds = float(trials["seconds"].fillna(0).sum())
     if seconds:
-        found.append(("training", duration(seconds / 3600)))
+        found.append(("training", brief(seconds / 3600)))
         if without > epochs:
-            found.append(("saved, about", duration(seconds / 3600 * (without / epochs - 1))))
+            found.append(("saved, about", brief(seconds / 3600 * (without / epochs - 1))))
     return found
 
 

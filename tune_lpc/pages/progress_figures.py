@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from tune_lpc.pages.figure import (
     BLUE,
+    GREY,
     HEIGHT,
     SHARES,
     SMALL_HEIGHT,
@@ -18,6 +19,8 @@ from tune_lpc.pages.figure import (
     Figure,
     data,
     fate_colour,
+    layered,
+    outside_told,
     robust_domain,
     score_axis,
     whole_axis,
@@ -30,6 +33,7 @@ POINTS_OF_CURVE = 60
 STRONG = 5
 """How many of the ranking are not faded."""
 HALF_A_POINT = 0.005
+MOST_ENDED = 400
 OVER_TIME = {
     "gamma": ("gamma", True),
     "beta": ("beta", False),
@@ -44,8 +48,8 @@ MOST_POINTS_OF_LINE = 200
 
 
 @dataclass(frozen=True)
-class Step:
-    """A better single training than all before: its score, what had been spent by then, and which trial it was."""
+class Ended:
+    """A trial that trained its full budget: its score, what all trials had spent by its end, and its number."""
 
     score: float
     epochs: int
@@ -53,8 +57,26 @@ class Step:
     number: int
 
 
-def steps_of(run: Run) -> tuple[list[Step], int, float]:
-    """The steps of the best score so far, in order; and the epochs and hours of the whole search.
+@dataclass(frozen=True)
+class Progress:
+    """How a search went on. ended: trials in order of their ends. epochs, hours: of the whole search."""
+
+    ended: Sequence[Ended]
+    epochs: int
+    hours: float
+
+    @property
+    def steps(self) -> list[Ended]:
+        """Those that were better than all before them."""
+        found = list[Ended]()
+        for one in self.ended:
+            if not found or one.score > found[-1].score:
+                found.append(one)
+        return found
+
+
+def progress_of(run: Run) -> Progress:
+    """When trials ended, and what had been spent by then.
 
     Without a journal trials count as if they had run one after another, in order of number.
     """
@@ -64,53 +86,64 @@ def steps_of(run: Run) -> tuple[list[Step], int, float]:
         hours = trials["seconds"].fillna(0.0).astype(float).cumsum() / 3600
         ends = dict(zip(trials["trial_id"].astype(str), hours, strict=True))
     table = {str(trial["trial_id"]): trial for trial in trials.to_dict("records")}
-    steps, epochs = list[Step](), 0
+    ended, epochs = list[Ended](), 0
     for trial_id, at in sorted(ends.items(), key=lambda item: item[1]):
         trial = table.get(trial_id)
         if trial is None:
             continue
         epochs += 0 if pd.isna(trial["epochs_trained"]) else int(trial["epochs_trained"])
-        score = trial[SCORE_COLUMN]
-        is_score = trial["status"] == "completed" and pd.notna(score)
-        if is_score and (not steps or float(score) > steps[-1].score):
-            steps.append(Step(float(score), epochs, at, int(trial["number"])))
-    return steps, epochs, max(run.times.hours, max(ends.values(), default=0.0))
+        if trial["status"] == "completed" and pd.notna(trial[SCORE_COLUMN]):
+            ended.append(Ended(float(trial[SCORE_COLUMN]), epochs, at, int(trial["number"])))
+    return Progress(ended, epochs, max(run.times.hours, max(ends.values(), default=0.0)))
 
 
 def best_so_far(run: Run) -> Figure:
-    """The best score so far against epochs and hours."""
+    """The best score so far against epochs and hours, and the scores of all that trained in full."""
     question = "How did the best come about?"
-    steps, epochs, hours = steps_of(run)
+    progress = progress_of(run)
+    steps = progress.steps
     if not steps:
         return Figure("best_so_far", question, "No trial has trained its full budget, so there is no best yet.")
     last = steps[-1]
     near = next(step for step in steps if step.score >= last.score - HALF_A_POINT)
     answer = (
         f"The best single training, trial {last.number} with {percent(last.score)}, was there after {last.epochs:,} of "
-        f"{count(epochs, 'epoch')} and {duration(last.hours)} of {duration(hours)}"
+        f"{count(progress.epochs, 'epoch')} and {duration(last.hours)} of {duration(progress.hours)}"
     )
-    answer += (
-        "." if near is last else f"; trial {near.number}, within half a point of it, after {near.epochs:,} epochs."
-    )
-    size, unit = unit_of(hours)
-    steps = [*steps, Step(last.score, epochs, hours, last.number)]
-    rows = [{"epochs": s.epochs, "time": s.hours / size, "best": s.score, "trial": s.number} for s in steps]
+    answer += "." if near is last else f"; trial {near.number}, half a point from it, after {near.epochs:,} epochs."
+    others = progress.ended[:: -(-len(progress.ended) // MOST_ENDED)]
+    y, outside = score_axis([one.score for one in (*others, *steps)], "score")
+    size, unit = unit_of(progress.hours)
+    line = [*steps, Ended(last.score, progress.epochs, progress.hours, last.number)]
+    axes = {
+        "epochs": whole_axis("epochs trained by all trials", zero=True),
+        "time": {
+            "title": f"{unit} of the search",
+            "scale": alt.Scale(nice=False, zero=True),
+            "axis": alt.Axis(tickCount=6),
+        },
+    }
     charts = []
-    for axis, title in (("epochs", "epochs trained by all trials"), ("time", f"{unit} of the search")):
-        y, _ = score_axis([step.score for step in steps], "best", "best validation accuracy")
-        of_time = {"title": title, "scale": alt.Scale(nice=False, zero=True), "axis": alt.Axis(tickCount=6)}
-        x = alt.X(f"{axis}:Q", **(of_time if axis == "time" else whole_axis(title, zero=True)))
-        tip = [alt.Tooltip("trial:Q"), alt.Tooltip("best:Q", format=".4f"), alt.Tooltip(f"{axis}:Q", format=",.4~g")]
-        base = alt.Chart(data(rows)).encode(x=x, y=y)
-        line = base.mark_line(interpolate="step-after", color=BLUE, strokeWidth=2)
-        points = base.mark_point(filled=True, color=BLUE, size=45, opacity=1).encode(tooltip=tip)
-        by = "epochs" if axis == "epochs" else "hours"
-        charts.append(
-            Chart(
-                f"best_by_{by}", (line + points).properties(height=HEIGHT), "by epochs" if by == "epochs" else "by time"
-            )
-        )
+    for axis, told in axes.items():
+        x = alt.X(f"{axis}:Q", **told)
+        tip = [alt.Tooltip("trial:Q"), alt.Tooltip("score:Q", format=".4f"), alt.Tooltip(f"{axis}:Q", format=",.4~g")]
+        best = alt.Chart(_rows(line, size)).encode(x=x, y=y)
+        dots = alt.Chart(_rows(others, size)).mark_point(filled=True, color=GREY, size=22, opacity=0.55)
+        layers = [
+            dots.encode(x=x, y=y, tooltip=tip),
+            best.mark_line(interpolate="step-after", color=BLUE, strokeWidth=2),
+            best.mark_point(filled=True, color=BLUE, size=45, opacity=1).encode(tooltip=tip),
+        ]
+        charts.append(Chart(f"best_by_{'hours' if axis == 'time' else axis}", layered(layers, HEIGHT), f"by {axis}"))
+    answer += f" Grey are all that trained in full.{outside_told(outside)}"
     return Figure("best_so_far", question, answer, charts)
+
+
+def _rows(ended: Sequence[Ended], size: float) -> alt.InlineData:
+    """Ends of trials as the data of a chart, their times in units of so many hours."""
+    return data(
+        {"epochs": one.epochs, "time": one.hours / size, "score": one.score, "trial": one.number} for one in ended
+    )
 
 
 def learning_curves(run: Run) -> Figure:

@@ -6,6 +6,8 @@ import math
 
 import pandas as pd
 
+_SIGNS = {"seconds": "s", "minutes": "min", "hours": "h"}
+
 
 def percent(score: float) -> str:
     """An accuracy in percent, to two digits."""
@@ -23,6 +25,12 @@ def duration(hours: float) -> str:
     """A time in the unit that fits it."""
     size, unit = unit_of(hours)
     return f"{hours / size:.2g} {unit}" if hours / size < 99.5 else f"{hours / size:,.0f} {unit}"
+
+
+def brief(hours: float) -> str:
+    """The same with the sign of its unit, where there is little room."""
+    number, unit = duration(hours).split(" ")
+    return f"{number} {_SIGNS[unit]}"
 
 
 def unit_of(hours: float) -> tuple[float, str]:

@@ -1,11 +1,12 @@
 """Which searched setting matters: Optuna's PED-ANOVA (Watanabe et al., IJCAI 2023, arXiv 2304.10255) into a table.
 
-Conditions are respected: a setting is judged among the trials where it has an effect, as Optuna itself compares trials
-that all have the same parameters. Trials that were stopped are told apart: their scores are those of a rung.
+Conditions are respected (arXiv 2601.20800): a setting is judged where it has an effect, and weighs as much as the best
+trials lie there. Trials that were stopped are told apart: they are worse than all that came further.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ from tune_lpc.search.sampler import distribution_of
 IMPORTANCE_FILE = "importance.parquet"
 FEWEST = 8
 """Trials from which on an importance is told."""
+BEST_SHARE, FEWEST_BEST = 0.1, 5
+"""What sets the best tenth apart is asked, but of no fewer than these (as Optuna's documentation advises)."""
 KINDS = {"completed": ("completed",), "completed and stopped": ("completed", "stopped")}
 _SCHEMA = pa.schema(
     [
@@ -40,7 +43,10 @@ _SCHEMA = pa.schema(
         pa.field(
             "importance",
             pa.float64(),
-            metadata={"description": "its share of the importance of all; null with fewer than 8", "unit": "0 to 1"},
+            metadata={
+                "description": "its share of the importance of all; null with fewer than 8, or one value",
+                "unit": "0 to 1",
+            },
         ),
     ]
 )
@@ -69,44 +75,58 @@ def importances(trials: pd.DataFrame, dimensions: Mapping[str, Mapping[str, Any]
     firsts = trials[trials["repeat_of"].isna()].dropna(subset=[score])
     rows: list[dict[str, object]] = []
     for kind, statuses in KINDS.items():
-        chosen = firsts[firsts["status"].isin(statuses)]
-        found: dict[str, tuple[int, float | None]] = {}
-        for name, dimension in dimensions.items():
-            known = chosen.dropna(subset=[f"config.{name}"])
-            value = _divergence(known[f"config.{name}"].tolist(), known[score].tolist(), name, dimension)
-            # Of those where it has no effect it explains nothing.
-            share = len(known) / len(chosen) if len(chosen) else 0.0
-            found[name] = len(known), None if value is None else value * share
-        total = sum(value for _, value in found.values() if value is not None)
-        for name, (count, value) in found.items():
-            importance = None if value is None or total <= 0 else value / total
-            rows.append({"parameter": name, "trials": kind, "count": count, "importance": importance})
+        chosen = firsts[firsts["status"].isin(statuses)].sort_values(["epochs", score, "number"])
+        settings = [_drawn(row, dimensions) for row in chosen.to_dict("records")]
+        counts = {name: sum(name in drawn for drawn in settings) for name in dimensions}
+        judged = [name for name in dimensions if counts[name] >= FEWEST and _varies(name, settings)]
+        found = _divergences(settings, dimensions, judged) if judged else {}
+        total = math.fsum(found.values())
+        for name in dimensions:
+            importance = found[name] / total if name in found and total > 0 else None
+            rows.append({"parameter": name, "trials": kind, "count": counts[name], "importance": importance})
     return rows
 
 
-def _divergence(
-    values: Sequence[object], scores: Sequence[float], name: str, dimension: Mapping[str, Any]
-) -> float | None:
-    """How far the values of the better trials are from those of all; None with too few trials or one value alone."""
-    if len(values) < FEWEST or len(set(values)) < 2:
-        return None
-    distribution = distribution_of(_dimension(dimension))
+def _drawn(row: Mapping[Any, Any], dimensions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The searched settings of a trial that have an effect, as far as they lie in the space."""
+    values = {name: row[f"config.{name}"] for name in dimensions}
+    return {name: value for name, value in values.items() if not pd.isna(value) and _holds(dimensions[name], value)}
+
+
+def _varies(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a setting has several values: of one alone the method tells how many trials have it, not what it does."""
+    return len({drawn[name] for drawn in settings if name in drawn}) > 1
+
+
+def _holds(told: Mapping[str, Any], value: Any) -> bool:
+    return value in told["options"] if told["type"] == "choice" else bool(told["low"] <= value <= told["high"])
+
+
+def _divergences(
+    settings: Sequence[Mapping[str, Any]], dimensions: Mapping[str, Mapping[str, Any]], judged: list[str]
+) -> dict[str, float]:
+    """How far the values of the better trials are from those of all, by setting. settings: of the trials, worst first.
+
+    Only the order of trials matters to the method, so they are numbered.
+    """
+    distributions = {name: distribution_of(_dimension(told)) for name, told in dimensions.items()}
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(BEST_SHARE, FEWEST_BEST / len(settings))))
     before = optuna.logging.get_verbosity()
-    with warnings.catch_warnings():
-        optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of each study
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it tells of each study
+    try:
         study = optuna.create_study(direction="maximize")
         study.add_trials(
-            [
-                create_trial(params={name: value}, distributions={name: distribution}, value=float(score))
-                for value, score in zip(values, scores, strict=True)
-            ]
+            create_trial(
+                params=dict(drawn), distributions={name: distributions[name] for name in drawn}, value=float(place)
+            )
+            for place, drawn in enumerate(settings)
         )
-        found = optuna.importance.get_param_importances(
-            study, evaluator=PedAnovaImportanceEvaluator(), params=[name], normalize=False
-        )
-    optuna.logging.set_verbosity(before)
-    return float(found[name])
+        with warnings.catch_warnings():
+            # It warns where a setting has an effect in a single trial; such are left without an importance here.
+            warnings.simplefilter("ignore")
+            return optuna.importance.get_param_importances(study, evaluator=evaluator, params=judged, normalize=False)
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def _dimension(told: Mapping[str, Any]) -> Dimension:
