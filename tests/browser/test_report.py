@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +130,24 @@ def test_the_page_is_quiet_complete_and_fits(name: str, reports: dict[str, Path]
     assert answers and all(len(answer) > 8 and "nan" not in answer.lower().split() for answer in answers)
     assert page.evaluate(OVERLAPS) == []
     assert page.evaluate(CUT_WORDS) == []
+
+
+def test_numbers_at_the_end_of_an_axis_stay_in_the_frame(
+    reports: dict[str, Path], chromium: Any, tmp_path: Path
+) -> None:
+    page = reports["diverged"].read_text(encoding="utf-8")
+    start = page.index(">", page.index('id="specs"')) + 1
+    end = page.index("</script>", start)
+    specs = json.loads(page[start:end])
+    (rows,) = specs["timeline"]["datasets"].values()
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, offline=True)
+    for last in (0.01201, 0.0141, 0.0142, 0.0143, 0.0181, 0.0182, 0.0185):  # a tick lies just before each
+        for row in rows:
+            row["from"], row["to"] = 0.002, last
+        made = tmp_path / f"{last}.html"
+        made.write_text(page[:start] + json.dumps(specs) + page[end:], encoding="utf-8")
+        assert opened(context, made).page.evaluate(CUT_WORDS) == []
+    context.close()
 
 
 @pytest.mark.parametrize("name", ["thirty", "failed", "two objectives", COMPARED, SEVERAL])

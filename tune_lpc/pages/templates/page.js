@@ -18,6 +18,7 @@ function config(keyed) {
     font: getComputedStyle(document.body).fontFamily,
     view: { stroke: null },
     axis: { ...text, gridColor: line, domainColor: edge, tickColor: edge, labelOverlap: true, titlePadding: 8 },
+    axisX: { labelFlush: 20 }, // the number at an axis' end stays in the frame, however near that end it lies
     axisBand: { grid: false },
     legend: {
       ...text, orient: "top", symbolSize: 90, symbolOpacity: 1, offset: 6, disable: keyed, columns: narrow ? 1 : 3,
