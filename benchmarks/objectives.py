@@ -35,9 +35,9 @@ from tune_lpc.plan.choosers import Given
 from tune_lpc.plan.objectives import Objective, objectives_problems, several_objectives
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import Status
-from tune_lpc.results.ledger import Trial
 from tune_lpc.results.pareto import hypervolume, scaled
 from tune_lpc.results.ranking import front_found
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.sampler import (
     Drawn,
     EstimatorSampler,

@@ -20,8 +20,8 @@ from tune_lpc.plan.choosers import Given
 from tune_lpc.plan.record import SCORE
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import RunStarted
-from tune_lpc.results.ledger import Trial
 from tune_lpc.results.ranking import ranked
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.assignment import Assignment
 from tune_lpc.search.director import Director
 from tune_lpc.search.earlier import Observation

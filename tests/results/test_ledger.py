@@ -27,8 +27,9 @@ from tune_lpc.results.events import (
     TrialStarted,
 )
 from tune_lpc.results.journal import journal_events
-from tune_lpc.results.ledger import Placement, Session, TrainingRun, Trial
 from tune_lpc.results.ranking import ranked
+from tune_lpc.results.training_run import TrainingRun
+from tune_lpc.results.trial import Placement, Session, Trial
 
 RUNS = (3, 9)
 CLIMB: dict[str, Any] = {

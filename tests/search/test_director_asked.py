@@ -30,8 +30,8 @@ from tune_lpc.results.events import (
     number_of,
     trial_id_of,
 )
-from tune_lpc.results.ledger import Trial
 from tune_lpc.results.ranking import ranked
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.director import Verdict
 from tune_lpc.search.sampler import RandomSampler
 from tune_lpc.search.simulated import simulate

@@ -14,7 +14,7 @@ from tests.results.runs import record
 from tune_lpc.plan import Fidelity
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, Event, RungDecided, RunStarted, TrialStarted, trial_id_of
-from tune_lpc.results.ledger import Trial
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.rungs import best_first, decide, places, promote, reason
 
 FIDELITY = Fidelity(epochs=27, mode="truncated", reduction_factor=3, first_rung=3)

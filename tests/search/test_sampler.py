@@ -19,7 +19,7 @@ from tune_lpc.plan.search_settings import SAMPLERS as NAMES
 from tune_lpc.plan.trial import Value
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, RungDecided, RunStarted, Status, TrialEnded, TrialStarted, trial_id_of
-from tune_lpc.results.ledger import Trial
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.sampler import Drawn, EstimatorSampler, RandomSampler, Sampler
 from tune_lpc.search.samplers import SAMPLERS, sampler_of
 from tune_lpc.search.simulated import simulate

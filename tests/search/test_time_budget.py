@@ -14,8 +14,8 @@ from tests.search.curves import noisy_curve, record, run_of
 from tune_lpc.plan import Float, Space
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import Event, RungDecided, RunResumed, RunStarted, Status, TrialEnded, TrialStarted
-from tune_lpc.results.ledger import Trial
 from tune_lpc.results.tables import best_table, trials_table
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.assignment import Assignment
 from tune_lpc.search.director import Director
 from tune_lpc.search.sampler import RandomSampler

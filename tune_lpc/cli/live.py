@@ -22,8 +22,8 @@ from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.space import Space
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, Event, Status, TrialEnded, TrialStarted, number_of, trial_id_of
-from tune_lpc.results.ledger import Trial
 from tune_lpc.results.ranking import Config, comes_first, ranked
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.time_budget import TimeBudget
 
 PLAIN_LINE_EVERY = 15.0

@@ -20,10 +20,11 @@ from tune_lpc.plan.record import SCORE
 from tune_lpc.results.events import trial_id_of
 from tune_lpc.results.export import as_pandas, note_files, write_files
 from tune_lpc.results.journal import JOURNAL_FILE
-from tune_lpc.results.ledger import Ledger, Trial, read_ledger
+from tune_lpc.results.ledger import Ledger, read_ledger
 from tune_lpc.results.loading import load_run
 from tune_lpc.results.schema import confirm_schema
 from tune_lpc.results.tables import made_table, named
+from tune_lpc.results.trial import Trial
 
 CONFIRM_FOLDER = "confirm"
 """Where the confirmation lies in the folder of its search; an earlier one is moved to confirm-1, and so on."""

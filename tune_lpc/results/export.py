@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from tune_lpc.plan.errors import UserError
 from tune_lpc.results.journal import JOURNAL_FILE, finite
 from tune_lpc.results.ledger import Ledger, read_ledger
-from tune_lpc.results.manifest import MANIFEST_FILE, entry_of, manifest_text, read_manifest, with_noted
+from tune_lpc.results.manifest import MANIFEST_FILE, Entry, entry_of, manifest_text, read_manifest, with_noted
 from tune_lpc.results.schema import epochs_schema
 from tune_lpc.results.tables import (
     best_table,
@@ -53,6 +54,11 @@ _FILES = (
 )
 _PART = re.compile(rf"\.(?:{'|'.join(map(re.escape, _FILES))})\.([0-9]+)\.part")
 
+_EVER_OTHER = {
+    *("train_loss", "train_classification", "train_penalty", "train_topological", "train_contrastive"),
+    *("validation_loss", "mean_norm", "nc1", "images_per_second", "seconds"),
+}
+"""Columns of epochs.parquet in which hardly a value comes twice."""
 _PANDAS_TYPES = {
     pa.int64(): pd.Int64Dtype(),
     pa.float64(): pd.Float64Dtype(),
@@ -94,6 +100,29 @@ def export(directory: Path) -> Tables:
     if not journal.is_file():
         raise UserError(f"{directory} holds no run: it has no {JOURNAL_FILE}")
     ledger, damaged = read_ledger(journal)
+    size = journal.stat().st_size  # a run that is still going writes on
+    with ThreadPoolExecutor(1) as beside:
+        digest = beside.submit(entry_of, journal, size)
+        tables = _tables(ledger)
+        _remove_parts_of_the_dead(directory)
+        writers: dict[Path, Callable[[Path], None]] = {directory / EPOCHS_FILE: partial(_write_epochs, ledger)}
+        writers |= {directory / name: partial(_write_table, table) for name, table in tables.items()}
+        names = [path.name for path in writers]
+        writers[directory / MANIFEST_FILE] = partial(_write_manifest, directory, names, digest)
+        _replace_files(writers)
+    return Tables(
+        directory,
+        trials=as_pandas(tables[TRIALS_FILE]),
+        best=as_pandas(tables[BEST_FILE]),
+        rungs=as_pandas(tables[RUNGS_FILE]),
+        fidelity=as_pandas(tables[FIDELITY_FILE]),
+        front=as_pandas(tables.get(FRONT_FILE, front_table(ledger))),
+        damaged=damaged,
+    )
+
+
+def _tables(ledger: Ledger) -> dict[str, pa.Table]:
+    """The tables but that of the epochs, by file."""
     tables = {
         TRIALS_FILE: trials_table(ledger),
         BEST_FILE: best_table(ledger),
@@ -101,23 +130,7 @@ def export(directory: Path) -> Tables:
         FIDELITY_FILE: fidelity_table(ledger),
         PLACEMENTS_FILE: placements_table(ledger),
     }
-    front = front_table(ledger)
-    tables |= {FRONT_FILE: front} if ledger.objectives else {}
-    _remove_parts_of_the_dead(directory)
-    writers: dict[Path, Callable[[Path], None]] = {directory / EPOCHS_FILE: partial(_write_epochs, ledger)}
-    writers |= {directory / name: partial(_write_table, table) for name, table in tables.items()}
-    size = journal.stat().st_size  # a run that is still going writes on
-    writers[directory / MANIFEST_FILE] = partial(_write_manifest, directory, [path.name for path in writers], size)
-    _replace_files(writers)
-    return Tables(
-        directory,
-        trials=as_pandas(tables[TRIALS_FILE]),
-        best=as_pandas(tables[BEST_FILE]),
-        rungs=as_pandas(tables[RUNGS_FILE]),
-        fidelity=as_pandas(tables[FIDELITY_FILE]),
-        front=as_pandas(front),
-        damaged=damaged,
-    )
+    return tables | ({FRONT_FILE: front_table(ledger)} if ledger.objectives else {})
 
 
 def write_run(directory: Path, run: Mapping[str, Any]) -> None:
@@ -133,14 +146,13 @@ def note_files(directory: Path, names: Sequence[str]) -> None:
         _replace_files({directory / MANIFEST_FILE: lambda part: _write_bytes(text.encode("ascii"), part)})
 
 
-def _write_manifest(directory: Path, names: Sequence[str], journal_bytes: int, part: Path) -> None:
+def _write_manifest(directory: Path, names: Sequence[str], journal: Future[Entry], part: Path) -> None:
     """The manifest of files that lie beside their places, of run.json, and of what was noted before."""
     before = read_manifest(directory)
     noted = {} if isinstance(before, str) else {n: e for n, e in before[0].items() if (directory / n).is_file()}
     files = {name: entry_of(_part_of(directory / name)) for name in names}
     run = {RUN_FILE: entry_of(directory / RUN_FILE)} if (directory / RUN_FILE).is_file() else {}
-    journal = entry_of(directory / JOURNAL_FILE, journal_bytes)
-    _write_bytes(manifest_text({**noted, **run, **files}, journal).encode("ascii"), part)
+    _write_bytes(manifest_text({**noted, **run, **files}, journal.result()).encode("ascii"), part)
 
 
 def write_files(contents: Mapping[Path, str | bytes], tables: Mapping[Path, pa.Table]) -> None:
@@ -164,7 +176,10 @@ def _write_table(table: pa.Table, part: Path) -> None:
 
 def _write_epochs(ledger: Ledger, part: Path) -> None:
     """A row group of some trials after another: no more than that is in memory at once."""
-    with pq.ParquetWriter(part, epochs_schema(ledger.about), compression="zstd") as writer:
+    schema = epochs_schema(ledger.about)
+    # What differs from row to row gains nothing from a dictionary of its values, and takes twice as long with one.
+    repeated = [field.name for field in schema if field.name not in _EVER_OTHER]
+    with pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=repeated) as writer:
         for batch in epoch_batches(ledger):
             writer.write_batch(batch)
 

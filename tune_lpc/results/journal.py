@@ -15,7 +15,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,7 +26,7 @@ from tune_lpc.results.events import Event, as_entry, as_event
 
 JOURNAL_FILE = "journal.jsonl"
 
-_CHECKSUM = 9
+CHECKSUM = 9
 """Bytes before the payload: the checksum and a space."""
 _LINE = re.compile(rb"([0-9a-f]{8}) (.*)", re.DOTALL)
 _BEGINNING = re.compile(rb'\{"kind":"(\w+)","time":([0-9.]+)')
@@ -165,18 +165,8 @@ def journal_entries(path: Path, damaged: list[str], kinds: Collection[str] = ())
     kinds: those to be read, all by default; lines that begin with none of them are passed over unread, which costs
     little.
     """
-    beginnings = tuple(f'{{"kind":"{kind}"'.encode() for kind in kinds)
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if kinds and not line.startswith(beginnings, _CHECKSUM):
-                continue
-            entry = _parse(line.removesuffix(b"\n"))
-            if type(entry) is dict:
-                yield entry
-            elif line.endswith(b"\n"):
-                damaged.append(f"line {number} is damaged: {entry}")
-            else:
-                damaged.append(f"line {number} is cut off: {entry}")
+        yield from _entries(file, damaged, kinds)
 
 
 def journal_events(path: Path, damaged: list[str], kinds: Collection[str] = ()) -> Iterator[Event]:
@@ -185,7 +175,15 @@ def journal_events(path: Path, damaged: list[str], kinds: Collection[str] = ()) 
     kinds: see `journal_entries`.
     Raises OSError when there is no file, or when it can't be read at all.
     """
-    for entry in journal_entries(path, damaged, kinds):
+    with path.open("rb") as file:
+        yield from events_of_lines(file, damaged, kinds)
+
+
+def events_of_lines(
+    lines: Iterable[bytes], damaged: list[str], kinds: Collection[str] = (), *, lines_before: int = 0
+) -> Iterator[Event]:
+    """The same of lines of a journal, of which so many come before these."""
+    for entry in _entries(lines, damaged, kinds, lines_before):
         try:
             event = as_event(entry)
         except ValueError as error:
@@ -193,6 +191,22 @@ def journal_events(path: Path, damaged: list[str], kinds: Collection[str] = ()) 
         else:
             if event is not None:
                 yield event
+
+
+def _entries(
+    lines: Iterable[bytes], damaged: list[str], kinds: Collection[str] = (), lines_before: int = 0
+) -> Iterator[dict[str, Any]]:
+    beginnings = tuple(f'{{"kind":"{kind}"'.encode() for kind in kinds)
+    for number, line in enumerate(lines, start=lines_before + 1):
+        if kinds and not line.startswith(beginnings, CHECKSUM):
+            continue
+        entry = _parse(line.removesuffix(b"\n"))
+        if type(entry) is dict:
+            yield entry
+        elif line.endswith(b"\n"):
+            damaged.append(f"line {number} is damaged: {entry}")
+        else:
+            damaged.append(f"line {number} is cut off: {entry}")
 
 
 def seconds_written(path: Path) -> float:
@@ -223,9 +237,9 @@ def _kind_and_time(line: bytes) -> tuple[bytes, float] | None:
 
 def _parse(line: bytes) -> dict[str, Any] | str:
     """The entry that a line holds, or why it holds none."""
-    payload = line[_CHECKSUM:]
+    payload = line[CHECKSUM:]
     # Written anew and compared: quicker than to read it, and a search has millions of lines.
-    if line[:_CHECKSUM] != b"%08x " % zlib.crc32(payload):
+    if line[:CHECKSUM] != b"%08x " % zlib.crc32(payload):
         told = _LINE.fullmatch(line) is not None
         return "its checksum does not match" if told else "it does not begin with a checksum"
     try:

@@ -7,15 +7,19 @@ stands where it stood, and an export, a ranking and a resume see the same trials
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tune_lpc.plan.fidelity import Fidelity
 from tune_lpc.plan.objectives import Objective, Values, several_objectives
-from tune_lpc.plan.record import SCORE
+from tune_lpc.results.blocks import Block, EpochRows, WaitingRows, journal_blocks
 from tune_lpc.results.events import (
     EpochDone,
     Event,
@@ -25,165 +29,14 @@ from tune_lpc.results.events import (
     RungDecided,
     RunResumed,
     RunStarted,
-    Status,
     Tested,
     TrialEnded,
     TrialPlaced,
     TrialRestarted,
     TrialStarted,
 )
-from tune_lpc.results.journal import journal_events
 from tune_lpc.results.training_run import TrainingRun
-
-
-@dataclass(frozen=True)
-class Placement:
-    """A stay of a trial on a worker. session: number of the process that drove the search then, from 0."""
-
-    session: int
-    host: str
-    pid: int
-    continued_from: Position | None
-
-
-@dataclass
-class Trial:
-    """One trial.
-
-    control: whether no rung stops it. repeat_of: number of the first trial of its config; None for that one itself.
-    window: last epochs whose mean is its score. objectives: where there are several. runs: by budget.
-    looks: what the rungs said last, by rung.
-    measures: those taken at the end by name, None where one could not be computed; measure_reasons: why not.
-    measures_at: those taken at rungs, for objectives. tested: on test images, where `confirm` did that.
-    epochs_repeated: how many epochs were done again. seconds: of all epochs, those done again included.
-    restarts: how often it was started again in the same search.
-    """
-
-    trial_id: str
-    number: int
-    config: Mapping[str, Any]
-    control: bool = False
-    repeat_of: int | None = None
-    window: int = 1
-    objectives: tuple[Objective, ...] = ()
-    runs: dict[int, TrainingRun] = field(default_factory=dict)
-    looks: dict[int, RungDecided] = field(default_factory=dict)
-    placements: list[Placement] = field(default_factory=list)
-    measures: Mapping[str, float | None] = field(default_factory=dict)
-    measure_reasons: Mapping[str, str] = field(default_factory=dict)
-    measures_at: dict[Position, Mapping[str, float | None]] = field(default_factory=dict)
-    tested: Tested | None = None
-    epochs_repeated: int = 0
-    seconds: float = 0.0
-    restarts: int = 0
-    end: TrialEnded | None = None
-
-    @property
-    def status(self) -> Status:
-        """How it ended. A completed trial whose last epoch was lost is still to train, whatever its end says."""
-        if self.end is None or (self.end.status is Status.COMPLETED and not self.is_trained):
-            return Status.INTERRUPTED
-        return self.end.status
-
-    @property
-    def reason(self) -> str | None:
-        """Why it ended; None when it was interrupted."""
-        return self.end.reason if self.end is not None and self.status is not Status.INTERRUPTED else None
-
-    @property
-    def full_budget(self) -> int:
-        """Epochs of the run that completes the trial."""
-        return int(self.config["epochs"])
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether the full budget was trained to its end."""
-        return self.has(self.full_budget, self.full_budget)
-
-    @property
-    def is_to_go_on(self) -> bool:
-        """Whether a resume trains it on: it has no end, or it failed, and what made it fail may have been mended."""
-        return self.status in (Status.INTERRUPTED, Status.FAILED)
-
-    @property
-    def has_diverged(self) -> bool:
-        """Whether it has; a killed search may have recorded the diverged epoch, but no longer the end of the trial."""
-        run = self.longest
-        return self.status is Status.DIVERGED or (run is not None and run.diverged(run.epochs) is not None)
-
-    @property
-    def epochs_trained(self) -> int:
-        """Distinct epochs of all its runs."""
-        return sum(len(run) for run in self.runs.values())
-
-    @property
-    def longest(self) -> TrainingRun | None:
-        """The run with the largest budget that has an epoch: how far the trial came; None without an epoch."""
-        return self.runs[max(self.runs)] if self.runs else None
-
-    @property
-    def judged(self) -> TrainingRun | None:
-        """The run by which the trial is ranked, None when there is none.
-
-        The longest finished one: a score in the middle of a run is not that of a finished ramp, and a shorter run has
-        one that is. Where no run is finished, the one of the full budget: it is the only one of a trial that does not
-        climb, and its last epoch is all there is. A climb that was cut off in its first short run has none.
-        """
-        finished = max((budget for budget, run in self.runs.items() if budget in run), default=None)
-        return self.runs.get(self.full_budget if finished is None else finished)
-
-    def score(self, budget: int, epoch: int) -> float | None:
-        """Its score after an epoch that has a record."""
-        return self.runs[budget].mean(SCORE, epoch, self.window)
-
-    def values(self, budget: int, epoch: int) -> Values | None:
-        """Its objectives after an epoch that has a record, where there are several.
-
-        None unless it has a value of each of them; measures are taken at rungs and at the end.
-        """
-        is_end = budget == epoch == self.full_budget
-        measures = self.measures if is_end else self.measures_at.get((budget, epoch), {})
-        found = [
-            self.runs[budget].mean(objective.column, epoch, self.window)
-            if objective.column is not None
-            else measures.get(objective.measure or "")
-            for objective in self.objectives
-        ]
-        known = tuple(value for value in found if value is not None)
-        return known if len(known) == len(found) else None
-
-    @property
-    def final_values(self) -> Values | None:
-        """Its objectives after the full budget; None where that was not trained, or where one has no value."""
-        return self.values(self.full_budget, self.full_budget) if self.is_trained else None
-
-    @property
-    def final_score(self) -> float | None:
-        """Its score after the full budget; None where that was not trained."""
-        return self.score(self.full_budget, self.full_budget) if self.is_trained else None
-
-    def has(self, budget: int, epoch: int) -> bool:
-        """Whether an epoch of the run of `budget` epochs has a record."""
-        return budget in self.runs and epoch in self.runs[budget]
-
-    def position(self, runs: Iterable[int]) -> Position | None:
-        """The last of its epochs before which none is missing; None without any. runs: budgets in order of training."""
-        last = None
-        for budget in runs:
-            for epoch in range(1, budget + 1):
-                if not self.has(budget, epoch):
-                    return last
-                last = budget, epoch
-        return last
-
-
-@dataclass(frozen=True)
-class Session:
-    """A process that drove the search. facts: its versions, hardware, resources and git commit."""
-
-    command: str
-    started: str
-    facts: Mapping[str, Any]
+from tune_lpc.results.trial import Placement, Session, Trial
 
 
 class Ledger:
@@ -223,7 +76,7 @@ class Ledger:
             if trial is None:
                 self._orphans[event.trial_id] += 1
             else:
-                self._epoch(trial, event.record)
+                self.session_seconds[-1] += self._epoch(trial, event.record)
         elif isinstance(event, RunStarted):
             self._start_run(event.run)
         elif isinstance(event, RunResumed):
@@ -254,6 +107,66 @@ class Ledger:
                 trial.end = event
                 if trial.longest is not None:
                     trial.longest.settle()
+
+    def apply_block(self, block: Block) -> None:
+        """Take in a part of a journal: the same as to apply each of its events, but many epochs at once."""
+        if block.rows is None:
+            for _, event in block.events:
+                self.apply(event)
+            return
+        first, since = 0, 0
+        for index, (place, event) in enumerate(block.events):
+            if isinstance(event, (RunStarted, RunResumed)):  # what comes after counts as of another session, or run
+                self._part(block.events[first:index], block.rows.between(since, place))
+                self.apply(event)
+                first, since = index + 1, place
+        end = int(block.rows.places[-1]) + 1
+        self._part(block.events[first:], block.rows.between(since, end))
+
+    def _part(self, events: Sequence[tuple[int, Event]], rows: EpochRows) -> None:
+        """Take in events of one session.
+
+        An epoch may wait until something else happens to its trial, or until it comes to a rung: there the order of
+        trials counts. Nothing else looks at it meanwhile.
+        """
+        order = np.argsort(rows.trials, kind="stable")
+        waiting = WaitingRows(rows.take(order), self._rungs)
+        stops: Iterable[tuple[int, Event | str]] = heapq.merge(events, waiting.at_rungs(), key=itemgetter(0))
+        for place, what in stops:
+            if isinstance(what, str):
+                self._take_rows(what, waiting, place + 1)
+            else:
+                if (trial_id := getattr(what, "trial_id", None)) is not None:
+                    self._take_rows(trial_id, waiting, place)
+                self.apply(what)
+        for trial_id in rows.trial_ids:
+            self._take_rows(trial_id, waiting, math.inf)
+        seconds = np.empty(len(rows))
+        seconds[order] = waiting.counted
+        for each in seconds.tolist():  # in their order, so that the sum is the same to its last digit
+            self.session_seconds[-1] += each
+
+    def _take_rows(self, trial_id: str, waiting: WaitingRows, until: float) -> None:
+        """Take in the epochs of a trial that stand before a line."""
+        rows = waiting.taken(trial_id, until)
+        trial = self.trials.get(trial_id)
+        if trial is None:
+            self._orphans.update({trial_id: len(rows)} if rows else {})
+            return
+        at, of = rows.start, waiting.rows
+        while at < rows.stop:
+            budget = int(of.budgets[at])
+            alike = slice(at, min(waiting.alike_until(at), rows.stop))
+            run = trial.runs[budget] if budget in trial.runs else TrainingRun(budget)
+            count = run.put_rows(of.epochs[alike], of.values[alike])
+            if count:
+                trial.runs[budget] = run
+                waiting.counted[at : at + count] = waiting.seconds[at : at + count]
+                for seconds in waiting.seconds[at : at + count].tolist():
+                    trial.seconds += seconds
+            else:
+                waiting.counted[at] = self._epoch(trial, of.record(at))
+            at += count or 1
 
     @property
     def left_out(self) -> list[str]:
@@ -296,7 +209,8 @@ class Ledger:
         else:
             trial.end = None
 
-    def _epoch(self, trial: Trial, record: Mapping[str, Any]) -> None:
+    def _epoch(self, trial: Trial, record: Mapping[str, Any]) -> float:
+        """Take in an epoch; its seconds, 0 for one that was there already."""
         budget: int = record.get("budget") or trial.full_budget  # journals from before there were budgets lack it
         run = trial.runs.get(budget)
         if run is None:
@@ -304,17 +218,17 @@ class Ledger:
         epoch: int = record["epoch"]
         if epoch in run:
             if run.holds(record):
-                return  # a trial that goes on from a checkpoint tells its last epoch once more
+                return 0.0  # a trial that goes on from a checkpoint tells its last epoch once more
             trial.epochs_repeated += 1
         run.put(record)
-        seconds = record.get("seconds") or 0.0
+        seconds: float = record.get("seconds") or 0.0
         trial.seconds += seconds
-        self.session_seconds[-1] += seconds
         rung = self._rungs.get((budget, epoch))
         if rung is not None and trial.repeat_of is None:
             self.arrivals.setdefault(rung, {}).setdefault(trial.number, trial.score(budget, epoch))
             if self.objectives:
                 self.vectors.setdefault(rung, {}).setdefault(trial.number, trial.values(budget, epoch))
+        return seconds
 
     def _look(self, trial: Trial, look: RungDecided) -> None:
         """What was decided stands; of several entries of one trial at one rung the first, unless it is promoted."""
@@ -339,5 +253,8 @@ def read_ledger(path: Path) -> tuple[Ledger, list[str]]:
     Raises OSError when there is no file, or when it can't be read at all.
     """
     damaged: list[str] = []
-    ledger = Ledger(journal_events(path, damaged))
+    ledger = Ledger()
+    for block in journal_blocks(path):
+        damaged += block.damaged
+        ledger.apply_block(block)
     return ledger, damaged + ledger.left_out

@@ -13,9 +13,10 @@ from itertools import groupby
 from tune_lpc.plan.objectives import Objective, Values
 from tune_lpc.results.events import FrontFound, Status
 from tune_lpc.results.intervals import Sample, Spread, can_be_told_apart, interval
-from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ledger import Ledger
 from tune_lpc.results.pareto import hypervolume, mean_values, scaled, sorted_fronts
 from tune_lpc.results.training_run import TrainingRun
+from tune_lpc.results.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from tune_lpc.plan.methods import regularisers_on
 from tune_lpc.plan.record import SCORE
 from tune_lpc.results.agreement import agreement
-from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ledger import Ledger
 from tune_lpc.results.pareto import mean_values
 from tune_lpc.results.ranking import ranked
 from tune_lpc.results.schema import (
@@ -25,6 +26,7 @@ from tune_lpc.results.schema import (
     rungs_schema,
     trials_schema,
 )
+from tune_lpc.results.trial import Trial
 
 Row = dict[str, Any]
 ROWS_AT_ONCE = 1000
@@ -198,6 +200,7 @@ def _final_score(trial: Trial) -> float | None:
 
 def _trial_row(trial: Trial, measures: Iterable[str]) -> Row:
     run = trial.longest
+    best_epoch = run.best_epoch if run else None
     row: Row = {
         "trial_id": trial.trial_id,
         "number": trial.number,
@@ -211,8 +214,8 @@ def _trial_row(trial: Trial, measures: Iterable[str]) -> Row:
         "epochs_repeated": trial.epochs_repeated,
         "restarts": trial.restarts,
         "seconds": trial.seconds,
-        "best_epoch": run.best_epoch if run else None,
-        **named("best", run.best if run else {}),
+        "best_epoch": best_epoch,
+        **named("best", run.record(best_epoch) if run and best_epoch else {}),
         **named("last", run.last if run else {}),
         **named("config", trial.config),
     }
@@ -233,4 +236,11 @@ def _measure(trial: Trial, name: str) -> tuple[float | None, str | None]:
 
 
 def named(prefix: str, values: Mapping[str, Any]) -> Row:
-    return {f"{prefix}.{name}": value for name, value in values.items()}
+    """The values as `<prefix>.<name>`."""
+    return dict(zip(_names(prefix, tuple(values)), values.values(), strict=True))
+
+
+@cache
+def _names(prefix: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Made once, as all trials of a search have the same."""
+    return tuple(f"{prefix}.{name}" for name in names)

@@ -41,7 +41,7 @@ class TrainingRun:
 
     def __len__(self) -> int:
         """How many epochs have a record."""
-        return sum(self._present)
+        return self._present.count(1)
 
     def holds(self, record: Mapping[str, Any]) -> bool:
         """Whether this very record is there, its times included."""
@@ -75,6 +75,20 @@ class TrainingRun:
         if record.get("diverged") is not None:
             self._diverged[epoch] = record["diverged"]
 
+    def put_rows(self, epochs: np.ndarray, values: np.ndarray) -> int:
+        """Take in those of many records that follow on the last one without a gap, none of them diverged; how many.
+
+        epochs: (rows,). values: their NUMBERS, (rows, numbers), NaN for None.
+        """
+        first = len(self._present) + 1
+        follows = epochs == np.arange(first, first + len(epochs))
+        count = len(epochs) if follows.all() else int(follows.argmin())
+        if count:
+            self.settle()
+            self._values.frombytes(np.ascontiguousarray(values[:count]).tobytes())
+            self._present.extend(b"\x01" * count)
+        return count
+
     def settle(self) -> None:
         """Keep what is new as the rest is kept: it takes less memory when no more is to come."""
         if self._new:
@@ -90,7 +104,7 @@ class TrainingRun:
         """The record of an epoch. Raises KeyError when there is none."""
         if epoch not in self:
             raise KeyError(epoch)
-        values = (None if math.isnan(value) else value for value in self._row(epoch))
+        values = [None if math.isnan(value) else value for value in self._row(epoch)]
         named = dict(zip(NUMBERS, values, strict=True))
         return {"budget": self.budget, "epoch": epoch, **named, "diverged": self._diverged.get(epoch)}
 
@@ -117,7 +131,9 @@ class TrainingRun:
         there = np.frombuffer(self._present, np.uint8).astype(bool)
         table = np.frombuffer(self._table()).reshape(-1, _WIDTH)[there]
         epochs = np.flatnonzero(there) + 1
-        diverged = np.array([self._diverged.get(int(epoch)) for epoch in epochs], dtype=object)
+        diverged = np.full(len(epochs), None)
+        for epoch, why in self._diverged.items():
+            diverged[np.searchsorted(epochs, epoch)] = why
         columns = {name: table[:, column] for column, name in enumerate(NUMBERS)}
         return {"budget": np.full(len(epochs), self.budget), "epoch": epochs, **columns, "diverged": diverged}
 
@@ -135,7 +151,8 @@ class TrainingRun:
     def best_epoch(self) -> int | None:
         """The epoch with the best score, the first of equals; None without a score."""
         scores = np.frombuffer(self._table())[_SCORE::_WIDTH]
-        return None if np.isnan(scores).all() else int(np.nanargmax(scores)) + 1
+        best = int(np.fmax(scores, -np.inf).argmax()) if len(scores) else 0
+        return best + 1 if len(scores) and scores[best] > -np.inf else None
 
     @property
     def best(self) -> Record:

@@ -11,7 +11,8 @@ from tune_lpc.plan.choosers import Given
 from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results.events import Status, trial_id_of
-from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ledger import Ledger
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.sampler import Drawn, Sampler
 from tune_lpc.search.seeds import Repeats
 

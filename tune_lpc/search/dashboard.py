@@ -28,8 +28,9 @@ from tune_lpc.plan.objectives import MAX, objective_of
 from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.space import Space
 from tune_lpc.results.events import EpochDone, Event, RungDecided, Status, TrialEnded, TrialStarted
-from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ledger import Ledger
 from tune_lpc.results.ranking import ranked
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.sampler import distribution_of
 
 FILE, NONE = "file", "none"

@@ -31,8 +31,9 @@ from tune_lpc.results.events import (
     number_of,
     trial_id_of,
 )
-from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ledger import Ledger
 from tune_lpc.results.ranking import front_found
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.assignment import Assignment, Assignments
 from tune_lpc.search.promotions import Promotions
 from tune_lpc.search.rungs import arrivals_at, decide, reason, with_objectives

@@ -24,7 +24,7 @@ from tune_lpc.plan.trial import has_effect, setting_default, setting_names
 from tune_lpc.results import JOURNAL_FILE, Ledger, load_run, read_ledger
 from tune_lpc.results.events import Status
 from tune_lpc.results.export import RUN_FILE
-from tune_lpc.results.ledger import Trial
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.quality import WORST, Result, qualities
 
 MOST = 64

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from tune_lpc.plan.fidelity import Fidelity
 from tune_lpc.results.events import trial_id_of
-from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ledger import Ledger
+from tune_lpc.results.trial import Trial
 
 REMEMBERED = 100
 """Of what comes before a first epoch and with a last one, so many."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 
 from tune_lpc.plan.space import Space
 from tune_lpc.results.events import RungDecided, Status, trial_id_of
-from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ledger import Ledger
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.rungs import arrivals_at, best_first, places, promote, undominated, with_objectives
 
 

@@ -17,8 +17,9 @@ from itertools import islice
 from tune_lpc.plan.objectives import Objective, Values
 from tune_lpc.plan.record import SCORE
 from tune_lpc.results.events import RungDecided, number_of
-from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ledger import Ledger
 from tune_lpc.results.pareto import as_scores, dominators, scaled
+from tune_lpc.results.trial import Trial
 
 Arrivals = Mapping[int, float | None]
 """The scores of the trials that have come to a rung, by number, in the order of arrival; None for one that was infinite

@@ -25,8 +25,8 @@ from tune_lpc.plan.objectives import Values, several_objectives
 from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
 from tune_lpc.results.events import Status
-from tune_lpc.results.ledger import Trial
 from tune_lpc.results.pareto import as_scores
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.earlier import Observation
 from tune_lpc.search.quality import WORST, Result, qualities
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from tune_lpc.plan.space import Space
 from tune_lpc.results.events import Status
-from tune_lpc.results.ledger import Ledger, Trial
+from tune_lpc.results.ledger import Ledger
+from tune_lpc.results.trial import Trial
 from tune_lpc.search.pace import Pace
 from tune_lpc.search.seeds import stages
 
