@@ -19,15 +19,15 @@ from torch import Tensor
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.data.arrays import write_arrays
-from tune_lpc.training.data.cache import Source, cache_folder
-from tune_lpc.training.data.downloads import KNOWN_CLASSES, DownloadSource
-from tune_lpc.training.data.folder_images import FolderSource
+from tune_lpc.training.data.cache import Source, cache_folder, cached_images
+from tune_lpc.training.data.downloads import DownloadSource
+from tune_lpc.training.data.folder_images import FileSource
 from tune_lpc.training.data.hold_out import held_out_rows
-from tune_lpc.training.data.image_files import listed_headers
-from tune_lpc.training.data.layouts import TEST_FOLDER, TEST_PARQUET_PATTERN, find_train_files
-from tune_lpc.training.data.parquet_images import ParquetSource
+from tune_lpc.training.data.image_files import find_image_files, listed_headers
+from tune_lpc.training.data.layouts import find_test_files
+from tune_lpc.training.data.pixels import Form
 from tune_lpc.training.data.problems import one_line
-from tune_lpc.training.data.sources import find_source
+from tune_lpc.training.data.sources import find_source, source_of
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def check_test_images(spec: TrialSpec, data_dir: Path | None) -> None:
     if source.final_test is None and not source.hold_out(spec.hold_out):
         raise UserError(
             f"{spec.dataset} from {source.place} has no images for a final test: none lie beside the training images, "
-            f"and with hold_out=0 the search kept none apart; put some into {TEST_FOLDER}/<class>/ or "
-            f"{TEST_PARQUET_PATTERN}, or search again with --set hold_out=0.1"
+            "and with hold_out=0 the search kept none apart; put some into a folder test as the training images are, "
+            "or search again with --set hold_out=0.1"
         )
 
 
@@ -71,17 +71,17 @@ def opened_test_images(spec: TrialSpec, data_dir: Path | None, class_names: Sequ
 def _decoded(
     source: Source, spec: TrialSpec, data_dir: Path | None, folder: Path
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """The test images, their labels and the names of their classes."""
+    """The test images, made into the form of the training images, their labels and the names of their classes."""
+    rows = None
     if isinstance(source, DownloadSource):
         names = _write_downloaded(spec.dataset, spec.image_size, folder)
-        rows = None
     elif source.final_test is None:
         # Some of the training images, which the search kept apart before anything else.
         rows, names = _kept_apart(source, spec, folder)
     else:
         assert data_dir is not None  # else the data are built in, or downloaded
-        names = _beside(spec.dataset, data_dir).write(folder, spec.image_size)
-        rows = None
+        beside = _beside(spec.dataset, data_dir)
+        names, _ = beside.write(folder, spec.image_size, _form_of_training(source, spec, data_dir))
     # Mode "c": shared pages, and torch may take the array without a warning about read-only memory.
     images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
@@ -90,22 +90,27 @@ def _decoded(
 
 def _beside(dataset: str, data_dir: Path) -> Source:
     """The test images that lie beside the training images in a user's folder."""
-    found = find_train_files(dataset, data_dir)
-    if not found.parquet:
-        return FolderSource(found.folder, found.folder / TEST_FOLDER)
-    places = sorted({file.parent for file in found.parquet})
-    files = sorted(path for place in places for path in place.glob(TEST_PARQUET_PATTERN) if path.is_file())
-    files = files or sorted(path for path in found.folder.rglob(TEST_PARQUET_PATTERN) if path.is_file())
-    return ParquetSource(found.folder, files, KNOWN_CLASSES.get(dataset))
+    found = find_test_files(dataset, data_dir)
+    if found is None:
+        raise UserError(f"the test images of {dataset} in {data_dir} are gone; put them back")
+    return source_of(dataset, data_dir, found)
+
+
+def _form_of_training(source: Source, spec: TrialSpec, data_dir: Path) -> Form:
+    """Channels and bits of the images that the networks were trained on."""
+    if spec.data_from == "disk":
+        return find_image_files(spec.dataset, data_dir, spec.image_size, hold_out=spec.hold_out).form
+    share = source.hold_out(spec.hold_out)
+    return cached_images(spec.dataset, spec.image_size, share, source, cache_folder()).form
 
 
 def _kept_apart(source: Source, spec: TrialSpec, folder: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Write all images of a source; the rows of those that its searches keep apart, and the class names."""
     share = source.hold_out(spec.hold_out)
-    names = source.write(folder, spec.image_size)
+    names, _ = source.write(folder, spec.image_size)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
     digests = np.load(folder / "digests.npy", allow_pickle=False)
-    if spec.data_from == "disk" and isinstance(source, FolderSource):
+    if spec.data_from == "disk" and isinstance(source, FileSource):
         # Such searches tell images apart by the bytes of their files, and so choose others.
         _, labels, _, headers = listed_headers(source, cache_folder())
         digests = np.ascontiguousarray(headers["digest"])

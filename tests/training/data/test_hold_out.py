@@ -22,6 +22,7 @@ from tune_lpc.training.data import (
     load_training_images,
 )
 from tune_lpc.training.data.contents import as_array, digest_of_bytes
+from tune_lpc.training.data.walking import Walk
 from tune_lpc.training.prepare import Prepared, prepare
 
 NAMES = ("ant", "cat", "dog")
@@ -211,20 +212,25 @@ def test_with_parquet_files_to_test_nothing_is_kept_apart_and_they_stay_closed(t
     assert prepared.describe().endswith("; a test part of its own lies beside them")
 
 
-def test_an_empty_folder_or_another_form_is_no_test_part(tmp_path: Path) -> None:
+def test_an_empty_folder_is_no_test_part_but_another_form_is(tmp_path: Path) -> None:
     _folders(tmp_path)
     (tmp_path / "pets/test/ant").mkdir(parents=True)
-    (tmp_path / "pets/test-0.parquet").write_bytes(POISON)
     assert _memory(tmp_path).source.final_test == FinalTest(6, kept_apart=True)
+    (tmp_path / "pets/test-0.parquet").write_bytes(POISON)
+    assert _memory(tmp_path).source.final_test == FinalTest(None, kept_apart=False)
 
 
 def test_a_test_folder_that_is_locked_away_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def locked(folder: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(folder))
+    through = Walk.through
+
+    def locked(walk: Walk, folder: Path | str) -> Walk:
+        if Path(folder).name == "test":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return through(walk, folder)
 
     _folders(tmp_path)
     (tmp_path / "pets/test").mkdir()
-    monkeypatch.setattr("tune_lpc.training.data.layouts.image_files", locked)
+    monkeypatch.setattr("tune_lpc.training.data.layouts.Walk.through", locked)
     assert load_training_images("pets", tmp_path, hold_out=0.1).final_test == FinalTest(None, kept_apart=False)
 
 

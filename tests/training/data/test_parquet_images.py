@@ -117,7 +117,7 @@ def test_after_five_problems_the_rest_is_counted(tmp_path: Path) -> None:
     [
         ([0, None, 1, 1], pa.int64(), "row 1 (from 0): the label is missing"),
         ([0.0, 1.0, 1.5, 1.0], pa.float64(), "row 2 (from 0): the label is 1.5, but must be a whole number"),
-        (["a", "b", "a", "b"], pa.string(), "column 'label' holds string values, but must hold whole numbers"),
+        ([b"a", b"b", b"a", b"b"], pa.binary(), "column 'label' holds binary values, but must hold whole numbers"),
         ([0, 1, math.inf, 1], pa.float64(), "row 2 (from 0): the label is inf, but must be a whole number"),
         ([0, 1, math.nan, 1], pa.float32(), "row 2 (from 0): the label is nan, but must be a whole number"),
         ([0, 1, 1e300, 1], pa.float64(), "row 2 (from 0): the label is 1e+300, but must be a whole number from 0 to"),

@@ -20,9 +20,10 @@ from tune_lpc.plan.errors import UserError
 from tune_lpc.training.data.arrays import fingerprint, leave_out
 from tune_lpc.training.data.contents import DIGEST_BYTES
 from tune_lpc.training.data.hold_out import FinalTest, held_out_rows
+from tune_lpc.training.data.pixels import Form
 from tune_lpc.training.data.problems import one_line
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when the files, or what is in them, change: older folders are then left alone."""
 VARIABLE = "TUNE_LPC_CACHE"
 ARRAYS = ("images.npy", "labels.npy", "digests.npy")
@@ -38,6 +39,11 @@ class Source(Protocol):
     @property
     def place(self) -> str:
         """Where the images lie, for people."""
+        ...
+
+    @property
+    def left_out(self) -> str:
+        """What lies among the images and is none, for people; empty where nothing does."""
         ...
 
     @property
@@ -57,18 +63,25 @@ class Source(Protocol):
         """How many images there are, without decoding any."""
         ...
 
-    def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
+    def write(self, folder: Path, image_size: int | None, like: Form | None = None) -> Written:
         """Write images.npy, labels.npy and digests.npy in `folder`, of all images, none kept apart.
 
-        Returns the class names. Raises UserError for bad data.
+        like: the form of other images, to be made into the same. Raises UserError for bad data.
         """
         ...
+
+
+class Written(NamedTuple):
+    """What was written: the class names in the order of the labels, and the form of the images."""
+
+    class_names: tuple[str, ...]
+    form: Form
 
 
 class CachedImages(NamedTuple):
     """images: uint8 (n, height, width, channels), mapped; labels: int64 (n,); digests: uint8 (n, 16).
 
-    held_out: how many more there are, kept apart: they are not in the cache.
+    held_out: how many more there are, kept apart: they are not in the cache. form: of the images.
     """
 
     images: np.ndarray
@@ -77,6 +90,7 @@ class CachedImages(NamedTuple):
     class_names: tuple[str, ...]
     fingerprint: str
     held_out: int
+    form: Form
 
 
 def cache_folder(given: Path | None = None) -> Path:
@@ -196,7 +210,7 @@ def _build(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def _write_images(dataset: str, image_size: int | None, hold_out: float, source: Source, folder: Path) -> None:
-    names = source.write(folder, image_size)
+    names, form = source.write(folder, image_size)
     labels, digests = (np.load(folder / name, mmap_mode="r") for name in ("labels.npy", "digests.npy"))
     held_out = held_out_rows(labels, digests, hold_out, names)
     if len(held_out):
@@ -211,6 +225,7 @@ def _write_images(dataset: str, image_size: int | None, hold_out: float, source:
         "fingerprint": fingerprint(images, labels),
         "shape": list(images.shape),
         "held_out": len(held_out),
+        "bits": form.bits,
         "bytes": {name: (folder / name).stat().st_size for name in ARRAYS},
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
@@ -236,7 +251,8 @@ def _load(folder: Path, level: int) -> CachedImages | None:
         if shapes != (meta["shape"], (n,), (n, DIGEST_BYTES), np.uint8, np.int64, np.uint8):
             raise ValueError("the arrays are not those that meta.json tells of")
         names, told = tuple(meta["class_names"]), (str(meta["fingerprint"]), int(meta["held_out"]))
-        return CachedImages(images, labels, digests, names, *told)
+        form = Form(images.shape[3] == 1, int(meta["bits"]))
+        return CachedImages(images, labels, digests, names, *told, form)
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.log(level, "the cached images in %s are damaged (%s); reading the data anew", folder, one_line(error))
         return None

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from tune_lpc.training.data.arrays import write_arrays
+from tune_lpc.training.data.cache import Written
 from tune_lpc.training.data.hold_out import FinalTest
+from tune_lpc.training.data.pixels import Form
 
 IMAGES = 1797
 TEST_IMAGES = 360
@@ -22,6 +24,7 @@ class DigitsSource:
 
     place = "scikit-learn"
     final_test: FinalTest | None = None
+    left_out = ""
 
     def identity(self) -> list[object]:
         """What tells these data from others: the version of scikit-learn."""
@@ -35,11 +38,11 @@ class DigitsSource:
         """The share to keep apart for a final test: the same, whatever is asked for."""
         return TEST_IMAGES / IMAGES
 
-    def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
-        """Write images.npy, labels.npy and digests.npy in `folder`; returns the class names."""
+    def write(self, folder: Path, image_size: int | None, like: Form | None = None) -> Written:
+        """Write images.npy, labels.npy and digests.npy in `folder`."""
         from sklearn.datasets import load_digits
 
         values, labels = load_digits(return_X_y=True)
         images = np.round(values * (255 / LARGEST)).astype(np.uint8).reshape(-1, 8, 8, 1)
         write_arrays(images, labels.astype(np.int64), image_size, folder)
-        return tuple(str(digit) for digit in range(10))
+        return Written(tuple(str(digit) for digit in range(10)), Form(grey=True))

@@ -24,11 +24,12 @@ from torch.utils.data import DataLoader, Dataset
 from tune_lpc.plan.errors import UserError
 from tune_lpc.training.data.augmentation import augment, random_crops
 from tune_lpc.training.data.cache import cached_array
-from tune_lpc.training.data.decoding import attempt, broken_image, decoding_threads, each
+from tune_lpc.training.data.decoding import attempt, decoding_threads, each
 from tune_lpc.training.data.folder_images import Files
 from tune_lpc.training.data.image_files import ImageFiles
 from tune_lpc.training.data.normalisation import channel_statistics
-from tune_lpc.training.data.pixels import Crop, Encoded, read_crop, read_pixels
+from tune_lpc.training.data.pillow_warnings import silent_pillow
+from tune_lpc.training.data.pixels import Crop, Encoded, Form, read_crop, read_pixels
 from tune_lpc.training.data.problems import Problems
 
 READ_AT_ONCE = 32
@@ -59,7 +60,7 @@ class DiskReader:
         if context is not None:
             context.set_forkserver_preload([__name__])  # the server imports torch once, for all workers
         self._loader = DataLoader(
-            _Decoder(files.image_size, files.grey),
+            _Decoder(files.image_size, files.form),
             batch_size=None,
             sampler=self._tasks,
             num_workers=workers,
@@ -183,25 +184,26 @@ class _Tasks:
 class _Decoder(Dataset[Tensor | str]):
     """Runs in the workers, without any state."""
 
-    def __init__(self, image_size: int, grey: bool) -> None:
+    def __init__(self, image_size: int, form: Form) -> None:
         self._image_size = image_size
-        self._grey = grey
+        self._form = form
 
     def __getitem__(self, task: Task) -> Tensor | str:
         """The pixels, or what is wrong: an error would come out of a worker with a traceback in its text."""
         side = self._image_size
-        batch = np.empty((len(task.paths), side, side, 1 if self._grey else 3), np.uint8)
-        for i, (path, crop) in enumerate(zip(task.paths, task.crops, strict=True)):
-            pixels = attempt(partial(self._read, crop), Path(path))
-            if isinstance(pixels, str):
-                return broken_image(path, pixels)
-            batch[i] = pixels
+        batch = np.empty((len(task.paths), side, side, 1 if self._form.grey else 3), np.uint8)
+        with silent_pillow():  # it was told of when the headers were read
+            for i, (path, crop) in enumerate(zip(task.paths, task.crops, strict=True)):
+                pixels = attempt(partial(self._read, crop), Path(path))
+                if isinstance(pixels, str):
+                    return f"{path}: {pixels}"
+                batch[i] = pixels
         return torch.from_numpy(batch)
 
     def _read(self, crop: Crop | None, item: Encoded) -> np.ndarray:
         if crop is None:
-            return read_pixels(item, self._grey, self._image_size)
-        return read_crop(item, self._grey, self._image_size, crop)
+            return read_pixels(item, self._form, self._image_size)
+        return read_crop(item, self._form, self._image_size, crop)
 
 
 def _end_with_parent(_: int) -> None:
@@ -225,13 +227,13 @@ def _statistics(files: ImageFiles, rows: np.ndarray) -> np.ndarray:
     sample, problems = Files([files.paths[row] for row in rows.tolist()]), Problems()
 
     def chunks(pool: ThreadPoolExecutor) -> Iterator[Tensor]:
-        for i, pixels in each(pool, sample, lambda item: read_pixels(item, files.grey, files.image_size)):
+        for i, pixels in each(pool, sample, lambda item: read_pixels(item, files.form, files.image_size)):
             if isinstance(pixels, str):
-                problems.add(broken_image(sample.place(i), pixels))
+                problems.add(f"{sample.place(i)}: {pixels}")
             else:
                 yield torch.from_numpy(pixels.copy())
 
-    with decoding_threads() as pool:
+    with silent_pillow(), decoding_threads() as pool:
         statistics = channel_statistics(chunks(pool))
     problems.raise_if_any()
     return torch.stack(statistics).numpy()

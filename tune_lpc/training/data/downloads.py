@@ -19,9 +19,10 @@ from filelock import FileLock
 
 from tune_lpc.plan.errors import UserError
 from tune_lpc.training.data.arrays import write_arrays
-from tune_lpc.training.data.cache import writing
+from tune_lpc.training.data.cache import Written, writing
 from tune_lpc.training.data.hold_out import FinalTest
 from tune_lpc.training.data.labels import check_labels
+from tune_lpc.training.data.pixels import Form
 from tune_lpc.training.data.problems import NotDownloadedError, Problems, one_line
 
 KNOWN_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257, "mnist": 60_000}
@@ -36,6 +37,8 @@ class DownloadSource:
 
     may_download: otherwise what is not there is a NotDownloadedError.
     """
+
+    left_out = ""
 
     def __init__(self, dataset: str, cache: Path, *, may_download: bool = True) -> None:
         self.place = "torchvision"
@@ -61,10 +64,10 @@ class DownloadSource:
         """The share to keep apart for a final test: none, as the data have a test part of their own."""
         return 0.0
 
-    def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
+    def write(self, folder: Path, image_size: int | None, like: Form | None = None) -> Written:
         """Download what is missing, then write images.npy, labels.npy and digests.npy in `folder`.
 
-        Returns the class names. Raises UserError when there is no network, or a file is not what its checksum says.
+        Raises UserError when there is no network, or a file is not what its checksum says.
         """
         if not self._may_download and not self._folder.exists():
             raise NotDownloadedError(f"{self._dataset} is not on this machine yet")
@@ -77,7 +80,7 @@ class DownloadSource:
         check_labels(labels, names, len(names), lambda i: f"{self._dataset}, image {i}", problems)
         problems.raise_if_any()
         write_arrays(images, labels, image_size, folder)
-        return names
+        return Written(names, Form(images.shape[3] == 1))
 
     def _read(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
         maker = _makers()[self._dataset]

@@ -1,52 +1,56 @@
-"""Images as files, in a folder for each class."""
+"""Images that are files: in a folder for each class, or named by a list."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from tune_lpc.training.data.arrays import write_digests, write_labels
+from tune_lpc.training.data.cache import Written
 from tune_lpc.training.data.decoding import decode
 from tune_lpc.training.data.hold_out import FinalTest
 from tune_lpc.training.data.labels import check_labels
-from tune_lpc.training.data.layouts import class_folders, image_files
-from tune_lpc.training.data.pixels import Encoded
+from tune_lpc.training.data.pixels import Encoded, Form
 from tune_lpc.training.data.problems import Problems, reading
+from tune_lpc.training.data.walking import Walk, class_folders, is_image, told_left_out
 
 FILES = 1024
 """Files handled at once."""
 
 
-class FolderSource:
-    """Training images in `train/<class>/`; classes are numbered by name."""
+class Listing(NamedTuple):
+    """The files of a data set, their labels, int64 (n,), and the class names.
 
-    def __init__(self, folder: Path, train_folder: Path, final_test: FinalTest | None = None) -> None:
-        self.final_test = final_test
-        self.place = f"{folder} (image folders)"
-        self._train_folder = train_folder
-        with reading(train_folder):
-            self._classes = class_folders(train_folder)
-            self._listing = [list(image_files(folder)) for folder in self._classes]
+    numbered: whether the user numbers the classes.
+    """
+
+    files: Files
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    numbered: bool = False
+
+
+class FileSource:
+    """Training images that are files. A kind of it tells which, and of which classes."""
+
+    place: str
+    final_test: FinalTest | None = None
+    left_out = ""
 
     def identity(self) -> list[object]:
         """What tells these data from others: path, size and time of each file, and the classes."""
-        root = self._train_folder.resolve()
-        identity: list[object] = ["folders", str(root), [folder.name for folder in self._classes]]
-        inside = len(str(self._train_folder))
-        with reading(self._train_folder):
-            for entry in (entry for entries in self._listing for entry in entries):
-                stat = entry.stat()
-                identity.append([entry.path[inside:], stat.st_size, stat.st_mtime_ns])
-        return identity
+        raise NotImplementedError
 
     def count(self) -> int:
         """How many images there are. Raises UserError when there are none."""
         problems = Problems()
-        self._check_some(problems)
+        files, *_ = self._listed(problems)
         problems.raise_if_any()
-        return sum(len(entries) for entries in self._listing)
+        return len(files)
 
     def hold_out(self, share: float) -> float:
         """The share to keep apart for a final test: none where the data have a test part of their own."""
@@ -55,33 +59,66 @@ class FolderSource:
     def listing(self, problems: Problems) -> tuple[Files, np.ndarray, tuple[str, ...]]:
         """The files, their labels, int64 (n,), and the class names; adds a problem for each class without images.
 
-        Raises UserError when there are no images at all.
+        Raises UserError when there are no images at all, or where some can't be found.
         """
-        self._check_some(problems)
+        found = self._listed(problems)
         problems.raise_if_any()
-        names = tuple(folder.name for folder in self._classes)
-        counts = [len(entries) for entries in self._listing]
-        labels = np.repeat(np.arange(len(names), dtype=np.int64), counts)
-        files = Files([entry.path for entries in self._listing for entry in entries])
-        check_labels(labels, names, len(names), files.place, problems, numbered=False)
+        files, labels, names = found[:3]
+        check_labels(labels, names, len(names), files.place, problems, numbered=found.numbered)
         return files, labels, names
 
-    def write(self, folder: Path, image_size: int | None) -> tuple[str, ...]:
-        """Decode into images.npy, labels.npy and digests.npy in `folder`; returns the class names. Raises UserError."""
+    def write(self, folder: Path, image_size: int | None, like: Form | None = None) -> Written:
+        """Decode into images.npy, labels.npy and digests.npy in `folder`. Raises UserError."""
         problems = Problems()
         files, labels, names = self.listing(problems)
-        digests = decode(files, image_size, problems, folder / "images.npy")
+        digests, form = decode(files, image_size, problems, folder / "images.npy", like)
         problems.raise_if_any()
         write_digests(digests, folder)
         write_labels(labels, folder)
-        return names
+        return Written(names, form)
 
-    def _check_some(self, problems: Problems) -> None:
-        if not any(self._listing):
+    def _listed(self, problems: Problems) -> Listing:
+        raise NotImplementedError
+
+
+class FolderSource(FileSource):
+    """Training images in `<class>/` below a folder; classes are numbered by name."""
+
+    def __init__(self, folder: Path, place: Path, final_test: FinalTest | None = None) -> None:
+        """folder: of the data set. place: holds the folders of the classes."""
+        self.final_test = final_test
+        self.place = f"{folder} (image folders)"
+        self._place = place
+        with reading(place):
+            self._classes = class_folders(place)
+            self._walks = [Walk().through(folder) for folder in self._classes]
+            beside = [path for path in place.iterdir() if path not in self._classes and not path.name.startswith(".")]
+        self._dangling = [str(path) for path in beside if path.is_symlink() and not path.exists()]
+        outside = Counter({"outside the class folders": sum(path.is_file() and is_image(path.name) for path in beside)})
+        self.left_out = told_left_out(sum((walk.left_out for walk in self._walks), +outside))
+
+    def identity(self) -> list[object]:
+        """What tells these data from others: path, size and time of each file, and the classes."""
+        root = self._place.resolve()
+        identity: list[object] = ["folders", str(root), [folder.name for folder in self._classes]]
+        inside = len(str(self._place))
+        with reading(self._place):
+            for path in (path for walk in self._walks for path in walk.images):
+                stat = Path(path).stat()
+                identity.append([path[inside:], stat.st_size, stat.st_mtime_ns])
+        return identity
+
+    def _listed(self, problems: Problems) -> Listing:
+        if not any(walk.images for walk in self._walks):
             problems.add(
-                f"the class folders in {self._train_folder} hold no images; "
-                "put png, jpg, jpeg, bmp or webp files there, or mend --data-dir"
+                f"the class folders in {self._place} hold no images; "
+                "put png, jpg or other images that Pillow opens there, or mend --data-dir"
             )
+        for link in [*self._dangling, *(link for walk in self._walks for link in walk.dangling)]:
+            problems.add(f"{link} is a link to {Path(link).readlink()}, which is not there; mend or remove it")
+        names = tuple(folder.name for folder in self._classes)
+        labels = np.repeat(np.arange(len(names), dtype=np.int64), [len(walk.images) for walk in self._walks])
+        return Listing(Files([path for walk in self._walks for path in walk.images]), labels, names)
 
 
 class Files:

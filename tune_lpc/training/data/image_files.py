@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +14,25 @@ import numpy as np
 from tune_lpc.plan.errors import UserError
 from tune_lpc.training.data.cache import cache_folder, cached_array, digest
 from tune_lpc.training.data.contents import DIGEST_BYTES
-from tune_lpc.training.data.decoding import broken_image, decoding_threads, each
-from tune_lpc.training.data.folder_images import Files, FolderSource
+from tune_lpc.training.data.decoding import ALL_OF_ONE_COLOUR, attempt, decoding_threads, each, form_of, is_varied
+from tune_lpc.training.data.folder_images import Files, FileSource
 from tune_lpc.training.data.hold_out import FinalTest, held_out_rows
-from tune_lpc.training.data.pixels import read_header_and_digest
+from tune_lpc.training.data.pillow_warnings import pillow_warnings
+from tune_lpc.training.data.pixels import Form, Header, bits_of, read_header_and_digest, read_pixels
 from tune_lpc.training.data.problems import Problems
-from tune_lpc.training.data.sources import find_source
+from tune_lpc.training.data.sources import described, find_source
 
-HEADER = np.dtype([("sides", np.int32, 2), ("grey", np.bool_), ("digest", np.uint8, DIGEST_BYTES)])
-"""What is known of a file: width and height in pixels, greyness, the digest of its bytes."""
+HEADER = np.dtype(
+    [
+        ("sides", np.int32, 2),
+        ("grey", np.bool_),
+        ("highest", np.int32),
+        ("upper", np.int32),
+        ("several", np.bool_),
+        ("digest", np.uint8, DIGEST_BYTES),
+    ]
+)
+"""What is known of a file: what `Header` tells, and the digest of its bytes."""
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +42,7 @@ class ImageFiles:
     """All images of a data set that a search may see, as files, before any is split off for validation.
 
     paths: of the n images, class by class, sorted by name. sizes: int32 (n, 2), width and height in pixels.
-    grey: whether all are. image_size: side in pixels that they are scaled to when they are read.
+    form: what they are made into. image_size: side in pixels that they are scaled to when they are read.
     labels, class_names, source, final_test: as in TrainingImages; the same folder gives the same there.
     digests: uint8 (n, 16), the same for files of the same bytes. Copies of an image that are stored in different ways
     go unseen, as nothing is decoded; in memory they are seen.
@@ -42,7 +53,7 @@ class ImageFiles:
 
     paths: list[str]
     sizes: np.ndarray
-    grey: bool
+    form: Form
     image_size: int
     labels: np.ndarray
     digests: np.ndarray
@@ -56,7 +67,7 @@ class ImageFiles:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(n, height, width, channels) of the images once they are read."""
-        return len(self.paths), self.image_size, self.image_size, 1 if self.grey else 3
+        return len(self.paths), self.image_size, self.image_size, 1 if self.form.grey else 3
 
 
 def find_image_files(
@@ -77,14 +88,15 @@ def find_image_files(
     cache = cache_folder(cache_dir)
     source = find_source(dataset, data_dir, cache)
     found = []
-    if not isinstance(source, FolderSource):
+    if not isinstance(source, FileSource):
         found.append(
-            f"data_from is 'disk', but must be 'memory' for {dataset!r} from {source.place}: only image folders are "
-            f"read from disk; --set data_from=memory, or give --data-dir DIR with DIR/{dataset}/train/<class>/*.png"
+            f"data_from is 'disk', but must be 'memory' for {dataset!r} from {source.place}: only images that "
+            "are files are read from disk; --set data_from=memory, or give --data-dir DIR with "
+            f"DIR/{dataset}/train/<class>/*.png"
         )
     if image_size is None:
         found.append("image_size is none, but must be given when data_from is 'disk'; --set image_size=224")
-    if found or not isinstance(source, FolderSource) or image_size is None:
+    if found or not isinstance(source, FileSource) or image_size is None:
         raise UserError(found)
 
     key = digest(source.identity())
@@ -96,20 +108,20 @@ def find_image_files(
     return ImageFiles(
         paths=[files.paths[row] for row in seen.tolist()],
         sizes=headers["sides"][seen],
-        grey=bool(headers["grey"].all()),
+        form=_form(headers),
         image_size=image_size,
         labels=labels,
         digests=digests,
         class_names=names,
         fingerprint=_fingerprint(digests, labels, names),
-        source=f"{dataset}, {len(seen):,} images from {source.place}, read from disk",
+        source=f"{described(dataset, len(seen), source)}, read from disk",
         final_test=source.final_test or FinalTest(len(held_out), kept_apart=True),
         identity=digest([key, share]),
         cache=cache,
     )
 
 
-def listed_headers(source: FolderSource, cache: Path) -> tuple[Files, np.ndarray, tuple[str, ...], np.ndarray]:
+def listed_headers(source: FileSource, cache: Path) -> tuple[Files, np.ndarray, tuple[str, ...], np.ndarray]:
     """All files of a source, none kept apart: with their labels, int64 (n,), the class names, and HEADER of each, (n,).
 
     Raises UserError with all that is wrong.
@@ -117,7 +129,7 @@ def listed_headers(source: FolderSource, cache: Path) -> tuple[Files, np.ndarray
     problems = Problems()
     files, labels, names = source.listing(problems)
     key = digest(source.identity())
-    headers = cached_array("headers", [key], lambda: _read_headers(files, problems), cache)
+    headers = cached_array("headers", [key, HEADER.descr], lambda: _read_headers(files, problems), cache)
     # Problems of the labels are found on each call, those of the headers only when they were not in the cache.
     problems.raise_if_any()
     return files, labels, names, headers
@@ -127,15 +139,30 @@ def _read_headers(files: Files, problems: Problems) -> np.ndarray:
     """What HEADER tells of each file, (n,). Raises UserError for problems, found now or before."""
     log.info("checking the headers and digests of %d images, once on this machine", len(files))
     headers = np.zeros(len(files), HEADER)
-    with decoding_threads() as pool:
+    found: Counter[Header] = Counter()
+    with pillow_warnings(), decoding_threads() as pool:
         for i, read in each(pool, files, read_header_and_digest):
             if isinstance(read, str):
-                problems.add(broken_image(files.place(i), read))
+                problems.add(f"{files.place(i)}: {read}")
             else:
                 header, of_bytes = read
-                headers[i] = (header[:2], header.grey, np.frombuffer(of_bytes, np.uint8))
+                headers[i] = (header[:2], *header[2:], np.frombuffer(of_bytes, np.uint8))
+                found[header] += 1
+        form = form_of(found, problems)
+        if not problems and not any(_is_varied(path, form) for path in files.paths):
+            problems.add(ALL_OF_ONE_COLOUR)
     problems.raise_if_any()
     return headers
+
+
+def _is_varied(path: str, form: Form) -> bool:
+    """Whether an image has more than one colour; also where it is broken, which is told when it is trained on."""
+    pixels = attempt(lambda item: read_pixels(item, form, None), Path(path))
+    return isinstance(pixels, str) or is_varied(pixels)
+
+
+def _form(headers: np.ndarray) -> Form:
+    return Form(bool(headers["grey"].all()), bits_of(int(headers["highest"].max(initial=0))))
 
 
 def _fingerprint(digests: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> str:

@@ -58,3 +58,15 @@ def check_labels(
     problems.add_uncounted(sum(end - first for first, end in gaps[LINES:]))
     if total < 2:
         problems.add("the data have only one class, but must have 2 or more; add images of another class")
+
+
+def numbered_by_name(told: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...], bool]:
+    """Labels that are texts as numbers from 0, int64 (n,), the class names, and whether the texts are numbers already.
+
+    Classes are numbered in the order of their names; whole numbers from 0 stay as they are.
+    """
+    if told and all(label.isascii() and label.isdigit() and len(label) < 10 for label in told):
+        numbers = np.array([int(label) for label in told], dtype=np.int64)
+        return numbers, tuple(str(label) for label in range(int(numbers.max()) + 1)), True
+    names, numbers = np.unique(np.array(told, dtype=object), return_inverse=True)
+    return numbers.astype(np.int64), tuple(str(name) for name in names), False

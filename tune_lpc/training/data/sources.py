@@ -13,8 +13,10 @@ from tune_lpc.training.data.digits import DigitsSource
 from tune_lpc.training.data.downloads import KNOWN_CLASSES, DownloadSource
 from tune_lpc.training.data.folder_images import FolderSource
 from tune_lpc.training.data.hold_out import FinalTest, images_to_hold_out
-from tune_lpc.training.data.layouts import find_train_files
+from tune_lpc.training.data.layouts import Layout, PartFiles, find_train_files
+from tune_lpc.training.data.list_images import ListSource
 from tune_lpc.training.data.parquet_images import ParquetSource
+from tune_lpc.training.data.tar_images import TarSource
 
 BUILT_IN = ("cifar10", "cifar100", "digits", "mnist", "svhn")
 """Data sets that need no folder."""
@@ -53,8 +55,9 @@ def load_training_images(
 ) -> TrainingImages:
     """The training images of `dataset`, decoded and cached on the first call on a machine.
 
-    data_dir: a folder that holds `<dataset>/**/train-*.parquet` or `<dataset>/train/<class>/*.png`, or one of these
-    without the folder `<dataset>`; None takes the data set from scikit-learn (digits) or downloads it.
+    data_dir: a folder that holds `<dataset>/**/train-*.parquet`, `<dataset>/train/<class>/*.png` or another of
+    `layouts.LAYOUTS`, or one of these without the folder `<dataset>`; None takes the data set from scikit-learn
+    (digits) or downloads it.
     image_size: side in pixels to scale to (shorter side, then the middle); None keeps the images as they are.
     hold_out: share kept apart for a final test where the data have no test part of their own; see `held_out_rows`.
     cache_dir: where decoded images are kept; None takes TUNE_LPC_CACHE, or ~/.cache/tune_lpc.
@@ -71,7 +74,7 @@ def load_training_images(
         digests=found.digests,
         class_names=found.class_names,
         fingerprint=found.fingerprint,
-        source=f"{dataset}, {len(found.images):,} images from {source.place}",
+        source=described(dataset, len(found.images), source),
         final_test=source.final_test or FinalTest(found.held_out, kept_apart=True),
     )
 
@@ -97,6 +100,22 @@ def check_hold_out(dataset: str, data_dir: Path | None, hold_out: float) -> None
         )
 
 
+def described(dataset: str, images: int, source: Source) -> str:
+    """Where so many images come from, one line for people."""
+    return f"{dataset}, {images:,} images from {source.place}{'; ' if source.left_out else ''}{source.left_out}"
+
+
+def source_of(dataset: str, folder: Path, part: PartFiles, final_test: FinalTest | None = None) -> Source:
+    """The images of a part of a data set in a user's folder. Raises UserError where they can't be read."""
+    if part.layout in (Layout.PARQUET, Layout.ARROW):
+        return ParquetSource(folder, part.files, KNOWN_CLASSES.get(dataset), final_test)
+    if part.layout is Layout.TARS:
+        return TarSource(folder, part.files, final_test)
+    if part.layout is Layout.LIST:
+        return ListSource(part.files[0], final_test)
+    return FolderSource(folder, part.files[0], final_test)
+
+
 def find_source(dataset: str, data_dir: Path | None, cache: Path, *, may_download: bool = True) -> Source:
     """Where the training images of `dataset` come from; reads no image. Raises UserError where there is none."""
     if dataset in ("", "..") or Path(dataset).name != dataset:
@@ -109,9 +128,7 @@ def find_source(dataset: str, data_dir: Path | None, cache: Path, *, may_downloa
                 raise
             told = [f"{problem} (without --data-dir, {dataset} needs no folder)" for problem in error.problems]
             raise UserError(told) from error
-        if found.parquet:
-            return ParquetSource(found.folder, found.parquet, KNOWN_CLASSES.get(dataset), found.final_test)
-        return FolderSource(found.folder, found.train_folder, found.final_test)
+        return source_of(dataset, found.folder, found.train, found.final_test)
     if dataset == "digits":
         return DigitsSource()
     if dataset in KNOWN_CLASSES:
