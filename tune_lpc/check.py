@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tune_lpc.cli.options import Parser, exit_status
+from tune_lpc.cli.paths import path_given
 from tune_lpc.plan import UserError
 from tune_lpc.results.checking import problems_of
 from tune_lpc.results.folder import run_folders
@@ -20,7 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m tune_lpc.check", description="Check that the files of a search are whole.")
-    parser.add_argument("directories", metavar="DIR", nargs="+", help="folder of a search, or of several methods")
+    parser.add_argument(
+        "directories", metavar="DIR", type=path_given, nargs="+", help="folder of a search, or of several methods"
+    )
     return parser
 
 

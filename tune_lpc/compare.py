@@ -9,13 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from tune_lpc import __version__
 from tune_lpc.cli.options import Parser, exit_status
-from tune_lpc.cli.terminal import Terminal, print_lines
+from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.terminal import print_lines
 from tune_lpc.pages.writing import COMPARISON_FILE, comparison_page
 from tune_lpc.plan.errors import UserError
 from tune_lpc.results.comparison import ALL_PAIRS, PLAIN, Comparison, compare
@@ -41,7 +43,11 @@ def _parser() -> Parser:
         description="Compare the configs that confirmed searches name, on test data: table, paired tests, optimism.",
     )
     parser.add_argument(
-        "directories", metavar="DIR", nargs="+", help="folder of a confirmed search, or of the folders of several"
+        "directories",
+        metavar="DIR",
+        type=path_given,
+        nargs="+",
+        help="folder of a confirmed search, or of the folders of several",
     )
     parser.add_argument(
         "--against",
@@ -49,7 +55,9 @@ def _parser() -> Parser:
         help=f"the method that the others are tested against, or {ALL_PAIRS}: each against each (default: {PLAIN} "
         "where it is there, else the first)",
     )
-    parser.add_argument("--out", metavar="DIR", help="where to write the files (default: what holds all the folders)")
+    parser.add_argument(
+        "--out", metavar="DIR", type=path_given, help="where to write the files (default: what holds all the folders)"
+    )
     return parser
 
 
@@ -62,13 +70,13 @@ def _command(options: argparse.Namespace, command: str) -> int:
     out = common_parent(directories) if options.out is None else Path(options.out)
     pages = {COMPARISON_FILE: comparison_page(comparison, out)}
     write_comparison(comparison, out, {"command": command, "versions": {"tune_lpc": __version__}}, pages)
-    _print(Terminal(highlight=False), comparison)
+    _print(Console(highlight=False), comparison)
     print(f"files in {out}: {', '.join([*FILES, *pages])}")
     accuracies = [comparison.figure(search.label, ACCURACY) for search in comparison.searches]
     return 0 if any(figure.estimate.count for figure in accuracies) else NO_FIGURE
 
 
-def _print(console: Terminal, comparison: Comparison) -> None:
+def _print(console: Console, comparison: Comparison) -> None:
     for table in tables(comparison):
         console.print(table.title, style="bold", markup=False)
         for block in _blocks(table, console.width):

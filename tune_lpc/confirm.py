@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import cast
 
 import pandas as pd
+from rich.console import Console
 
 from tune_lpc.cli.confirmation import SEEDS, TIES, Confirmation, planned
+from tune_lpc.cli.home import check_home
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
-from tune_lpc.cli.terminal import Terminal, print_lines
+from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.terminal import print_lines
 from tune_lpc.plan import UserError
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.resources import ResourcesAsked
@@ -40,7 +43,9 @@ def _parser() -> Parser:
         prog="python -m tune_lpc.confirm",
         description="Train the named config of each search with fresh seeds, and test each network once.",
     )
-    parser.add_argument("directories", metavar="DIR", nargs="+", help="folder of a search, or of several methods")
+    parser.add_argument(
+        "directories", metavar="DIR", type=path_given, nargs="+", help="folder of a search, or of several methods"
+    )
     parser.add_argument(
         "--top",
         metavar="M",
@@ -57,7 +62,9 @@ def _parser() -> Parser:
     )
     parser.add_argument("--resume", action="store_true", help="go on with the confirmation in the folder, or begin it")
     parser.add_argument("--export", metavar="FORMAT", help="onnx: write the networks for other runtimes, too")
-    parser.add_argument("--data-dir", metavar="DIR", help="images on disk (default: where the search had them)")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", type=path_given, help="images on disk (default: where the search had them)"
+    )
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster instead of starting one here")
     parser.add_argument("--concurrent", metavar="N", help="networks at once (default: as many as fit)")
     parser.add_argument("--cpus-per-trial", metavar="C", help="CPUs of a network (default 1)")
@@ -66,7 +73,7 @@ def _parser() -> Parser:
 
 
 def _command(options: argparse.Namespace, command: str, began: float) -> int:
-    console = Terminal()
+    console = Console()
     kinds: dict[str, type[int | float]] = {"top": int, "seeds": int, "concurrent": int, "cpus_per_trial": int}
     values, problems = numbers(options, {**kinds, "gpus_per_trial": float})
     problems += [
@@ -98,8 +105,9 @@ def _confirm(
     resources: ResourcesAsked,
     command: str,
     began: float,
-    console: Terminal,
+    console: Console,
 ) -> int:
+    check_home()
     # torch and Ray take seconds to import: only now, when the options are known to be right.
     from tune_lpc.cli.live import Progress
     from tune_lpc.engine.request import Request
@@ -209,7 +217,7 @@ def _told_before(one: Confirmation) -> list[str]:
     return lines
 
 
-def _finish(one: Confirmation, console: Terminal) -> int:
+def _finish(one: Confirmation, console: Console) -> int:
     """Write the table, note the openings, and print what came out; 1 where a network has no test, else 0."""
     table, damaged = export_confirmed(one.directory)
     run = load_run(one.directory)

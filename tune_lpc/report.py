@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tune_lpc.cli.options import Parser, exit_status
+from tune_lpc.cli.paths import path_given
 from tune_lpc.pages.folder import IMPORTANCE_FILE
 from tune_lpc.pages.writing import FIGURES_FOLDER, write_overview, write_report
 from tune_lpc.plan import UserError
@@ -46,7 +47,9 @@ def _parser() -> Parser:
         prog="python -m tune_lpc.report",
         description="Write a page of what a search found, also while it runs: report.html, which opens offline.",
     )
-    parser.add_argument("directories", metavar="DIR", nargs="+", help="folder of a search, or of several methods")
+    parser.add_argument(
+        "directories", metavar="DIR", type=path_given, nargs="+", help="folder of a search, or of several methods"
+    )
     parser.add_argument("--no-figures", action="store_true", help="leave out the figures as SVG, PNG and PDF")
     return parser
 

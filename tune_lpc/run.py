@@ -12,8 +12,10 @@ from typing import TypedDict
 from rich.console import Console
 
 from tune_lpc.cli.dry_run import describe_search
+from tune_lpc.cli.home import check_home
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
-from tune_lpc.cli.terminal import Terminal, print_lines, print_summary
+from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.terminal import print_lines, print_summary
 from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.hours import HoursAsked
@@ -56,7 +58,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--dry-run", action="store_true", help="show the space, rungs, resources and cost; start nothing"
     )
-    parser.add_argument("--out", metavar="DIR", help="folder for the results (default results/SPACE)")
+    parser.add_argument("--out", metavar="DIR", type=path_given, help="folder for the results (default results/SPACE)")
     parser.add_argument(
         "--trials", metavar="N", help="number of trials (default: the space's, or as many as fit into a time given)"
     )
@@ -105,6 +107,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--warm-start",
         metavar="DIR",
+        type=path_given,
         nargs="+",
         default=[],
         help="folders of earlier searches to learn from, also of another data set",
@@ -124,7 +127,10 @@ def _parser() -> Parser:
         f"(default {STUCK_AFTER}, at least {STUCK_LIMITS[0]})",
     )
     parser.add_argument(
-        "--data-dir", metavar="DIR", help="images on disk: Parquet files or class folders (docs/images.md)"
+        "--data-dir",
+        metavar="DIR",
+        type=path_given,
+        help="images on disk: Parquet files or class folders (docs/images.md)",
     )
     parser.add_argument("--concurrent", metavar="N", help="trials at once (default: as many as fit)")
     parser.add_argument("--cpus-per-trial", metavar="C", help="CPUs of a trial (default 1), or auto: measured")
@@ -172,7 +178,7 @@ def _parser() -> Parser:
 
 
 def _command(options: argparse.Namespace, command: str, began: float) -> int:
-    console = Terminal()
+    console = Console()
     for option, show in (("list", _print_list), ("list_methods", _print_methods), ("list_measures", _print_measures)):
         if getattr(options, option):
             show(console)
@@ -183,6 +189,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     folders = _folders(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     warm_start = tuple(map(Path, options.warm_start))
+    check_home()
     # torch and Ray take seconds to import: only now, when the options are known to be right.
     from tune_lpc.search.dashboard import check_storage, without_password
     from tune_lpc.training.measures import measures_asked_for

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_lpc import __version__
+from tune_lpc.cli.home import check_home
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.paths import path_given
 from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.plan.errors import shown
 from tune_lpc.results import load_ranked, load_run, sessions_of
@@ -41,16 +43,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m tune_lpc.train", description="Train one config of a search again, alone.")
-    parser.add_argument("directory", metavar="DIR", help="folder of a search")
+    parser.add_argument("directory", metavar="DIR", type=path_given, help="folder of a search")
     parser.add_argument(
         "--rank",
         metavar="R",
         default=BEST_RANK,
         help=f"rank of the config in best.parquet (default {BEST_RANK})",
     )
-    parser.add_argument("--data-dir", metavar="DIR", help="images on disk (default: where the search had them)")
     parser.add_argument(
-        "--save", metavar="FILE", help="write the trained network's weights to this new file, as safetensors"
+        "--data-dir", metavar="DIR", type=path_given, help="images on disk (default: where the search had them)"
+    )
+    parser.add_argument(
+        "--save",
+        metavar="FILE",
+        type=path_given,
+        help="write the trained network's weights to this new file, as safetensors",
     )
     return parser
 
@@ -121,6 +128,7 @@ def changes_of_machine(trained_in: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _train(spec: TrialSpec, run: Mapping[str, Any], session: Session, data_dir: str | None, save: Path | None) -> int:
+    check_home(with_ray=False)
     # torch takes seconds to import: only now, when the options are known to be right.
     from tune_lpc.training.device import best_device, use_threads
     from tune_lpc.training.prepare import check_image_size, prepare, start_training

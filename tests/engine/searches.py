@@ -100,7 +100,7 @@ class Search:
             space, ledger, self.log, RandomSampler(space), watch=Watch(STUCK_AFTER), watched=(self.view.show,)
         )
         self.director.watched_by(UnusedCheckpoints(folder, lambda: self.director.waiting))
-        self.callback = DirectorCallback(self.director, self.log, self.view, folder)
+        self.callback = DirectorCallback(self.director, self.log, self.view, folder, lambda: None)
         self.scheduler = DirectorScheduler(self.director, self.view)
         self.searcher = DirectorSearcher(self.director)
 

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from tune_lpc.engine import cluster as cluster_module
-from tune_lpc.engine.cluster import address_problems, cluster, nodes_without_bfloat16, scratch_folder
+from tune_lpc.engine.cluster import cluster, nodes_without_bfloat16, scratch_folder
 from tune_lpc.plan.errors import Interrupted, UserError
 from tune_lpc.training.device import best_device, computes_in_bfloat16
 
@@ -32,17 +32,6 @@ def test_a_scratch_folder_goes_with_its_search_and_takes_those_of_killed_ones_al
     with scratch_folder() as folder:
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted([Path(folder).name, alive.name])
     assert list(tmp_path.iterdir()) == [alive]
-
-
-@pytest.mark.parametrize("address", [None, "auto", "local"])
-def test_an_address_that_ray_itself_resolves_is_not_tried(address: str | None) -> None:
-    assert address_problems(address) == []
-
-
-@pytest.mark.parametrize("address", ["somewhere", "host:", "host:port", "ray://host"])
-def test_an_address_without_a_port_is_one_problem(address: str) -> None:
-    (problem,) = address_problems(address)
-    assert repr(address) in problem
 
 
 # Which nodes compute in bfloat16

@@ -53,7 +53,16 @@ def test_the_users_token_lies_where_ray_looks_for_it(
     assert (home / ".ray" / "auth_token").read_text()
 
 
-@pytest.mark.parametrize("name", ["RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"])
+def test_the_token_may_lie_elsewhere(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "elsewhere" / "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+    ensure_users_token()
+    assert len(path.read_text()) == 64
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["RAY_AUTH_MODE", "RAY_AUTH_TOKEN"])
 def test_who_sets_the_authentication_otherwise_gets_no_token(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

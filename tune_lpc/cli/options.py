@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import re
 import signal
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tune_lpc.cli.streams import unfailing_streams
 from tune_lpc.plan.errors import UserError, nearest, shown
 
 USER_ERROR = 2
@@ -56,18 +56,16 @@ def data_dir_problems(text: str | None) -> list[str]:
 def exit_status(command: Callable[[], int]) -> int:
     """Run a command; what a user can cause becomes lines on standard error and status 2,
     an interruption 128 and the signal's number."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # The name of a file may hold what the terminal's encoding does not; standard error escapes that by itself.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        return command()
-    except UserError as error:
-        for problem in error.problems:
-            print(f"error: {_one_line(problem)}", file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt as interruption:
-        print("interrupted", file=sys.stderr)
-        return 128 + getattr(interruption, "signal_number", signal.SIGINT)
+    with unfailing_streams():
+        try:
+            return command()
+        except UserError as error:
+            for problem in error.problems:
+                print(f"error: {_one_line(problem)}", file=sys.stderr)
+            return USER_ERROR
+        except KeyboardInterrupt as interruption:
+            print("interrupted", file=sys.stderr)
+            return 128 + getattr(interruption, "signal_number", signal.SIGINT)
 
 
 def _one_line(problem: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,15 +15,6 @@ from tune_lpc.plan import Space
 from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.results import RungAgreement, Summary, Tables, summarise
 from tune_lpc.results.summary import RankedConfig
-
-
-class Terminal(Console):
-    """Standard output. When its reader goes away (`| head`) the search goes on, without a word."""
-
-    def on_broken_pipe(self) -> None:
-        """Write into nothing from here on."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_lines(console: Console, lines: Iterable[str]) -> None:

@@ -39,8 +39,12 @@ class DirectorCallback(Callback):
     Nothing here may raise: an exception in a callback would bring the whole of Ray Tune down.
     """
 
-    def __init__(self, director: Director, log: WaitingLog, view: View, folder: Path) -> None:
+    def __init__(
+        self, director: Director, log: WaitingLog, view: View, folder: Path, started: Callable[[], None]
+    ) -> None:
+        """started: called once Ray Tune's loop begins."""
         self._director, self._log, self._view, self._folder = director, log, view, folder
+        self._started = started
         self._restart_reasons: dict[int, str] = {}
         self._disk_checked = 0.0
         self._stepped = time.monotonic()
@@ -48,6 +52,12 @@ class DirectorCallback(Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Ray saves its callbacks; what belongs to this process stays out of it."""
         return {}
+
+    def setup(
+        self, stop: Any = None, num_samples: int | None = None, total_num_samples: int | None = None, **info: Any
+    ) -> None:
+        """Ray Tune is about to begin, its own signal handlers are set."""
+        self._started()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial begins, or begins again after a failure."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
 import tempfile
+import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,15 @@ from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
+from tune_lpc.engine.temporary import short_temporary_folder
 from tune_lpc.engine.token import ensure_users_token
 from tune_lpc.plan.errors import Interrupted, UserError
 from tune_lpc.training.device import best_device, computes_in_bfloat16
 
-ADDRESS_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
+LONGEST_REASON = 200
 _SCRATCH = "tune_lpc-ray-"
+_TIMED_OUT = re.compile("tim(?:ed|e) ?out|in time|deadline", re.IGNORECASE)
 
 _RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -39,20 +43,6 @@ _RAY_ENVIRONMENT = {
 }
 
 
-def address_problems(address: str | None) -> list[str]:
-    """Why no Ray can be joined at `address`; Ray itself would try for minutes where nothing listens."""
-    host, colon, port = (address or "auto").removeprefix("ray://").rpartition(":")
-    if address in (None, "auto", "local"):
-        return []
-    if not colon or not port.isdigit():
-        return [f"--address is {address!r}, but must be auto, HOST:PORT or ray://HOST:PORT"]
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=ADDRESS_SECONDS):
-            return []
-    except (OSError, OverflowError) as error:
-        return [f"nothing can be joined at --address {address} ({error}); is Ray running there?"]
-
-
 @contextmanager
 def cluster(address: str | None, console: Console) -> Iterator[None]:
     """A Ray cluster: the one at `address`, the one that this process already uses, or a local one, always stopped."""
@@ -63,31 +53,64 @@ def cluster(address: str | None, console: Console) -> Iterator[None]:
         yield
         return
     console.print("starting Ray …" if address is None else f"joining Ray at {address} …", highlight=False)
-    try:
-        if address in (None, "local"):
-            ensure_users_token()
-        context = ray.init(
-            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=True
-        )
-    except Interrupted:
-        ray.shutdown()
-        raise
-    except SystemExit as error:
-        # While it starts, Ray answers SIGTERM in our place, and leaves with a status of its own.
-        ray.shutdown()
-        raise Interrupted(signal.SIGTERM) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        without = address and "RAY_AUTH_MODE" not in os.environ
-        raise UserError(
-            f"no Ray cluster could be {'joined at ' + address if address else 'started'}: {_first_line(error)}"
-            + ("; one that asks for a token needs RAY_AUTH_MODE=token here" if without else "")
-        ) from error
-    try:
-        if context.dashboard_url:
-            console.print(f"dashboard: http://{context.dashboard_url}", highlight=False)
-        yield
-    finally:
-        ray.shutdown()
+    with short_temporary_folder() if address in (None, "local") else nullcontext():
+        context = _started(address, console)
+        try:
+            if context.dashboard_url:
+                console.print(f"dashboard: http://{context.dashboard_url}", highlight=False)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _started(address: str | None, console: Console) -> Any:
+    """What ray.init returns. Raises UserError where Ray does not start, with the reason and the mend."""
+    for tries_left in (1, 0):
+        try:
+            if address in (None, "local"):
+                ensure_users_token()
+            return ray.init(
+                address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=True
+            )
+        except Interrupted:
+            ray.shutdown()
+            raise
+        except SystemExit as error:
+            # While it starts, Ray answers SIGTERM in our place, and leaves with a status of its own.
+            ray.shutdown()
+            raise Interrupted(signal.SIGTERM) from error
+        except Exception as error:  # Ray raises bare ones, of many lines
+            ray.shutdown()
+            reason = _reason(error)
+            if tries_left and address in (None, "local") and _TIMED_OUT.search(str(error)):
+                console.print(f"Ray did not start in time ({reason}); once more …", markup=False, highlight=False)
+                continue
+            raise UserError(
+                f"no Ray cluster could be {'joined at ' + address if address else 'started'}: {reason}; "
+                + _mend(address, str(error))
+            ) from error
+    raise AssertionError("the last try returns or raises")
+
+
+def _reason(error: BaseException) -> str:
+    """The first line that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return textwrap.shorten(lines[0] if lines else type(error).__name__, LONGEST_REASON, placeholder=" …").rstrip(".;:")
+
+
+def _mend(address: str | None, text: str) -> str:
+    """What a user can do about a Ray that does not start."""
+    if address is not None and address != "local":
+        if "RAY_AUTH_MODE" not in os.environ:
+            return "one that asks for a token needs RAY_AUTH_MODE=token here"
+        return "see that it runs there, in this version of Ray"
+    if _TIMED_OUT.search(text):
+        return "the machine may be overloaded: try again when it has time, or join a Ray that runs with --address"
+    if "shm" in text or "object store" in text.lower():
+        return "it needs more shared memory: in Docker --shm-size=1g"
+    return (
+        "see that there are free memory, processes and open files (ulimit -a), and that temporary files can be written"
+    )
 
 
 def nodes_without_bfloat16(address: str | None, *, use_gpus: bool) -> list[str]:
@@ -154,7 +177,3 @@ def with_the_first_experiment_state_only() -> Iterator[None]:
         yield
     finally:
         ray_manager.sync_up_experiment_state = write
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

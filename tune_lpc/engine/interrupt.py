@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the search to end in good order, the second ends it at once."""
+"""Ctrl-C, SIGTERM and their like: the first asks the search to end in good order, the second ends it at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any, Self
 
 from tune_lpc.plan.errors import Interrupted
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ALWAYS = (signal.SIGINT, signal.SIGTERM)
+_UNLESS_IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+"""What a terminal sends that closes, and batch systems before a job's time is up. nohup, say, lets them be ignored."""
 
 
 class Interrupt:
@@ -28,19 +30,25 @@ class Interrupt:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        """Take over SIGINT and SIGTERM until the context ends."""
-        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        """Take over the signals until the context ends."""
+        self._before = {number: signal.getsignal(number) for number in _ALWAYS}
+        # None: a handler that is not Python's, such as faulthandler's.
+        others = {number: signal.getsignal(number) for number in _UNLESS_IGNORED}
+        self._before |= {number: handler for number, handler in others.items() if handler not in (signal.SIG_IGN, None)}
         self.take_over()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give both signals back."""
+        """Give the signals back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def take_over(self) -> None:
-        """Set the handlers, again where a library has put its own in their place (ray.init does for SIGTERM)."""
-        for number in _SIGNALS:
+        """Set the handlers, again where a library has put its own in their place.
+
+        ray.init does for SIGTERM, and Ray Tune for SIGUSR1, after which it would end as if all trials had ended.
+        """
+        for number in self._before:
             signal.signal(number, self._handle)
 
     @contextmanager

@@ -12,7 +12,8 @@ from filelock import FileLock
 
 
 def ensure_users_token() -> None:
-    """Make the token of this user's local clusters, `~/.ray/auth_token`, unless there is one, or none is wanted there.
+    """Make the token of this user's local clusters, unless there is one, or none is wanted: in the file that
+    RAY_AUTH_TOKEN_PATH names, else in `~/.ray/auth_token`.
 
     Ray would make it too, but when two clusters first start at once, it writes over the other's: one of them then turns
     its own processes away. And it lets other users of the machine read it: such a file is closed to them, and so is the
@@ -21,11 +22,14 @@ def ensure_users_token() -> None:
     Raises:
         OSError: the file can't be written.
     """
-    elsewhere = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    if not elsewhere and os.environ.get("RAY_AUTH_MODE", "token").lower() == "token":
-        path = Path.home() / ".ray" / "auth_token"
-        make_token(path)
-        _close_to_others(path.parent, 0o700)
+    if "RAY_AUTH_TOKEN" in os.environ or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
+        return
+    if named := os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        make_token(Path(named))
+        return
+    path = Path.home() / ".ray" / "auth_token"
+    make_token(path)
+    _close_to_others(path.parent, 0o700)
 
 
 def make_token(path: Path) -> bool:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from ray import tune
 from rich.console import Console
 
+from tune_lpc.engine.address import address_problems
 from tune_lpc.engine.callback import DirectorCallback, EndOfSearch, UnusedCheckpoints
 from tune_lpc.engine.cluster import (
-    address_problems,
     cluster,
     scratch_folder,
     with_the_first_experiment_state_only,
@@ -28,6 +28,7 @@ from tune_lpc.engine.report import NUMBER
 from tune_lpc.engine.request import Outcome, Request
 from tune_lpc.engine.scheduler import DirectorScheduler, DirectorSearcher
 from tune_lpc.engine.study import followed_by_study
+from tune_lpc.engine.tables import tables_meanwhile
 from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable, checkpoint_folder
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
@@ -212,7 +213,8 @@ def _run(
                 director.settle()
                 if director.to_come and interrupt.requested is None:
                     assert place.resources is not None  # Ray was started, as trials are to come
-                    with followed_by_study(request, director, lambda line: _tell(console, line)):
+                    follow = followed_by_study(request, director, lambda line: _tell(console, line))
+                    with follow, tables_meanwhile(request.out, view.say_once):
                         _fit(request, director, place.resources, checked.prepared, log, view, interrupt)
             except BaseException as error:
                 # Whatever ended the search, what was finished goes into the files.
@@ -359,7 +361,7 @@ def _fit(
                 storage_path=storage,
                 verbose=0,
                 stop=EndOfSearch(interrupt, director),
-                callbacks=[DirectorCallback(director, log, view, request.out)],
+                callbacks=[DirectorCallback(director, log, view, request.out, interrupt.take_over)],
                 failure_config=tune.FailureConfig(max_failures=request.max_failures),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),

@@ -1,0 +1,64 @@
+"""The address of a cluster that a user names: whether a Ray is there to join. Ray itself would try for minutes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+ANSWER_SECONDS = 10.0
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+"""How a client of gRPC begins (RFC 9113, 3.4): the preface and empty settings."""
+_SETTINGS = 4
+"""The type of the frame that a server of gRPC answers with, its fourth byte."""
+
+
+def address_problems(address: str | None) -> list[str]:
+    """Why no Ray can be joined at `address`: `auto`, HOST:PORT or ray://HOST:PORT; none for a Ray of our own."""
+    if address in (None, "local"):
+        return []
+    if address != "auto":
+        return _problems(address or "", f"--address {address}")
+    told = os.environ.get("RAY_ADDRESS")
+    if told is not None and told not in ("auto", "local", ""):
+        return _problems(told, f"RAY_ADDRESS {told}, which --address auto goes by,")
+    found = _of_this_machine()
+    if found is None:
+        return ["--address is auto, but no Ray runs on this machine; start one, or name its HOST:PORT"]
+    return _problems(found, f"{found}, where --address auto found the last Ray of this machine,")
+
+
+def _of_this_machine() -> str | None:
+    """Where the Ray was started last on this machine; Ray keeps that in a file."""
+    for folder in (os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), "/tmp"):
+        if folder:
+            try:
+                return (Path(folder) / "ray" / "ray_current_cluster").read_text().strip() or None
+            except OSError:
+                continue
+    return None
+
+
+def _problems(address: str, told: str) -> list[str]:
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 2**16:
+        return [
+            f"{told} is {address!r}, but must be auto, HOST:PORT or ray://HOST:PORT".replace(f" {address} is", " is", 1)
+        ]
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "1":
+                return []  # it would not understand the greeting
+            connection.settimeout(ANSWER_SECONDS)
+            connection.sendall(_GREETING)
+            answer = connection.recv(9)
+    except TimeoutError:
+        return [f"{told} can't be joined: it does not answer in {ANSWER_SECONDS:.0f} s; is Ray running there?"]
+    except OSError as error:
+        return [f"nothing can be joined at {told} ({error}); is Ray running there?"]
+    if len(answer) > 3 and answer[3] == _SETTINGS:
+        return []
+    if answer.startswith((b"HTTP/", b"<")):
+        return [f"{told} is a web server, as Ray's dashboard is (port 8265); give the port of Ray itself, usually 6379"]
+    return [f"{told} can't be joined: what answers there is not Ray; give the port of Ray itself, usually 6379"]
