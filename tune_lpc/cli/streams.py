@@ -80,9 +80,21 @@ class UnfailingStream:
             os.close(nowhere)
 
 
+def _open_the_closed() -> None:
+    """Where a process was started without a standard stream, let nothing else have its number: what some library
+    prints there would else get into a file of ours.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+
+
 @contextmanager
 def unfailing_streams() -> Iterator[None]:
     """Within, nothing that is printed ends the command, whoever prints it."""
+    _open_the_closed()
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (cast(TextIO, UnfailingStream(stream)) for stream in before)
     try:
