@@ -19,7 +19,15 @@ from tune_lpc.plan.checks import (
 )
 from tune_lpc.plan.choosers import Chooser, Given, draw_value
 from tune_lpc.plan.compare import canonical_json, space_hash
-from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, describe_range
+from tune_lpc.plan.dimensions import (
+    Choice,
+    Dimension,
+    Float,
+    Int,
+    describe_range,
+    dimension_as_dict,
+    is_on_step,
+)
 from tune_lpc.plan.effects import Effects, possible_values
 from tune_lpc.plan.errors import UserError, nearest, shown
 from tune_lpc.plan.fidelity import EARLIEST_LOOK, MOST_RUNGS, Fidelity
@@ -158,7 +166,7 @@ class Space:
         """The largest value that a setting of numbers can take in any trial."""
         dimension = self.dimensions.get(name)
         if isinstance(dimension, (Float, Int)):
-            return dimension.high
+            return dimension.last
         return max(value for value in self.possible(name) if isinstance(value, (int, float)))
 
     @property
@@ -221,9 +229,7 @@ class Space:
             options = [as_declared(name, option) for option in dimension.options]
             described: dict[str, object] = {"type": "choice", "options": options, "when": when}
         else:
-            number = float if isinstance(dimension, Float) else int
-            ends = {"low": number(dimension.low), "high": number(dimension.high)}
-            described = {"type": type(dimension).__name__.lower(), **ends, "log": dimension.log, "when": when}
+            described = {**dimension_as_dict(dimension), "when": when}
         prior = {} if dimension.prior is None else {"prior": as_declared(name, dimension.prior)}
         return {**described, **prior}
 
@@ -381,7 +387,8 @@ class Space:
         if isinstance(dimension, Choice):
             inside, rule = value in dimension.options, "one of " + ", ".join(map(str, dimension.options))
         else:
-            inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.high
+            inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.last
+            inside = inside and is_on_step(cast(float, value), dimension.low, dimension.step)
             rule = f"from {describe_range(dimension).removesuffix(', logarithmic')}"
         return [] if inside else [f"{name} is {shown(value)}, but must be {rule} in space {self.name}"]
 

@@ -169,15 +169,17 @@ class _Preferring(RandomChooser):
         super().__init__(seed)
         self._values = values
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
         if name in self._values:
             return cast(float, self._values[name])
-        return super().suggest_float(name, low, high, log=log)
+        return super().suggest_float(name, low, high, step=step, log=log)
 
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         if name in self._values:
             return cast(int, self._values[name])
-        return super().suggest_int(name, low, high, log=log)
+        return super().suggest_int(name, low, high, step=step, log=log)
 
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
         return self._values[name] if name in self._values else super().suggest_categorical(name, choices)
@@ -259,8 +261,8 @@ def distribution_of(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension, Choice):
         return CategoricalDistribution(cast(Sequence[Any], dimension.options))
     if isinstance(dimension, Float):
-        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-    return IntDistribution(dimension.low, dimension.high, log=dimension.log)
+        return FloatDistribution(dimension.low, dimension.last, log=dimension.log, step=dimension.step)
+    return IntDistribution(dimension.low, dimension.last, log=dimension.log, step=dimension.step)
 
 
 def seed_of(space: Space, place: int) -> int:
