@@ -13,7 +13,7 @@ from tune_lpc.plan.dimensions import Choice, Dimension
 from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
 from tune_lpc.search.earlier import Observation
-from tune_lpc.search.sampler import Drawn, LearningSampler, result_of, seed_of
+from tune_lpc.search.sampler import Drawn, LearningSampler, result_of
 
 WIDTH = 0.25
 """Standard deviation of what is drawn around a value, as a share of the dimension's range, in its own scale."""
@@ -67,8 +67,8 @@ class MixtureSampler(LearningSampler):
         share = by_best / (by_belief + by_best)
         return {"random": 0.5, "believed": 0.5 * (1 - share), "best": 0.5 * share}
 
-    def _propose(self, place: int) -> Drawn:
-        draw = random.Random(seed_of(self._space, place))
+    def _propose(self, place: int, seed: int) -> Drawn:
+        draw = random.Random(seed)
         shares = self.shares()
         (way,) = draw.choices(list(shares), list(shares.values()))
         if way == "best":
