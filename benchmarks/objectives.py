@@ -97,9 +97,9 @@ class Genetic:
         self._study = optuna.create_study(directions=directions_of(self._objectives), sampler=sampler)
         self._asked: dict[int, optuna.Trial] = {}
 
-    def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
+    def draw(self, place: int, given: Mapping[str, Value] | None, again: int = 0) -> Drawn:
         """See `Sampler`."""
-        if place not in self._asked:
+        if place not in self._asked or again:
             self._asked[place] = self._study.ask()
         if given is None:
             return self._space.draw(self._asked[place])

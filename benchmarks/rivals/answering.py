@@ -20,13 +20,15 @@ class _Distributions(Given):
         super().__init__(values)
         self.found: dict[str, BaseDistribution] = {}
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
         self.found[name] = FloatDistribution(low, high, log=log)
-        return super().suggest_float(name, low, high, log=log)
+        return super().suggest_float(name, low, high, step=step, log=log)
 
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         self.found[name] = IntDistribution(low, high, log=log)
-        return super().suggest_int(name, low, high, log=log)
+        return super().suggest_int(name, low, high, step=step, log=log)
 
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
         self.found[name] = CategoricalDistribution(choices)

@@ -149,9 +149,9 @@ class _Nearest:
     def __init__(self, sampler: Sampler, pool: Pool) -> None:
         self._sampler, self._pool = sampler, pool
 
-    def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
+    def draw(self, place: int, given: Mapping[str, Value] | None, again: int = 0) -> Drawn:
         """See `Sampler`."""
-        config = self._pool.take(self._sampler.draw(place, given))
+        config = self._pool.take(self._sampler.draw(place, given, again))
         if config is None:
             raise ValueError(f"config {place} is drawn, but every recorded one has been used")
         return self._sampler.draw(place, self._pool.problem.values[config])

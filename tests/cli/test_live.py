@@ -11,7 +11,7 @@ from rich.console import Console
 from tune_lpc.cli import live as live_module
 from tune_lpc.cli.live import Progress
 from tune_lpc.cli.remaining import Pace
-from tune_lpc.plan import Choice, Space, TrialSpec
+from tune_lpc.plan import Choice, Float, Space, TrialSpec
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.trial import Value
 from tune_lpc.results import Ledger
@@ -35,7 +35,7 @@ SPACE = Space(
     about="for tests",
     trials=4,
     settings={"epochs": 9},
-    dimensions={"optimizer": Choice(["adamw", "sgd"])},
+    dimensions={"optimizer": Choice(["adamw", "sgd"]), "momentum": Float(0.1, 0.9)},
     fidelity_mode="truncated",
     rung_rule="stop",
     score_window=1,

@@ -19,6 +19,7 @@ from tests.search.test_sampler import Lives
 from tune_lpc.plan import Choice, Float, Int, Space
 from tune_lpc.results.events import Status
 from tune_lpc.search.gaussian import GaussianSampler
+from tune_lpc.search.sampler import seed_of
 
 ROOT = Path(__file__).parents[2]
 SPACE = Space(
@@ -109,7 +110,7 @@ def test_of_earlier_searches_it_sees_as_many_as_their_weight_allows(monkeypatch:
     monkeypatch.setattr(optuna.samplers.GPSampler, "sample_relative", noting)
     lives = Lives(LINE, sampler := GaussianSampler(LINE, HIGH))
     for number in range(9):
-        sampler._propose(100)
+        sampler._propose(100, seed_of(LINE, 100))
         lives.draw(number, {"learning_rate": 0.5})
         lives.lives(number, (Status.COMPLETED, {}, 0.5))
     assert [len(rates) for rates in seen] == [12, 11, 10, 9, 8, 7, 7, 6, 6]

@@ -15,6 +15,7 @@ from tune_lpc.plan.trial import Value
 from tune_lpc.results.events import Status
 from tune_lpc.search.earlier import Observation
 from tune_lpc.search.mixture import BELIEVED, MixtureSampler, density
+from tune_lpc.search.sampler import seed_of
 
 SPACE = Space(
     "line",
@@ -45,7 +46,7 @@ def rate(config: Mapping[str, Value]) -> float:
 
 def drawn(sampler: MixtureSampler, count: int = 300) -> list[Mapping[str, Value]]:
     """What it would draw, could it draw the next config so often."""
-    return [sampler._propose(place) for place in range(1000, 1000 + count)]
+    return [sampler._propose(place, seed_of(SPACE, place)) for place in range(1000, 1000 + count)]
 
 
 # Shares

@@ -147,11 +147,21 @@ def _new_plan(directory: Path, run: Mapping[str, Any], asked: Mapping[str, Any])
     }
 
 
+def _without_copies(best: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of best.parquet, of those of one config the first: older versions could draw a config again."""
+    distinct: dict[str, dict[str, Any]] = {}
+    for row in best:
+        config = {name: value for name, value in row.items() if name.startswith("config.")}
+        distinct.setdefault(repr(sorted(config.items())), row)
+    return list(distinct.values())
+
+
 def _chosen(directory: Path, top: int | None) -> list[dict[str, Any]]:
     """The rows of best.parquet to confirm. Raises UserError where one has not trained its full budget."""
     best = load_best(directory)
     if not best:
         raise UserError(f"{directory} ranks no config: no trial ended an epoch with a score; there is none to confirm")
+    best = _without_copies(best)
     if top is None:
         # With several objectives nothing is tied, and the front takes its place.
         ties = [row for row in best[1:] if row["tied"] or (row["tied"] is None and row["front"] == 1)]

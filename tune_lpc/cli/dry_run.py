@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +17,7 @@ from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.objectives import several_objectives
 from tune_lpc.plan.resources import ResourcesAsked, cpus_here
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
+from tune_lpc.plan.settings import Value
 from tune_lpc.results.agreement import FEWEST
 from tune_lpc.search.earlier import read_earlier
 from tune_lpc.search.seeds import stages
@@ -57,11 +58,9 @@ def describe_search(
         # As Text: what the user has written is not to be read as markup.
         table.add_row(name, Text(space.describe(name)))
     fixed = ", ".join(f"{name}={value}" for name, value in space.settings.items())
-    lines = [f"begins with: {describe_values(config)}" for config in space.first[: space.trials]]
+    lines = [f"begins with: {describe_values(config)}" for config in _first_configs(space)]
     lines += [f"fixed: {fixed}", f"space hash: {space.hash()}"]
-    lines.append(
-        f"trials: {'as many as time allows,' if _is_open(space) else space.trials} of up to {space.epochs} epochs"
-    )
+    lines.append(_trials_line(space))
     lines += [
         *objective_lines(space),
         *early_stopping_lines(space),
@@ -93,8 +92,22 @@ def sampler_line(space: Space) -> str:
     return f"{space.sampler}{first}"
 
 
-def _is_open(space: Space) -> bool:
-    return space.trials == AS_MANY_AS_FIT
+def _trials_line(space: Space) -> str:
+    """How many trials of how many epochs; where the space has fewer configs than were asked for, that too."""
+    of = f"of up to {space.epochs} epochs"
+    if space.is_open:
+        return f"trials: as many as time allows, {of}"
+    if space.most_configs == space.trials:
+        return f"trials: {space.trials} {of}"
+    asked = "as many as time allows" if space.trials == AS_MANY_AS_FIT else f"{space.trials:,}"
+    configs = f"{space.most_configs} config{'' if space.most_configs == 1 else 's'}"
+    return f"trials: {space.most_configs} {of}; {asked} were asked for, but the space has only {configs}"
+
+
+def _first_configs(space: Space) -> list[Mapping[str, Value]]:
+    """The configs that the search begins with, each once."""
+    distinct = {space.trial(config): config for config in reversed(space.first[: space.trials])}
+    return list(reversed(distinct.values()))
 
 
 def early_stopping_lines(space: Space) -> list[str]:
@@ -162,18 +175,18 @@ def _why_no_rungs(space: Space) -> str:
 def _waiting_line(space: Space) -> str:
     """What becomes of those that a rung leaves, and what they take of the disk."""
     line = "one that does not waits, with a checkpoint on disk, and goes on when it is among the best later"
-    if _is_open(space):
+    if space.is_open:
         return line
     # To an upper rung more than a share of all may come, as who is among the best changes with time.
-    most = len(space.fidelity.rungs()) * -(-space.trials // space.reduction_factor)
-    return f"{line}; at most {min(most, space.trials):,} wait at a time"
+    most = len(space.fidelity.rungs()) * -(-space.most_configs // space.reduction_factor)
+    return f"{line}; at most {min(most, space.most_configs):,} wait at a time"
 
 
 def _control_line(space: Space) -> str:
-    count, fidelity = space.control_trials, space.fidelity
+    count, configs, fidelity = space.most_controls, space.most_configs, space.fidelity
     if not fidelity.rungs():
         return f"control trials: {count}, which tell nothing as there are no rungs"
-    more = fidelity.expected_epochs(space.trials, count) - fidelity.expected_epochs(space.trials)
+    more = fidelity.expected_epochs(configs, count) - fidelity.expected_epochs(configs)
     return (
         f"control trials: {count}, never stopped, {count * fidelity.climb_epochs:,} epochs in all, "
         f"about {more:,} more than without; they show how well the rungs foretell the final ranking"
@@ -189,10 +202,11 @@ def _cost(space: Space, data_dir: Path | None) -> str:
         check_hold_out(space.dataset, data_dir, space.highest("hold_out"))
     images = count_training_images(space.dataset, data_dir, hold_out=space.highest("hold_out"))
     each = None if images is None else space.images_per_epoch(images)
-    if _is_open(space):
+    if space.is_open:
         return "cost: as much as time allows" + ("" if each is None else f"; {each:,} training images an epoch")
-    work, most = Work.of(space, space.trials), sum(stages(space.trials, space.seeds, space.reduction_factor))
-    at_most = (space.trials + most) * space.fidelity.climb_epochs
+    configs = space.most_configs
+    work, most = Work.of(space, configs), sum(stages(configs, space.seeds, space.reduction_factor))
+    at_most = (configs + most) * space.fidelity.climb_epochs
     seeds = f", {work.repeats * work.longest:,} of them for {work.seeds}" if work.seeds else ""
     if space.fidelity.rungs():
         cost = f"cost: about {work.epochs:,} epochs{seeds}, {at_most:,} if no trial is stopped early"

@@ -12,7 +12,6 @@ from types import FrameType
 from tune_lpc.plan import Space
 from tune_lpc.plan.hours import HOUR, HoursAsked
 from tune_lpc.plan.resources import Resources
-from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.searches import typical_trial
 from tune_lpc.search.seeds import stages
 
@@ -92,8 +91,8 @@ def time_lines(space: Space, epoch: Epoch, resources: Resources, hours: HoursAsk
         return lines
     if hours.is_limited:
         lines.append(_within(space, epoch.seconds, resources, hours))
-    if space.trials != AS_MANY_AS_FIT:
-        work = Work.of(space, space.trials)
+    if not space.is_open:
+        work = Work.of(space, space.most_configs)
         seeds = f", of that {work.seeds}" if work.seeds else ""
         taken = f"{_taken(work, epoch.seconds, resources)} with {resources.concurrent} at once{seeds}"
         lines.append(f"in all about {taken}, as far as that epoch stands for those of all trials")
@@ -102,7 +101,7 @@ def time_lines(space: Space, epoch: Epoch, resources: Resources, hours: HoursAsk
 
 def configs_that_fit(space: Space, epoch_seconds: float, resources: Resources, hours: HoursAsked) -> int:
     """How many configs the time is expected to do for, their further seeds included; 0 for not even one in full."""
-    least, most = 0, min(space.trials, AS_MANY_AS_FIT)
+    least, most = 0, space.most_configs
     while least < most:
         middle = (least + most + 1) // 2
         if _fits(Work.of(space, middle), epoch_seconds, resources, hours):

@@ -18,7 +18,6 @@ from tune_lpc.cli.shown import RUNNING, WAITING, Shown, clock, differing_first, 
 from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.plan.hours import HOUR
 from tune_lpc.plan.record import SCORE
-from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.space import Space
 from tune_lpc.results import Ledger
 from tune_lpc.results.events import EpochDone, Event, Status, TrialEnded, TrialStarted, number_of, trial_id_of
@@ -178,13 +177,13 @@ class Progress:
 
     def _to_come(self, shown: list[Shown]) -> int:
         """Configs that are to begin, or to go on after an interruption."""
-        return max(0, self.space.trials - len(firsts_of(shown))) + sum(trial.status == WAITING for trial in shown)
+        return max(0, self.space.most_configs - len(firsts_of(shown))) + sum(trial.status == WAITING for trial in shown)
 
     def share_done(self) -> float:
         """How much of the search is behind it, from 0 to 1; it never falls, whatever is reckoned anew."""
         shown, now, shares = self._shown(), time.monotonic(), []
         nothing_runs = not any(trial.status in (RUNNING, WAITING) for trial in shown)
-        if self.space.trials != AS_MANY_AS_FIT:
+        if not self.space.is_open:
             trained, left = sum(trial.trained for trial in shown), ahead(self.space, shown).epochs
             shares.append(trained / (trained + left) if trained + left else 0.0)
             nothing_runs = nothing_runs and not self._to_come(shown)
@@ -202,7 +201,7 @@ class Progress:
         parts = [f"{count[RUNNING]} running"]
         for status, word in (("stopped", "stopped early"), ("completed", "done"), ("diverged", ""), ("failed", "")):
             parts += [f"{count[status]} {word or status}"] if count[status] else []
-        if self.space.trials != AS_MANY_AS_FIT:
+        if not self.space.is_open:
             parts += [f"{to_come} to come"] if to_come else []
             repeats = ahead(self.space, shown).repeats
             parts += [f"then about {repeats} further seed{'s' if repeats > 1 else ''}"] if repeats else []

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tune_lpc.cli.shown import LOST, RUNNING, Shown, firsts_of
-from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.space import Space
 from tune_lpc.search.rungs import places
 from tune_lpc.search.seeds import stages
@@ -43,7 +42,7 @@ def ahead(space: Space, shown: Sequence[Shown]) -> Ahead:
     """What is to come of a search of `space` whose trials stand as `shown`; of one that time ends, nothing is known."""
     firsts, repeats = firsts_of(shown), [trial for trial in shown if trial.repeat_of is not None]
     whole = space.fidelity.climb_epochs
-    epochs, trained = (0.0, 0.0) if space.trials == AS_MANY_AS_FIT else _configs_ahead(space, firsts)
+    epochs, trained = (0.0, 0.0) if space.is_open else _configs_ahead(space, firsts)
     # One that has trained its last epoch has not ended yet when that is told.
     trained += sum(trial.status == "completed" or (trial.trained >= whole and not trial.has_ended) for trial in firsts)
     planned = sum(stages(max(1, round(trained)) if trained else 0, space.seeds, space.fidelity.reduction_factor))
@@ -54,8 +53,8 @@ def ahead(space: Space, shown: Sequence[Shown]) -> Ahead:
 
 def _configs_ahead(space: Space, firsts: Sequence[Shown]) -> tuple[float, float]:
     """Epochs that the configs have before them, and how many of them will yet train their full budget."""
-    to_begin = max(0, space.trials - len(firsts))
-    control = float(max(0, min(space.control_trials, space.trials) - sum(trial.control for trial in firsts)))
+    to_begin = max(0, space.most_configs - len(firsts))
+    control = float(max(0, space.most_controls - sum(trial.control for trial in firsts)))
     lost = [trial for trial in firsts if trial.status in LOST]
     share_lost = len(lost) / (len(firsts) + USUALLY_LOST)
     epochs = to_begin * share_lost * sum(trial.trained for trial in lost) / max(1, len(lost))
@@ -167,6 +166,6 @@ def seconds_left(space: Space, shown: Sequence[Shown], pace: Pace, now: float) -
     """How long the search will yet take, by the clock; None before its first epoch here, and where time ends it."""
     running = sum(trial.status == RUNNING for trial in shown)
     each = pace.each(now, running)
-    if each is None or space.trials == AS_MANY_AS_FIT:
+    if each is None or space.is_open:
         return None
     return ahead(space, shown).epochs * each

@@ -42,14 +42,18 @@ def why_over(director: Director) -> str:
     """Why a search that nobody ended is over."""
     if director.budget.is_over:
         return "time is up"
+    if (used_up := director.used_up) is not None:
+        return used_up
     if director.budget.is_limited and director.has_configs_left:
         return "no further trial would end in time"
     return "all trials ended"
 
 
 def lines_of_time(request: Request, director: Director) -> Iterator[str]:
-    """What became of the time that there was; nothing without a limit."""
+    """What became of the time that there was; without a limit nothing, but where the space was too small."""
     if not request.hours.is_limited:
+        if (used_up := director.used_up) is not None:
+            yield f"{used_up}: the search is over, though {request.space.trials:,} trials were asked for"
         return
     trials = director.ledger.trials.values()
     yield f"{why_over(director)}: the search was given {request.hours.describe()}"

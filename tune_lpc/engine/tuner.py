@@ -241,7 +241,7 @@ def _unfinished(director: Director) -> str | None:
     if director.is_over and all(trial.status is not Status.INTERRUPTED for trial in trials):
         return None
     over = sum(trial.status is not Status.INTERRUPTED for trial in trials)
-    return f"Ray Tune ended it after {over} of {max(director.space.trials, len(trials))} trials"
+    return f"Ray Tune ended it after {over} of {max(director.space.most_configs, len(trials))} trials"
 
 
 def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Checked, startup_seconds: float) -> Journal:

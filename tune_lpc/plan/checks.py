@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tune_lpc.plan.choosers import Chooser, Corner, Given, draw_value
-from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int
+from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, is_stepped
 from tune_lpc.plan.effects import Effects
 from tune_lpc.plan.errors import UserError, nearest, shown, shown_limit
 from tune_lpc.plan.settings import Value
@@ -73,7 +74,26 @@ def dimension_problems(name: str, dimension: Dimension) -> list[str]:
         found.append(f"{name} has log={shown(dimension.log)}, but log must be True or False")
     elif dimension.log and dimension.low <= 0:
         found.append(f"{name} is logarithmic, so low is {shown_limit(dimension.low)}, but must be above 0")
-    return found or _prior_problems(name, dimension)
+    return found or _step_problems(name, dimension) or _prior_problems(name, dimension)
+
+
+def _step_problems(name: str, dimension: Float | Int) -> list[str]:
+    """What is wrong with the step of a range that is right otherwise; by the rules of Optuna, which draws in it."""
+    step = dimension.step
+    if isinstance(dimension, Float) and step is None:
+        return []
+    takes = (int,) if isinstance(dimension, Int) else (int, float)
+    if not isinstance(step, takes) or isinstance(step, bool) or not 0 < step <= sys.float_info.max:
+        rule = f"a {'whole ' if isinstance(dimension, Int) else ''}number above 0"
+        return [f"{name} has step={shown(step)}, but step must be {rule}"]
+    if dimension.log and is_stepped(dimension):
+        return [
+            f"{name} has step={shown(step)} and log=True, but steps are even, not logarithmic; leave out one of both"
+        ]
+    if dimension.last <= dimension.low:
+        most = f"its range, from {shown_limit(dimension.low)} to {shown_limit(dimension.high)}"
+        return [f"{name} has step={shown(step)}, but step must not be wider than {most}"]
+    return []
 
 
 def _prior_problems(name: str, dimension: Dimension) -> list[str]:

@@ -87,6 +87,7 @@ def _told_dimension(dimension: Mapping[str, Any]) -> str:
     else:
         text = "whole numbers " if dimension["type"] == "int" else ""
         text += f"{_told(dimension['low'])} to {_told(dimension['high'])}"
+        text += f" in steps of {_told(dimension['step'])}" if "step" in dimension else ""
         text += ", logarithmic" if dimension["log"] else ""
     if "prior" in dimension:
         text += f"; prior {_told(dimension['prior'])}"

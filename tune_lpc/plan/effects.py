@@ -15,7 +15,7 @@ def possible_values(dimension: Dimension | None, fixed: Value) -> tuple[Value, .
     """Every value that a fixed setting or a Choice can take, and the ends of a range."""
     if isinstance(dimension, Choice):
         return tuple(dimension.options) if isinstance(dimension.options, (list, tuple)) else ()
-    return (dimension.low, dimension.high) if isinstance(dimension, (Float, Int)) else (fixed,)
+    return (dimension.low, dimension.last) if isinstance(dimension, (Float, Int)) else (fixed,)
 
 
 class Effects:

@@ -69,7 +69,7 @@ def slowest_choosers(dimensions: Mapping[str, Dimension]) -> Iterator[Chooser]:
 
 def _ends(dimension: Dimension) -> Sequence[Value]:
     if not isinstance(dimension, Choice):
-        return (dimension.low, dimension.high)
+        return (dimension.low, dimension.last)
     numbers = [option for option in dimension.options if isinstance(option, (int, float))]
     others = [option for option in dimension.options if option not in numbers]
     return [*others, *sorted({min(numbers), max(numbers)})] if numbers else others
@@ -82,9 +82,11 @@ class _Fixed(Corner):
         super().__init__(seed)
         self._values = values
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
         value = self._values.get(name)
-        return value if isinstance(value, (int, float)) else super().suggest_float(name, low, high, log=log)
+        return value if isinstance(value, (int, float)) else super().suggest_float(name, low, high, step=step, log=log)
 
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
         return self._values[name] if name in self._values else super().suggest_categorical(name, choices)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from tune_lpc.plan.choosers import RandomChooser
-from tune_lpc.plan.dimensions import describe_values
+from tune_lpc.plan.dimensions import describe_values, missed_end
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
@@ -34,6 +34,7 @@ def spaces_of_methods(space: Space, methods: Iterable[str], changes: Mapping[str
         notes = [f"{name}={changes[name]} is left out: it has no effect when {why}" for name, why in left_out.items()]
         try:
             changed = one.with_values({name: value for name, value in changes.items() if name not in left_out})
+            notes += filter(None, (missed_end(*dimension) for dimension in changed.dimensions.items()))
             spaces.append(dataclasses.replace(changed, notes=(*changed.notes, *notes)))
         except UserError as error:
             found += error.problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
@@ -19,7 +19,16 @@ from tune_lpc.plan.checks import (
 )
 from tune_lpc.plan.choosers import Chooser, Given, draw_value
 from tune_lpc.plan.compare import canonical_json, space_hash
-from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, describe_range
+from tune_lpc.plan.configs import count_configs, every_config
+from tune_lpc.plan.dimensions import (
+    Choice,
+    Dimension,
+    Float,
+    Int,
+    describe_range,
+    dimension_as_dict,
+    is_on_step,
+)
 from tune_lpc.plan.effects import Effects, possible_values
 from tune_lpc.plan.errors import UserError, nearest, shown
 from tune_lpc.plan.fidelity import EARLIEST_LOOK, MOST_RUNGS, Fidelity
@@ -30,6 +39,7 @@ from tune_lpc.plan.search_settings import (
     AS_MANY_AS_FIT,
     SEARCH_SETTINGS,
     as_search_setting,
+    count_controls,
     is_control,
     parse_search_setting,
     search_setting_conflicts,
@@ -107,9 +117,29 @@ class Space:
     @property
     def size(self) -> str:
         """The number of trials in words."""
-        if self.trials == AS_MANY_AS_FIT:
+        if self.is_open:
             return "as many trials as time allows"
-        return f"{self.trials} trial{'' if self.trials == 1 else 's'}"
+        return f"{self.most_configs} trial{'' if self.most_configs == 1 else 's'}"
+
+    @cached_property
+    def config_count(self) -> int | None:
+        """How many configs there are; None where nobody can count them. Of a space that is right."""
+        return count_configs(self.dimensions, self._effects)
+
+    @property
+    def most_configs(self) -> int:
+        """How many configs a search can train: the trials asked for, or all that there are where those are fewer."""
+        return self.trials if self.config_count is None else min(self.trials, self.config_count)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing but time limits how many configs a search trains."""
+        return self.most_configs == AS_MANY_AS_FIT
+
+    @property
+    def most_controls(self) -> int:
+        """How many control trials there are, at most."""
+        return count_controls(self.most_configs, self.trials, self.control_trials)
 
     @property
     def seed(self) -> int:
@@ -158,7 +188,7 @@ class Space:
         """The largest value that a setting of numbers can take in any trial."""
         dimension = self.dimensions.get(name)
         if isinstance(dimension, (Float, Int)):
-            return dimension.high
+            return dimension.last
         return max(value for value in self.possible(name) if isinstance(value, (int, float)))
 
     @property
@@ -221,9 +251,7 @@ class Space:
             options = [as_declared(name, option) for option in dimension.options]
             described: dict[str, object] = {"type": "choice", "options": options, "when": when}
         else:
-            number = float if isinstance(dimension, Float) else int
-            ends = {"low": number(dimension.low), "high": number(dimension.high)}
-            described = {"type": type(dimension).__name__.lower(), **ends, "log": dimension.log, "when": when}
+            described = {**dimension_as_dict(dimension), "when": when}
         prior = {} if dimension.prior is None else {"prior": as_declared(name, dimension.prior)}
         return {**described, **prior}
 
@@ -250,6 +278,11 @@ class Space:
             if self._effects.is_drawn(name, drawn):
                 drawn[name] = draw_value(name, self.dimensions[name], chooser)
         return drawn
+
+    def configs(self, seed: int, most: int) -> Iterator[dict[str, Value]]:
+        """All values that can be drawn, each config once, from one that chance picks on; `most` values of a number
+        that nobody can count."""
+        return every_config(self.dimensions, self._effects, seed, most)
 
     def trial(self, drawn: Mapping[str, Value]) -> TrialSpec:
         """The complete description of the trial with the values drawn."""
@@ -381,7 +414,8 @@ class Space:
         if isinstance(dimension, Choice):
             inside, rule = value in dimension.options, "one of " + ", ".join(map(str, dimension.options))
         else:
-            inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.high
+            inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.last
+            inside = inside and is_on_step(cast(float, value), dimension.low, dimension.step)
             rule = f"from {describe_range(dimension).removesuffix(', logarithmic')}"
         return [] if inside else [f"{name} is {shown(value)}, but must be {rule} in space {self.name}"]
 

@@ -122,7 +122,12 @@ class Director:
     @property
     def has_configs_left(self) -> bool:
         """Whether the search has drawn fewer configs than it may, whatever time allows."""
-        return len(self._trials.firsts) < self._space.trials
+        return len(self._trials.firsts) < self._trials.most
+
+    @property
+    def used_up(self) -> str | None:
+        """What is to be said where the space has fewer configs than were asked for, and each was drawn; else None."""
+        return self._trials.used_up
 
     @property
     def _draws(self) -> bool:
@@ -132,7 +137,7 @@ class Director:
     @property
     def _configs_at_most(self) -> int:
         """How many configs may yet be drawn."""
-        return max(0, min(self._space.trials - len(self._trials.firsts), self.budget.most_configs()))
+        return max(0, min(self._trials.most - len(self._trials.firsts), self.budget.most_configs()))
 
     @property
     def is_over(self) -> bool:
@@ -162,7 +167,10 @@ class Director:
                 return None
             assignment = self._trials.firsts[number_of(promotion.trial_id)]
         elif self._draws:
-            assignment = self._trials.draw()
+            drawn = self._trials.draw()
+            if drawn is None:
+                return self.ask(now)  # there is no other config, so what comes after them may begin
+            assignment = drawn
         elif (number := self._next_repeat()) is not None:
             assignment = self._trials.repeat(number)
         else:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_lpc.plan.choosers import Given, draw_value
+from tune_lpc.plan.dimensions import Dimension, is_stepped
 from tune_lpc.plan.errors import UserError, shown
 from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
@@ -148,7 +149,7 @@ def taken_over(
         values = {name: value for name, value in _effective(trial, searched) if name in space.dimensions}
         outside = next((name for name, value in values.items() if not _fits(space, name, value)), None)
         if outside is not None:
-            left_out[f"with {outside} outside its range here"] += 1
+            left_out[f"with {outside} {_beside(space.dimensions[outside])} here"] += 1
         elif not values:
             left_out["in which no shared parameter had an effect"] += 1
         else:
@@ -202,6 +203,11 @@ def _fits(space: Space, name: str, value: Value) -> bool:
     given = Given({name: value})
     draw_value(name, space.dimensions[name], given)
     return not given.problems
+
+
+def _beside(dimension: Dimension) -> str:
+    """Where a value lies that a dimension does not have."""
+    return "outside its range" if not is_stepped(dimension) else "outside its range or between its steps"
 
 
 def _thinned(observations: Sequence[Observation]) -> list[Observation]:

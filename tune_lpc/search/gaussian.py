@@ -47,7 +47,7 @@ class GaussianSampler(LearningSampler):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._distributions = {name: distribution_of(dimension) for name, dimension in space.dimensions.items()}
 
-    def _propose(self, place: int) -> Drawn:
+    def _propose(self, place: int, seed: int) -> Drawn:
         own = self.trials
         count = round(earlier_weight(own) * len(self._earlier))
         kept = [self._earlier[place * len(self._earlier) // count] for place in range(count)]
@@ -56,7 +56,7 @@ class GaussianSampler(LearningSampler):
         study.sampler = _Process(
             [self._completed(trial) for trial in known],
             {name: distribution for name, distribution in self._distributions.items() if not distribution.single()},
-            seed=seed_of(self._space, place),
+            seed=seed,
             n_startup_trials=self._space.random_starts,
             warn_independent_sampling=False,
         )

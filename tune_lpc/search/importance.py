@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import create_trial
 
-from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int
+from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, is_on_step
 from tune_lpc.plan.errors import UserError
 from tune_lpc.results.export import TRIALS_FILE, as_pandas, note_files, write_files
 from tune_lpc.results.loading import load_run
@@ -99,7 +99,9 @@ def _varies(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _holds(told: Mapping[str, Any], value: Any) -> bool:
-    return value in told["options"] if told["type"] == "choice" else bool(told["low"] <= value <= told["high"])
+    if told["type"] == "choice":
+        return value in told["options"]
+    return bool(told["low"] <= value <= told["high"]) and is_on_step(value, told["low"], told.get("step"))
 
 
 def _divergences(
@@ -133,5 +135,5 @@ def _dimension(told: Mapping[str, Any]) -> Dimension:
     """A dimension as run.json tells it."""
     if told["type"] == "choice":
         return Choice(told["options"])
-    kind = Float if told["type"] == "float" else Int
-    return kind(told["low"], told["high"], log=bool(told["log"]))
+    kind, step = (Float if told["type"] == "float" else Int), {"step": told["step"]} if told.get("step") else {}
+    return kind(told["low"], told["high"], log=bool(told["log"]), **step)

@@ -13,7 +13,7 @@ from tune_lpc.plan.dimensions import Choice, Dimension
 from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
 from tune_lpc.search.earlier import Observation
-from tune_lpc.search.sampler import Drawn, LearningSampler, result_of, seed_of
+from tune_lpc.search.sampler import Drawn, LearningSampler, result_of
 
 WIDTH = 0.25
 """Standard deviation of what is drawn around a value, as a share of the dimension's range, in its own scale."""
@@ -67,8 +67,8 @@ class MixtureSampler(LearningSampler):
         share = by_best / (by_belief + by_best)
         return {"random": 0.5, "believed": 0.5 * (1 - share), "best": 0.5 * share}
 
-    def _propose(self, place: int) -> Drawn:
-        draw = random.Random(seed_of(self._space, place))
+    def _propose(self, place: int, seed: int) -> Drawn:
+        draw = random.Random(seed)
         shares = self.shares()
         (way,) = draw.choices(list(shares), list(shares.values()))
         if way == "best":
@@ -111,23 +111,27 @@ class _Around(RandomChooser):
     def __init__(self, draw: random.Random, center: Center, changed: float = 1.0) -> None:
         self._random, self._center, self._changed = draw, center, changed
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """A number from `low` to `high`."""
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """A number from `low` to `high`; where there are steps, one that is yet to be rounded to the nearest."""
         center = self._center.get(name)
         if not isinstance(center, (int, float)):
-            return super().suggest_float(name, low, high, log=log)
+            return super().suggest_float(name, low, high, step=step, log=log)
         if self._random.random() >= self._changed:
             return center
         around = NormalDist(_share(center, low, high, log), WIDTH)
-        share = around.inv_cdf(self._random.uniform(around.cdf(0.0), around.cdf(1.0)))
+        # Half a step beyond each end, so that the ends too have a whole step's chance.
+        beyond = 0.0 if step is None else step / (high - low) / 2
+        share = around.inv_cdf(self._random.uniform(around.cdf(-beyond), around.cdf(1.0 + beyond)))
         value = low * (high / low) ** share if log else low + (high - low) * share
         return min(high, max(low, value))
 
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """A whole number from `low` to `high`."""
         if name not in self._center:
-            return super().suggest_int(name, low, high, log=log)
-        return round(self.suggest_float(name, low, high, log=log))
+            return super().suggest_int(name, low, high, step=step, log=log)
+        return round(self.suggest_float(name, low, high, step=None if step == 1 else step, log=log))
 
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
         """One of `choices`."""
@@ -141,7 +145,7 @@ def density(dimension: Dimension, value: Value, center: Value) -> float:
     if isinstance(dimension, Choice):
         return KEPT * len(dimension.options) * (value == center) + (1 - KEPT)
     assert isinstance(value, (int, float)) and isinstance(center, (int, float))  # a range holds numbers alone
-    low, high, log = dimension.low, dimension.high, dimension.log
+    low, high, log = dimension.low, dimension.last, dimension.log
     around = NormalDist(_share(center, low, high, log), WIDTH)
     return around.pdf(_share(value, low, high, log)) / (around.cdf(1.0) - around.cdf(0.0))
 

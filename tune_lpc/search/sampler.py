@@ -44,8 +44,11 @@ HALF_AFTER = 8
 class Sampler(Protocol):
     """Draws configs, and learns from the trials."""
 
-    def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
-        """The values of the config at `place`, from 0, among all that are drawn: those `given`, or new ones."""
+    def draw(self, place: int, given: Mapping[str, Value] | None, again: int = 0) -> Drawn:
+        """The values of the config at `place`, from 0, among all that are drawn: those `given`, or new ones.
+
+        again: how often it has been drawn before, since the search had what came of that already.
+        """
 
     def learn(self, place: int, trial: Trial) -> None:
         """Take in how the first trial of the config at `place` stands. Saying the same twice changes nothing."""
@@ -57,11 +60,11 @@ class RandomSampler:
     def __init__(self, space: Space) -> None:
         self._space = space
 
-    def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
+    def draw(self, place: int, given: Mapping[str, Value] | None, again: int = 0) -> Drawn:
         """See `Sampler`."""
         if given is not None:
             return dict(given)
-        return self._space.draw(RandomChooser(random.Random(seed_of(self._space, place)).getrandbits(32)))
+        return self._space.draw(RandomChooser(random.Random(seed_of(self._space, place, again)).getrandbits(32)))
 
     def learn(self, place: int, trial: Trial) -> None:
         """Nothing."""
@@ -99,19 +102,21 @@ class LearningSampler(ABC):
             self._compare()
         return [self._trials[place] for place in sorted(self._trials)]
 
-    def draw(self, place: int, given: Mapping[str, Value] | None) -> Drawn:
+    def draw(self, place: int, given: Mapping[str, Value] | None, again: int = 0) -> Drawn:
         """See `Sampler`."""
+        self._trials.pop(place, None)  # what came of it before is no config of this search
+        seed = seed_of(self._space, place, again)
         if given is not None:
             drawn = dict(given)
-        elif place in self._again:
-            drawn = self._space.draw(_Preferring(self._again[place], seed_of(self._space, place)))
+        elif place in self._again and not again:
+            drawn = self._space.draw(_Preferring(self._again[place], seed))
         else:
-            drawn = self._propose(place)
+            drawn = self._propose(place, seed)
         self._note(place, drawn, TrialState.RUNNING)
         return drawn
 
     @abstractmethod
-    def _propose(self, place: int) -> Drawn:
+    def _propose(self, place: int, seed: int) -> Drawn:
         """A new config."""
 
     def learn(self, place: int, trial: Trial) -> None:
@@ -169,15 +174,17 @@ class _Preferring(RandomChooser):
         super().__init__(seed)
         self._values = values
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
         if name in self._values:
             return cast(float, self._values[name])
-        return super().suggest_float(name, low, high, log=log)
+        return super().suggest_float(name, low, high, step=step, log=log)
 
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         if name in self._values:
             return cast(int, self._values[name])
-        return super().suggest_int(name, low, high, log=log)
+        return super().suggest_int(name, low, high, step=step, log=log)
 
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
         return self._values[name] if name in self._values else super().suggest_categorical(name, choices)
@@ -199,7 +206,7 @@ class EstimatorSampler(LearningSampler):
         super().__init__(space, earlier)
         self._concurrent = concurrent
 
-    def _propose(self, place: int) -> Drawn:
+    def _propose(self, place: int, seed: int) -> Drawn:
         # A study of its own for each draw, as what is known of the trials may change: the sampler reads it here.
         study = optuna.create_study(direction="maximize")
         own = self.trials
@@ -209,7 +216,7 @@ class EstimatorSampler(LearningSampler):
             study.sampler = _Estimator(
                 known,
                 earlier_weight(own),
-                seed=seed_of(self._space, place),
+                seed=seed,
                 n_startup_trials=self._space.random_starts,
                 multivariate=True,
                 group=True,
@@ -259,13 +266,14 @@ def distribution_of(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension, Choice):
         return CategoricalDistribution(cast(Sequence[Any], dimension.options))
     if isinstance(dimension, Float):
-        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-    return IntDistribution(dimension.low, dimension.high, log=dimension.log)
+        return FloatDistribution(dimension.low, dimension.last, log=dimension.log, step=dimension.step)
+    return IntDistribution(dimension.low, dimension.last, log=dimension.log, step=dimension.step)
 
 
-def seed_of(space: Space, place: int) -> int:
-    """The seed of the generator that draws the config at a place."""
-    return (space.seed * 1_000_003 + place) % 2**32
+def seed_of(space: Space, place: int, again: int = 0) -> int:
+    """The seed of the generator that draws the config at a place, for the first time or again."""
+    # Far apart, so that what is drawn again at one place is not what the next one draws.
+    return (space.seed * 1_000_003 + place + again * 0x9E3779B1) % 2**32
 
 
 def result_of(trial: FrozenTrial) -> Result | None:
