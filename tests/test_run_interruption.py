@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM to `python -m tune_lpc.run` at five moments, with processes really signalled.
+"""Ctrl-C, SIGTERM and SIGUSR1 to `python -m tune_lpc.run` at five moments, with processes really signalled.
 
 One search: interrupted at its start, resumed and interrupted while it samples, and so on, to the end. What either
 signal does at any moment is seen in `tests/engine/test_interrupt.py`, `test_cluster.py` and `test_tuner.py`.
@@ -123,7 +123,7 @@ def test_a_search_interrupted_at_five_moments_ends_in_order_each_time_and_goes_o
     assert not (search.folder / "journal.jsonl").exists()
 
     search.is_interrupted_in(moments.in_sampling, signal.SIGINT, 2)
-    search.is_interrupted_in(moments.in_checkpoint, signal.SIGTERM, 2)
+    search.is_interrupted_in(moments.in_checkpoint, signal.SIGUSR1, 2)  # Slurm's, which Ray Tune takes for itself
 
     search.is_interrupted(search.go_on_by_the_command_line(ray_folder), signal.SIGINT, ray_folder)
     assert "go on with: python -m tune_lpc.run" in drivers.told()

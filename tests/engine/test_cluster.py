@@ -133,3 +133,52 @@ def test_a_cluster_that_cannot_be_started_or_joined_is_one_line(monkeypatch: pyt
         (line,) = told.problems
         assert line.startswith(f"no Ray cluster could be {named}: no answer")
         assert ("needs RAY_AUTH_MODE=token here" in line) == (address is not None)
+
+
+# Ray that does not start
+
+
+def started_with(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> tuple[int, str, str]:
+    """How often ray.init was called, raising these one after another, the problem that was told, what was printed."""
+    left, calls = list(errors), []
+
+    def init(**options: object) -> None:
+        calls.append(options)
+        raise left.pop(0)
+
+    monkeypatch.setattr(cluster_module.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster_module.ray, "init", init)
+    monkeypatch.setattr(cluster_module.ray, "shutdown", lambda: None)
+    monkeypatch.setattr(cluster_module, "ensure_users_token", lambda: None)
+    console = Console(file=io.StringIO(), width=200)
+    with pytest.raises(UserError) as caught, cluster(None, console):
+        pass
+    (problem,) = caught.value.problems
+    assert "\n" not in problem
+    return len(calls), problem, console.file.getvalue()  # type: ignore[attr-defined]
+
+
+LONG = Exception("\n  The current node timed out during startup. This could happen because\n" + "a\n" * 40)
+
+
+def test_a_bare_exception_of_many_lines_is_one_with_a_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, problem, _ = started_with(
+        monkeypatch, Exception("AF_UNIX path length cannot exceed 107 bytes\n" + "b\n" * 60)
+    )
+    assert calls == 1
+    assert problem.startswith("no Ray cluster could be started: AF_UNIX path length cannot exceed 107 bytes; see that")
+
+
+def test_a_start_that_timed_out_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, problem, printed = started_with(monkeypatch, LONG, LONG)
+    assert calls == 2
+    assert "The current node timed out during startup" in problem and "overloaded" in problem
+    assert "once more" in printed
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), OSError(28, "No space left on device"), AssertionError(), TypeError("y")]
+)
+def test_whatever_ray_raises_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    calls, problem, _ = started_with(monkeypatch, error)
+    assert calls == 1 and problem.startswith("no Ray cluster could be started: ") and "; " in problem

@@ -10,19 +10,21 @@ import pytest
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.plan.errors import Interrupted
 
-BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+OF_BATCH_SYSTEMS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+ALL = (signal.SIGINT, signal.SIGTERM, *OF_BATCH_SYSTEMS)
+EACH = pytest.mark.parametrize("number", ALL, ids=lambda number: number.name)
 
 
 @pytest.fixture(autouse=True)
 def _handlers_of_the_test_run() -> Iterator[None]:
     """Whatever a test does, pytest has its own handlers again afterwards."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ALL}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@BOTH
+@EACH
 def test_while_trials_run_the_first_signal_asks_the_search_to_end(number: signal.Signals) -> None:
     with Interrupt() as interrupt, interrupt.graceful():
         assert (interrupt.requested, interrupt.signal_number) == (None, None)
@@ -30,7 +32,7 @@ def test_while_trials_run_the_first_signal_asks_the_search_to_end(number: signal
         assert (interrupt.requested, interrupt.signal_number) == (number.name, number)
 
 
-@BOTH
+@EACH
 def test_the_second_signal_ends_it_at_once(number: signal.Signals) -> None:
     with Interrupt() as interrupt, interrupt.graceful():
         signal.raise_signal(signal.SIGTERM)
@@ -40,7 +42,7 @@ def test_the_second_signal_ends_it_at_once(number: signal.Signals) -> None:
         assert interrupt.requested == "SIGTERM"
 
 
-@BOTH
+@EACH
 def test_before_and_after_the_trials_the_first_signal_ends_it_at_once(number: signal.Signals) -> None:
     with Interrupt() as interrupt:
         with interrupt.graceful():
@@ -57,6 +59,15 @@ def test_the_handlers_of_before_are_given_back() -> None:
     with Interrupt():
         assert signal.getsignal(signal.SIGTERM) is not own
     assert signal.getsignal(signal.SIGTERM) is own
+
+
+@pytest.mark.parametrize("number", OF_BATCH_SYSTEMS, ids=lambda number: number.name)
+def test_what_is_ignored_stays_so(number: signal.Signals) -> None:
+    signal.signal(number, signal.SIG_IGN)  # as nohup does
+    with Interrupt() as interrupt, interrupt.graceful():
+        signal.raise_signal(number)
+        assert interrupt.requested is None
+    assert signal.getsignal(number) is signal.SIG_IGN
 
 
 def test_the_signals_are_taken_over_again_after_a_library_has_taken_them() -> None:

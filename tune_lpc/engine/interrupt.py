@@ -32,7 +32,7 @@ class Interrupt:
     def __enter__(self) -> Self:
         """Take over the signals until the context ends."""
         self._before = {number: signal.getsignal(number) for number in _ALWAYS}
-        # None: a handler that is not Python's, such as faulthandler's.
+        # None: a handler that was not set from Python, and can't be given back.
         others = {number: signal.getsignal(number) for number in _UNLESS_IGNORED}
         self._before |= {number: handler for number, handler in others.items() if handler not in (signal.SIG_IGN, None)}
         self.take_over()
