@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import runpy
 import warnings
 from pathlib import Path
 
 from tune_lpc.plan.errors import UserError, nearest
 from tune_lpc.plan.space import Space
+from tune_lpc.plan.space_file import run_space_file
 
 SHIPPED = Path(__file__).resolve().parents[2] / "search_spaces"
 """Beside the package, in a checkout as in an installation. Not by its import name, under which a folder of the working
@@ -48,12 +48,6 @@ def _run_file(path: Path) -> object:
     except OSError as error:
         raise UserError(f"space file {path} can't be opened ({error.strerror}); check the path") from error
     dropped = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(dropped), contextlib.redirect_stderr(dropped), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return runpy.run_path(str(path)).get("SPACE")
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # sys.exit in the file, say, would end the command without a word
-        told = (str(error).strip() or "no message").splitlines()[0]
-        raise UserError(f"space file {path} can't be run: {type(error).__name__}: {told}") from error
+    with contextlib.redirect_stdout(dropped), contextlib.redirect_stderr(dropped), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return run_space_file(path).get("SPACE")

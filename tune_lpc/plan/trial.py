@@ -279,8 +279,16 @@ def value_problems(name: str, value: Value) -> list[str]:
 
 
 def as_declared(name: str, value: Value) -> Value:
-    """A whole number given for a float setting becomes a float, so that columns keep one type."""
-    return float(value) if setting_type(name) is float and isinstance(value, int) else value
+    """A whole number given for a float setting becomes a float, so that columns keep one type.
+
+    What is more than plain, such as a member of an Enum of a space's own, becomes plain: no worker could read it.
+    """
+    kind = setting_type(name)
+    if kind is float and isinstance(value, int):
+        return float(value)
+    if isinstance(value, kind) and type(value) not in (kind, bool):
+        return str.__str__(value) if isinstance(value, str) else cast(Value, kind(value))
+    return value
 
 
 def describe_rule(name: str) -> str:
