@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -27,3 +27,10 @@ def load(directory: str | Path, rank: int = 1, seed: int = 0) -> torch.nn.Module
         directory, rank, seed
     )
     return network
+
+
+def __getattr__(name: str) -> Any:
+    """What takes long to import, when it is first asked for."""
+    if name in ("SearchResult", "UserError", "run_search"):
+        return getattr(importlib.import_module("tune_lpc.searching"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from rich.text import Text
 from tune_lpc import __version__
 from tune_lpc.cli.options import Parser, exit_status
 from tune_lpc.cli.paths import path_given
-from tune_lpc.cli.terminal import print_lines
+from tune_lpc.cli.terminal import print_lines, terminal
 from tune_lpc.pages.writing import COMPARISON_FILE, comparison_page
 from tune_lpc.plan.errors import UserError
 from tune_lpc.results.comparison import ALL_PAIRS, PLAIN, Comparison, compare
@@ -70,7 +70,7 @@ def _command(options: argparse.Namespace, command: str) -> int:
     out = common_parent(directories) if options.out is None else Path(options.out)
     pages = {COMPARISON_FILE: comparison_page(comparison, out)}
     write_comparison(comparison, out, {"command": command, "versions": {"tune_lpc": __version__}}, pages)
-    _print(Console(highlight=False), comparison)
+    _print(terminal(highlight=False), comparison)
     print(f"files in {out}: {', '.join([*FILES, *pages])}")
     accuracies = [comparison.figure(search.label, ACCURACY) for search in comparison.searches]
     return 0 if any(figure.estimate.count for figure in accuracies) else NO_FIGURE

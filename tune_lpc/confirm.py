@@ -19,7 +19,7 @@ from tune_lpc.cli.confirmation import SEEDS, TIES, Confirmation, planned
 from tune_lpc.cli.home import check_home
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.cli.paths import path_given
-from tune_lpc.cli.terminal import print_lines
+from tune_lpc.cli.terminal import print_lines, terminal
 from tune_lpc.plan import UserError
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.resources import ResourcesAsked
@@ -73,7 +73,7 @@ def _parser() -> Parser:
 
 
 def _command(options: argparse.Namespace, command: str, began: float) -> int:
-    console = Console()
+    console = terminal()
     kinds: dict[str, type[int | float]] = {"top": int, "seeds": int, "concurrent": int, "cpus_per_trial": int}
     values, problems = numbers(options, {**kinds, "gpus_per_trial": float})
     problems += [

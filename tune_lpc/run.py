@@ -6,8 +6,9 @@ import argparse
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from rich.console import Console
 
@@ -15,7 +16,7 @@ from tune_lpc.cli.dry_run import describe_search
 from tune_lpc.cli.home import check_home
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.cli.paths import path_given
-from tune_lpc.cli.terminal import print_lines, print_summary
+from tune_lpc.cli.terminal import print_lines, print_summary, terminal
 from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.hours import HoursAsked
@@ -27,6 +28,9 @@ from tune_lpc.plan.search_settings import AS_MANY_AS_FIT, SAMPLERS
 from tune_lpc.plan.searches import spaces_of_methods
 from tune_lpc.plan.trial import setting_default
 from tune_lpc.results import folder_problems, holds_run, load_run
+
+if TYPE_CHECKING:
+    from tune_lpc.engine.request import Outcome, Request
 
 FAILURES = 2
 """How often a trial goes on after its worker or node failed, where the user does not say."""
@@ -41,11 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 1 (no trial succeeded), 2 (bad input), 130 or 143 (interrupted)."""
     began = time.monotonic()
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     return exit_status(lambda: _command(options, shlex.join(["python", "-m", "tune_lpc.run", *arguments]), began))
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The options of the command."""
     parser = Parser(
         prog="python -m tune_lpc.run", description="Search the hyperparameters of a regularised classifier."
     )
@@ -178,11 +183,27 @@ def _parser() -> Parser:
 
 
 def _command(options: argparse.Namespace, command: str, began: float) -> int:
-    console = Console()
+    console = terminal()
     for option, show in (("list", _print_list), ("list_methods", _print_methods), ("list_measures", _print_measures)):
         if getattr(options, option):
             show(console)
             return 0
+    status = 0
+    for _, outcome in searches_of(options, command, began, console):
+        if outcome.message:
+            print(outcome.message, file=sys.stderr)
+        status = max(status, outcome.exit_status)  # an interruption tells more than a search without a score
+    return status
+
+
+def searches_of(
+    options: argparse.Namespace, command: str, began: float, console: Console
+) -> Iterator[tuple[Request, Outcome]]:
+    """Run the searches that the options ask for, one after another: each with how it ended, once it is summed up.
+
+    options: those of the command line; `space` may be a Space, too. command: how all that can be asked for again.
+    began: when, by `time.monotonic`. Raises UserError with all that is wrong, before anything is written.
+    """
     if options.space is None:
         raise UserError(f"give a search space, one of {', '.join(shipped_names())}, or a file (see --list)")
     spaces, asked, guards, hours = _checked(options)
@@ -202,7 +223,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
             # One that goes on has what it took over in its run.json, and the folders may be gone by now.
             earlier = () if options.resume and holds_run(folder) else warm_start
             describe_search(console, space, asked, data_dir, folder, options.address, hours, earlier)
-        return 0
+        return
     for space in spaces:
         print_lines(console, space.notes)
     from tune_lpc.cli.live import Progress
@@ -228,16 +249,12 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
         )
         for space, folder in zip(spaces, folders, strict=True)
     ]
-    status = 0
     searches = run_searches(requests, console, lambda space, ledger, budget: Progress(space, console, ledger, budget))
     for request, outcome in searches:
         if outcome.tables is not None:
             print_summary(console, outcome.tables, request.space, request.out)
             print_lines(console, report_lines(request.out))
-        if outcome.message:
-            print(outcome.message, file=sys.stderr)
-        status = max(status, outcome.exit_status)  # an interruption tells more than a search without a score
-    return status
+        yield request, outcome
 
 
 class _Guards(TypedDict):
@@ -291,7 +308,7 @@ def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, 
         problems.append("--out is empty, but must name a folder")
     spaces: list[Space] = []
     try:
-        space = load_space(options.space)
+        space = options.space.checked() if isinstance(options.space, Space) else load_space(options.space)
         changes = space.parse_changes(text for texts in options.set for text in texts)
         for option in CHANGES:
             name = CHANGED_NAMES.get(option, option)

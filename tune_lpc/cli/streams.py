@@ -45,9 +45,11 @@ class UnfailingStream:
                 self._drop()
 
     def isatty(self) -> bool:
-        """Whether people look at it as it is written."""
+        """Whether it is a terminal, on which a table can be drawn anew; a notebook says so too, and is none."""
         try:
-            return self._stream is not None and self._stream.isatty()
+            return not type(self._stream).__module__.startswith("ipykernel") and bool(
+                self._stream and self._stream.isatty()
+            )
         except ValueError:
             return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -15,6 +16,11 @@ from tune_lpc.plan import Space
 from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.results import RungAgreement, Summary, Tables, summarise
 from tune_lpc.results.summary import RankedConfig
+
+
+def terminal(stream: TextIO | None = None, *, quiet: bool = False, highlight: bool = True) -> Console:
+    """Standard output, or another stream. In a notebook it prints plain lines: a table drawn anew would fill it."""
+    return Console(file=stream, force_jupyter=False, quiet=quiet, highlight=highlight)
 
 
 def print_lines(console: Console, lines: Iterable[str]) -> None:

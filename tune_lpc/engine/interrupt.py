@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -30,7 +31,9 @@ class Interrupt:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        """Take over the signals until the context ends."""
+        """Take over the signals until the context ends. In another thread than the first there are none to take."""
+        if threading.current_thread() is not threading.main_thread():
+            return self
         self._before = {number: signal.getsignal(number) for number in _ALWAYS}
         # None: a handler that was not set from Python, and can't be given back.
         others = {number: signal.getsignal(number) for number in _UNLESS_IGNORED}

@@ -52,6 +52,8 @@ class Request:
     @property
     def resume_command(self) -> str:
         """The command with which an interrupted search goes on."""
+        if self.command.endswith(")"):  # of Python
+            return self.command if self.resume else f"{self.command[:-1]}, resume=True)"
         # At its beginning: at the end it could be taken for a value of --set or --method.
         return self.command if self.resume else re.sub(r"(tune_lpc\.\w+)", r"\1 --resume", self.command, count=1)
 

@@ -1,0 +1,133 @@
+"""A search from Python: `tune_lpc.run_search`, with what `python -m tune_lpc.run` has."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
+
+from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.streams import UnfailingStream
+from tune_lpc.cli.terminal import terminal
+from tune_lpc.plan import Space, UserError
+from tune_lpc.plan.settings import Value
+from tune_lpc.run import parser, searches_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tune_lpc.results import Tables
+
+__all__ = ["SearchResult", "UserError", "run_search"]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """How a search ended.
+
+    folder: of its files. outcome: `finished` where some config has a score. message: why not.
+    tables: the content of its Parquet files; None where they could not be written.
+    """
+
+    folder: Path
+    outcome: Literal["finished", "interrupted", "failed"]
+    message: str
+    tables: Tables | None
+
+    @property
+    def best(self) -> pd.DataFrame:
+        """The configs, the best first: best.parquet. Raises UserError where there are no tables."""
+        if self.tables is None:
+            raise UserError(self.message)
+        return self.tables.best
+
+
+def run_search(
+    space: str | Path | Space,
+    *,
+    out: str | Path | None = None,
+    method: str | None = None,
+    settings: Mapping[str, Value] | None = None,
+    trials: int | None = None,
+    epochs: int | None = None,
+    hours: float | None = None,
+    gpu_hours: float | None = None,
+    fidelity: str | None = None,
+    first_rung_after: float | None = None,
+    control_trials: int | None = None,
+    seeds: int | None = None,
+    objective: Sequence[str] | None = None,
+    sampler: str | None = None,
+    warm_start: Sequence[str | Path] = (),
+    resume: bool = False,
+    max_failures: int | None = None,
+    stuck_after: float | None = None,
+    data_dir: str | Path | None = None,
+    concurrent: int | None = None,
+    cpus_per_trial: int | Literal["auto"] | None = None,
+    gpus_per_trial: float | Literal["auto"] | None = None,
+    seed: int | None = None,
+    measure: Sequence[str] = (),
+    optuna_storage: str | None = None,
+    address: str | None = None,
+    quiet: bool = False,
+) -> SearchResult:
+    """Run a search to its end, with the same checks, files and defaults as `python -m tune_lpc.run`.
+
+    space: the name of a shipped one, a file my_space.py, or a `tune_lpc.plan.Space`. settings: what `--set` takes.
+    The others are the options of that command. quiet: print nothing.
+
+    Works in a notebook and in any thread. In the first one an interruption ends the search as Ctrl-C does; the result
+    then says so. A Ray that this process uses already is used, and left running.
+
+    Raises UserError with all that is wrong with what is asked for, before anything is written; Interrupted, a
+    KeyboardInterrupt, where the search is interrupted before it begins, or twice.
+    """
+    began = time.monotonic()
+    given: dict[str, object] = {name: value for name, value in locals().items() if name not in ("began", "given")}
+    options = parser().parse_args([])
+    options.space = space if isinstance(space, Space) else str(space)
+    many = {
+        "method": [method] if method else None,
+        "objective": objective,
+        "measure": measure,
+        "warm_start": warm_start,
+    }
+    for name, values in many.items():
+        if values:
+            setattr(options, name, [str(value) for value in ([values] if isinstance(values, str) else values)])
+    options.set = [[f"{name}={_text(value)}" for name, value in (settings or {}).items()]]
+    options.resume = resume
+    one = set(given) - set(many) - {"space", "settings", "resume", "quiet"}
+    for name in one:
+        if given[name] is not None:
+            setattr(options, name, str(given[name]))
+    for name in ("out", "data_dir"):
+        if getattr(options, name) is not None:
+            setattr(options, name, path_given(getattr(options, name)))
+    console = terminal(cast(TextIO, UnfailingStream(sys.stdout)), quiet=quiet)
+    (found,) = searches_of(options, _command(given), began, console)
+    request, outcome = found
+    how = "interrupted" if outcome.exit_status > 128 else "failed" if outcome.exit_status else "finished"
+    if outcome.message:
+        console.print(outcome.message, markup=False, highlight=False, soft_wrap=True)
+    return SearchResult(request.out, cast(Any, how), outcome.message, outcome.tables)
+
+
+def _text(value: Value) -> str:
+    """A value as `--set` takes it."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def _command(given: Mapping[str, object]) -> str:
+    """How it can be asked for again, in Python."""
+    told = []
+    for name, value in given.items():
+        if name == "space":
+            told.append(repr(value.name if isinstance(value, Space) else str(value)))
+        elif value not in (None, (), False):
+            told.append(f"{name}={str(value)!r}" if isinstance(value, Path) else f"{name}={value!r}")
+    return f"tune_lpc.run_search({', '.join(told)})"
