@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,5 +76,8 @@ def test_another_seed_begins_elsewhere() -> None:
 
 def test_control_trials_are_those_among_the_configs_that_there_are() -> None:
     space = Space("x", "", {"batch_size": Int(8, 11)}, {"epochs": 9}, trials=12, control_trials=4).checked()
-    assert (space.most_configs, space.most_controls) == (4, 1)
-    assert sum(space.is_control(number) for number in range(4)) == 1
+    assert (space.most_configs, space.most_controls) == (4, 4)
+    assert sum(space.is_control(number) for number in range(4)) == 4
+    assert [replace(space, control_trials=2).is_control(number) for number in range(4)] == [False, True, False, True]
+    assert space.has_controls_of(8) and replace(space, control_trials=2).has_controls_of(100)
+    assert not replace(space, control_trials=2).has_controls_of(3)

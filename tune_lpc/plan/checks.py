@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import cast
 
 from tune_lpc.plan.choosers import Chooser, Corner, Given, draw_value
-from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, is_stepped
+from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, describe_range, is_on_step, is_stepped
 from tune_lpc.plan.effects import Effects
 from tune_lpc.plan.errors import UserError, nearest, shown, shown_limit
 from tune_lpc.plan.settings import Value
@@ -103,6 +104,17 @@ def _prior_problems(name: str, dimension: Dimension) -> list[str]:
     given = Given({name: dimension.prior})
     draw_value(name, dimension, given)
     return [f"the prior of {problem}" for problem in given.problems]
+
+
+def outside_problems(name: str, value: Value, dimension: Dimension, space: str) -> list[str]:
+    """What is wrong with a value that is to take the place of a dimension of a space."""
+    if isinstance(dimension, Choice):
+        inside, rule = value in dimension.options, "one of " + ", ".join(map(str, dimension.options))
+    else:
+        inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.last
+        inside = inside and is_on_step(cast(float, value), dimension.low, dimension.step)
+        rule = f"from {describe_range(dimension).removesuffix(', logarithmic')}"
+    return [] if inside else [f"{name} is {shown(value)}, but must be {rule} in space {space}"]
 
 
 def _repeated(name: str, options: Sequence[Value]) -> list[str]:

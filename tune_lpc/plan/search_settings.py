@@ -124,11 +124,6 @@ def is_control(number: int, trials: int, control_trials: int) -> bool:
     return number in _controls(trials, control_trials)
 
 
-def count_controls(configs: int, trials: int, control_trials: int) -> int:
-    """How many of the first `configs` of `trials` trials are control trials."""
-    return sum(number < configs for number in _controls(trials, control_trials))
-
-
 def same_controls(before_trials: int, now_trials: int, control_trials: int) -> bool:
     """Whether a search of `now_trials` trials has the same control trials as one of `before_trials`."""
     return _controls(before_trials, control_trials) == _controls(now_trials, control_trials)

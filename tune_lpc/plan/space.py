@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
+from tune_lpc.plan.as_data import parse_changes, space_as_dict
 from tune_lpc.plan.checks import (
     completed_first,
     condition_problems,
@@ -16,37 +17,34 @@ from tune_lpc.plan.checks import (
     dimension_problems,
     effect_problems,
     first_problems,
+    outside_problems,
 )
 from tune_lpc.plan.choosers import Chooser, Given, draw_value
 from tune_lpc.plan.compare import canonical_json, space_hash
 from tune_lpc.plan.configs import count_configs, every_config
 from tune_lpc.plan.dimensions import (
-    Choice,
     Dimension,
     Float,
     Int,
     describe_range,
-    dimension_as_dict,
-    is_on_step,
 )
 from tune_lpc.plan.effects import Effects, possible_values
 from tune_lpc.plan.errors import UserError, nearest, shown
 from tune_lpc.plan.fidelity import EARLIEST_LOOK, MOST_RUNGS, Fidelity
 from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, Method, added_by, dimensions_of, overridden_by
-from tune_lpc.plan.objectives import ONE_SCORE, several_objectives
+from tune_lpc.plan.objectives import ONE_SCORE
 from tune_lpc.plan.ramps import epoch_with_ramps_up, slowest_choosers
 from tune_lpc.plan.search_settings import (
     AS_MANY_AS_FIT,
     SEARCH_SETTINGS,
     as_search_setting,
-    count_controls,
     is_control,
-    parse_search_setting,
+    same_controls,
     search_setting_conflicts,
     search_setting_problems,
 )
 from tune_lpc.plan.settings import Value
-from tune_lpc.plan.trial import TrialSpec, as_declared, parse_value, setting_default, setting_names, value_problems
+from tune_lpc.plan.trial import TrialSpec, setting_default, setting_names, value_problems
 
 
 @dataclass(frozen=True)
@@ -138,8 +136,8 @@ class Space:
 
     @property
     def most_controls(self) -> int:
-        """How many control trials there are, at most."""
-        return count_controls(self.most_configs, self.trials, self.control_trials)
+        """How many control trials there are."""
+        return min(self.control_trials, self.most_configs)
 
     @property
     def seed(self) -> int:
@@ -170,7 +168,12 @@ class Space:
 
     def is_control(self, number: int) -> bool:
         """Whether trial `number` (from 0) is a control trial, never stopped at a rung."""
-        return is_control(number, self.trials, self.control_trials)
+        return is_control(number, self.most_configs, self.most_controls)
+
+    def has_controls_of(self, trials: int) -> bool:
+        """Whether a search of so many trials has the same control trials."""
+        before = dataclasses.replace(self, trials=trials)
+        return same_controls(before.most_configs, self.most_configs, self.most_controls)
 
     def fixed(self, name: str) -> Value:
         """The value of a setting that is not searched."""
@@ -226,34 +229,11 @@ class Space:
         The seed is left out, as the same search with another seed is one of the same space; so are `about`, `start` and
         `notes`.
         """
-        names = [name for name in setting_names() if name not in (*self.dimensions, "seed")]
-        settings = {name: as_declared(name, self.fixed(name)) for name in names}
         search = self._search_settings()
-        if self.first_rung_after is not None:
-            search["first_rung_after"] = float(self.first_rung_after)
-        if several := several_objectives(self.objectives):
-            search["objectives"] = [str(objective) for objective in several]
-        else:
-            del search["objectives"]  # one score is no difference to a search of before there were several
-        dimensions = {name: self._dimension_as_dict(name) for name in self.dimensions}
-        first = [{name: self._canonical(name, value) for name, value in config.items()} for config in self.first]
-        return {"name": self.name, "dimensions": dimensions, "settings": settings, "first": first, **search}
+        return {"name": self.name} | space_as_dict(self.dimensions, self._effects.when, self.fixed, self.first, search)
 
     def _search_settings(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in self.SEARCH_SETTINGS}
-
-    def _canonical(self, name: str, value: Value) -> Value:
-        return float(value) if isinstance(self.dimensions.get(name), Float) and isinstance(value, int) else value
-
-    def _dimension_as_dict(self, name: str) -> dict[str, object]:
-        dimension, when = self.dimensions[name], self._effects.when(name)
-        if isinstance(dimension, Choice):
-            options = [as_declared(name, option) for option in dimension.options]
-            described: dict[str, object] = {"type": "choice", "options": options, "when": when}
-        else:
-            described = {**dimension_as_dict(dimension), "when": when}
-        prior = {} if dimension.prior is None else {"prior": as_declared(name, dimension.prior)}
-        return {**described, **prior}
 
     def describe(self, name: str) -> str:
         """A dimension in words, such as '0.0001 to 0.01, logarithmic; unless gamma_ramp is off'."""
@@ -351,7 +331,7 @@ class Space:
             else:
                 problems = value_problems(name, value)
                 if not problems and name in self.dimensions:
-                    problems = self._outside(name, value)
+                    problems = outside_problems(name, value, self.dimensions[name], self.name)
                 found += problems
         if found:
             raise UserError(found)
@@ -409,33 +389,9 @@ class Space:
         kept, left_out = completed_first(first, fallback, space.draw, space.trial)
         return dataclasses.replace(space, first=kept, notes=(*self.notes, *left_out))
 
-    def _outside(self, name: str, value: Value) -> list[str]:
-        dimension = self.dimensions[name]
-        if isinstance(dimension, Choice):
-            inside, rule = value in dimension.options, "one of " + ", ".join(map(str, dimension.options))
-        else:
-            inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.last
-            inside = inside and is_on_step(cast(float, value), dimension.low, dimension.step)
-            rule = f"from {describe_range(dimension).removesuffix(', logarithmic')}"
-        return [] if inside else [f"{name} is {shown(value)}, but must be {rule} in space {self.name}"]
-
     def parse_changes(self, texts: Iterable[str]) -> dict[str, Value]:
         """NAME=VALUE texts as values; raises UserError for every text without '='."""
-        changes: dict[str, Value] = {}
-        found = []
-        for text in texts:
-            name, equals, value = (part.strip() for part in text.partition("="))
-            if name in changes:
-                found.append(f"{name} is given twice by --set; give it once")
-            elif not equals or not name:
-                found.append(f"--set takes NAME=VALUE, but got {text!r}")
-            elif name in self.SEARCH_SETTINGS:
-                changes[name] = parse_search_setting(name, value)
-            else:
-                changes[name] = parse_value(name, value) if name in setting_names() else value
-        if found:
-            raise UserError(found)
-        return changes
+        return parse_changes(texts)
 
 
 def _is_word(name: object) -> bool:

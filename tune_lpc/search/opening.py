@@ -12,7 +12,6 @@ from typing import Any
 from tune_lpc.plan.compare import differences, space_hash
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.schedules import SCHEDULES_VERSION
-from tune_lpc.plan.search_settings import same_controls
 from tune_lpc.plan.space import Space
 from tune_lpc.results import (
     JOURNAL_FILE,
@@ -63,7 +62,7 @@ class Identity:
         """What differs from the run whose run.json is given, one line each; empty when nothing does."""
         space = self.space
         found = differences(run["space"], space.as_dict())
-        if not found and not same_controls(run["space"]["trials"], space.trials, space.control_trials):
+        if not found and not space.has_controls_of(run["space"]["trials"]):
             found.append(
                 f"control_trials: {space.control_trials} of {run['space']['trials']} trials before, of {space.trials} "
                 "now: other trials would be control trials"
