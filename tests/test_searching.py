@@ -147,4 +147,5 @@ def test_in_a_real_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "".join(told[0]).splitlines()[-1] == "finished 1"
     assert "".join(told[1]).splitlines()[-1] == "interrupted"
     assert "resume=True)" in "".join(told[1])
+    assert "\x1b" not in "".join(told[0] + told[1])  # no table that is drawn anew, in a place that keeps all
     assert "".join(told[2]).strip() == "False True"

@@ -45,11 +45,9 @@ class UnfailingStream:
                 self._drop()
 
     def isatty(self) -> bool:
-        """Whether it is a terminal, on which a table can be drawn anew; a notebook says so too, and is none."""
+        """Whether it is a terminal."""
         try:
-            return not type(self._stream).__module__.startswith("ipykernel") and bool(
-                self._stream and self._stream.isatty()
-            )
+            return self._stream is not None and self._stream.isatty()
         except ValueError:
             return False
 

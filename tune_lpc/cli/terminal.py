@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
@@ -20,7 +21,10 @@ from tune_lpc.results.summary import RankedConfig
 
 def terminal(stream: TextIO | None = None, *, quiet: bool = False, highlight: bool = True) -> Console:
     """Standard output, or another stream. In a notebook it prints plain lines: a table drawn anew would fill it."""
-    return Console(file=stream, force_jupyter=False, quiet=quiet, highlight=highlight)
+    kernel = sys.modules.get("ipykernel.kernelapp")
+    is_notebook = kernel is not None and kernel.IPKernelApp.initialized()  # it says that it is a terminal, with colours
+    plain = False if is_notebook else None
+    return Console(file=stream, force_jupyter=False, force_terminal=plain, quiet=quiet, highlight=highlight)
 
 
 def print_lines(console: Console, lines: Iterable[str]) -> None:

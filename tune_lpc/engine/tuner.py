@@ -360,6 +360,7 @@ def _fit(
                 # Not in the folder of the results: nobody reads it, and a full disk there must not end the search.
                 storage_path=storage,
                 verbose=0,
+                progress_reporter=tune.CLIReporter(),  # silent, where Ray's for notebooks puts an empty output
                 stop=EndOfSearch(interrupt, director),
                 callbacks=[DirectorCallback(director, log, view, request.out, interrupt.take_over)],
                 failure_config=tune.FailureConfig(max_failures=request.max_failures),
