@@ -102,8 +102,8 @@ def test_a_right_space_has_no_problems() -> None:
         ("epochs", Int(1, 5), "epochs can't be searched: trials that differ in it can't be compared"),
         ("seed", Int(1, 5), "seed can't be searched"),
         ("activation", Choice([]), "activation has no options"),
-        ("activation", Choice("silu"), "activation has no options"),
-        ("activation", Choice(3), "activation has no options"),  # type: ignore[arg-type]
+        ("activation", Choice("silu"), "activation has 'silu' for its options"),
+        ("activation", Choice(3), "activation has 3 for its options"),  # type: ignore[arg-type]
         ("activation", Choice(["silu", "tanh"]), "activation is 'tanh', but must be one of silu, relu, leaky_relu"),
         ("activation", Float(0, 1), "activation takes names and can't be searched as Float; use Choice"),
         ("batch_size", Float(32, 64), "batch_size takes whole numbers and can't be searched as Float; use Int"),

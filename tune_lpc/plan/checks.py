@@ -54,7 +54,9 @@ def dimension_problems(name: str, dimension: Dimension) -> list[str]:
     if name in NEVER_SEARCHED:
         return [f"{name} can't be searched: trials that differ in it can't be compared; make it a setting"]
     if isinstance(dimension, Choice):
-        if not isinstance(dimension.options, (list, tuple)) or not dimension.options:
+        if not isinstance(dimension.options, (list, tuple)):
+            return [f"{name} has {shown(dimension.options)} for its options, but Choice takes a list; write [...]"]
+        if not dimension.options:
             return [f"{name} has no options; give Choice a list of at least one"]
         found = [problem for option in dimension.options for problem in value_problems(name, option)]
         return found or _repeated(name, dimension.options) + _prior_problems(name, dimension)

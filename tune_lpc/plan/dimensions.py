@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import cast
 
 from tune_lpc.plan.errors import shown_limit
+from tune_lpc.plan.plain import make_plain, plain_options
 from tune_lpc.plan.settings import Value
 
 When = Mapping[str, Sequence[Value]]
@@ -32,6 +33,9 @@ class Float:
     when: When = field(default_factory=dict)
     prior: float | None = None
     step: float | None = None
+
+    def __post_init__(self) -> None:
+        make_plain(self, "low", "high", "prior", "step")
 
     @property
     def last(self) -> float:
@@ -58,6 +62,9 @@ class Int:
     prior: int | None = None
     step: int = 1
 
+    def __post_init__(self) -> None:
+        make_plain(self, "low", "high", "prior", "step")
+
     @property
     def last(self) -> int:
         """The largest value."""
@@ -71,11 +78,15 @@ class Int:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of `options`."""
+    """One of `options`: a list, or anything that has an order, such as a range or an array; a set is sorted."""
 
     options: Sequence[Value]
     when: When = field(default_factory=dict)
     prior: Value = None
+
+    def __post_init__(self) -> None:
+        make_plain(self, "prior")
+        object.__setattr__(self, "options", plain_options(self.options))
 
     @property
     def count(self) -> int:

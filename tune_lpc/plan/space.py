@@ -33,6 +33,7 @@ from tune_lpc.plan.errors import UserError, nearest, shown
 from tune_lpc.plan.fidelity import EARLIEST_LOOK, MOST_RUNGS, Fidelity
 from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, Method, added_by, dimensions_of, overridden_by
 from tune_lpc.plan.objectives import ONE_SCORE
+from tune_lpc.plan.plain import make_plain
 from tune_lpc.plan.ramps import epoch_with_ramps_up, slowest_choosers
 from tune_lpc.plan.search_settings import (
     AS_MANY_AS_FIT,
@@ -99,6 +100,9 @@ class Space:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     SEARCH_SETTINGS = SEARCH_SETTINGS
+
+    def __post_init__(self) -> None:
+        make_plain(self, *SEARCH_SETTINGS, "settings", "start", "first")
 
     # What the space says
 
