@@ -259,8 +259,19 @@ if __name__ == "__main__":
     reader = DiskReader(files, 1, torch.device("cpu"))
     for pixels in reader.read([Task(files.paths[:2], [None, None])]):
         print(multiprocessing.active_children()[0].pid, flush=True)
-    time.sleep(60)
+    time.sleep(float(sys.argv[2]))
 """
+
+
+def test_workers_meet_where_the_folder_for_temporary_files_is_too_long_for_sockets(root: Path, tmp_path: Path) -> None:
+    (script := tmp_path / "script.py").write_text(SCRIPT)
+    long = tmp_path / ("x" * max(1, 87 - len(str(tmp_path))))
+    long.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": str(long)}
+    command = [sys.executable, str(script), str(root), "0"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().isdigit()
 
 
 def test_workers_end_when_the_training_is_killed(root: Path, tmp_path: Path) -> None:
@@ -268,7 +279,7 @@ def test_workers_end_when_the_training_is_killed(root: Path, tmp_path: Path) -> 
     script.write_text(SCRIPT)
     project = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(project)}
-    command = [sys.executable, str(script), str(root)]
+    command = [sys.executable, str(script), str(root), "60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as training:
         assert training.stdout is not None
         worker = int(training.stdout.readline())

@@ -7,7 +7,9 @@ with the paths: which worker reads an image, and when, and how many there are, c
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.util
 import os
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +36,9 @@ from tune_lpc.training.data.problems import Problems
 
 READ_AT_ONCE = 32
 """Images that a worker reads before it hands them over: few, so that several workers share a batch."""
+LONGEST_PLACE = 60
+"""Characters of a folder in which sockets can be made: a socket's path has 107 at most, what is made in it about 40."""
+SHORT_PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 STATISTICS_IMAGES = 5000
 STATISTICS_SEED = 20_201_105
 
@@ -58,6 +63,7 @@ class DiskReader:
         self._served: _Reading | None = None
         context = multiprocessing.get_context("forkserver") if workers else None
         if context is not None:
+            _find_a_place_for_sockets()
             context.set_forkserver_preload([__name__])  # the server imports torch once, for all workers
         self._loader = DataLoader(
             _Decoder(files.image_size, files.form),
@@ -204,6 +210,19 @@ class _Decoder(Dataset[Tensor | str]):
         if crop is None:
             return read_pixels(item, self._form, self._image_size)
         return read_crop(item, self._form, self._image_size, crop)
+
+
+def _find_a_place_for_sockets() -> None:
+    """Let the server and its workers meet in a folder whose name is short enough, where TMPDIR's is not (Slurm's)."""
+    usual = tempfile.gettempdir()
+    if len(usual) <= LONGEST_PLACE:
+        return
+    before = tempfile.tempdir
+    tempfile.tempdir = next((place for place in SHORT_PLACES if os.access(place, os.W_OK | os.X_OK)), usual)
+    try:
+        multiprocessing.util.get_temp_dir()  # makes a folder of its own there, for as long as this process lives
+    finally:
+        tempfile.tempdir = before
 
 
 def _end_with_parent(_: int) -> None:
