@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import ray
+import torch
 
 import tune_lpc
 from tests.commands import space_file
@@ -75,6 +76,43 @@ def test_all_that_is_wrong_comes_together_and_nothing_is_written(tmp_path: Path)
     assert not (tmp_path / "out").exists()
     with pytest.raises(tune_lpc.UserError, match="did you mean 'digits'"):
         tune_lpc.run_search("digit")
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ({"settings": [1]}, "settings is [1], but must be a dict"),
+        ({"measure": 5}, "measure is 5, but must be a list"),
+        ({"resume": "no"}, "resume is 'no', but must be True or False"),
+        ({"method": ["lpc", "vanilla"]}, "call run_search once for each"),
+    ],
+)
+def test_an_argument_of_another_kind_is_told(argument: dict[str, Any], words: str) -> None:
+    with pytest.raises(tune_lpc.UserError) as caught:
+        tune_lpc.run_search("digits", **argument)
+    assert words in " ".join(caught.value.problems)
+
+
+def test_how_it_was_asked_for_is_told_truly(tmp_path: Path) -> None:
+    settings = {"dataset": "digits", "network": "mlp", "optimizer": "sgd", "nesterov": True, "epochs": 1}
+    space = Space("mine", "of the test", {"learning_rate": Float(1e-3, 1e-2, log=True)}, settings, trials=1)
+    tune_lpc.run_search(space, out=tmp_path / "a", quiet=True, seeds=1, seed=0, max_failures=0)
+    told = json.loads((tmp_path / "a" / "run.json").read_text())["command"]
+    assert told.startswith("tune_lpc.run_search(<Space 'mine'>, ") and "seed=0" in told and "max_failures=0" in told
+
+
+def test_a_dry_run_in_another_thread_leaves_torch_as_it_was() -> None:
+    before, ended = torch.get_num_threads(), list[int]()
+    torch.set_num_threads(2)
+    try:
+        thread = threading.Thread(target=lambda: ended.append(main(["digits", "--dry-run"])))
+        thread.start()
+        thread.join()
+        assert (ended, torch.get_num_threads()) == ([0], 2)
+        assert main(["digits", "--dry-run"]) == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_it_goes_on(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -198,7 +198,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
 
 def searches_of(
     options: argparse.Namespace, command: str, began: float, console: Console
-) -> Iterator[tuple[Request, Outcome]]:
+) -> Generator[tuple[Request, Outcome]]:
     """Run the searches that the options ask for, one after another: each with how it ended, once it is summed up.
 
     options: those of the command line; `space` may be a Space, too. command: how all that can be asked for again.

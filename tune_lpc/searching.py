@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
@@ -13,6 +15,7 @@ from tune_lpc.cli.paths import path_given
 from tune_lpc.cli.streams import UnfailingStream
 from tune_lpc.cli.terminal import terminal
 from tune_lpc.plan import Space, UserError
+from tune_lpc.plan.errors import shown
 from tune_lpc.plan.settings import Value
 from tune_lpc.run import parser, searches_of
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tune_lpc.results import Tables
+
+_SEVERAL = ("objective", "measure", "warm_start")
+"""Arguments that are lists."""
 
 __all__ = ["SearchResult", "UserError", "run_search"]
 
@@ -87,34 +93,51 @@ def run_search(
     KeyboardInterrupt, where the search is interrupted before it begins, or twice.
     """
     began = time.monotonic()
-    given: dict[str, object] = {name: value for name, value in locals().items() if name not in ("began", "given")}
+    given: dict[str, Any] = {name: value for name, value in locals().items() if name != "began"}
+    _check_kinds(given)
     options = parser().parse_args([])
     options.space = space if isinstance(space, Space) else str(space)
-    many = {
-        "method": [method] if method else None,
-        "objective": objective,
-        "measure": measure,
-        "warm_start": warm_start,
-    }
-    for name, values in many.items():
-        if values:
-            setattr(options, name, [str(value) for value in ([values] if isinstance(values, str) else values)])
+    options.method = [method] if method else options.method
+    for name in _SEVERAL:
+        if given[name]:
+            values = [given[name]] if isinstance(given[name], str) else given[name]
+            setattr(options, name, [str(value) for value in values])
     options.set = [[f"{name}={_text(value)}" for name, value in (settings or {}).items()]]
     options.resume = resume
-    one = set(given) - set(many) - {"space", "settings", "resume", "quiet"}
-    for name in one:
+    for name in set(given) - {*_SEVERAL, "space", "method", "settings", "resume", "quiet"}:
         if given[name] is not None:
             setattr(options, name, str(given[name]))
-    for name in ("out", "data_dir"):
-        if getattr(options, name) is not None:
-            setattr(options, name, path_given(getattr(options, name)))
+    try:
+        for name in ("out", "data_dir"):
+            if getattr(options, name) is not None:
+                setattr(options, name, path_given(getattr(options, name)))
+    except argparse.ArgumentTypeError as error:
+        raise UserError(str(error)) from error
     console = terminal(cast(TextIO, UnfailingStream(sys.stdout)), quiet=quiet)
-    (found,) = searches_of(options, _command(given), began, console)
-    request, outcome = found
+    with closing(searches_of(options, _command(given), began, console)) as searches:
+        request, outcome = next(searches)
     how = "interrupted" if outcome.exit_status > 128 else "failed" if outcome.exit_status else "finished"
     if outcome.message:
         console.print(outcome.message, markup=False, highlight=False, soft_wrap=True)
     return SearchResult(request.out, cast(Any, how), outcome.message, outcome.tables)
+
+
+def _check_kinds(given: Mapping[str, Any]) -> None:
+    """Raise UserError for arguments of another kind than their option has; what they hold is checked with the rest."""
+    rules: dict[str, tuple[type | tuple[type, ...], str]] = {
+        "space": ((str, Path, Space), "a name, a file or a Space"),
+        "method": (str, "the name of one method; call run_search once for each"),
+        "settings": (Mapping, "a dict of names and values"),
+        **dict.fromkeys(("resume", "quiet"), (bool, "True or False")),
+        **dict.fromkeys(_SEVERAL, (Sequence, "a list")),
+    }
+    found = [
+        f"{name} is {shown(given[name])}, but must be {rule}"
+        for name, (kind, rule) in rules.items()
+        if given[name] is not None and not isinstance(given[name], kind)
+    ]
+    if found:
+        raise UserError(found)
 
 
 def _text(value: Value) -> str:
@@ -127,7 +150,8 @@ def _command(given: Mapping[str, object]) -> str:
     told = []
     for name, value in given.items():
         if name == "space":
-            told.append(repr(value.name if isinstance(value, Space) else str(value)))
-        elif value not in (None, (), False):
+            # A Space of the caller's own can't be told in a line; what it is stands in run.json.
+            told.append(f"<Space {value.name!r}>" if isinstance(value, Space) else repr(str(value)))
+        elif value is not None and value is not False and value != ():
             told.append(f"{name}={str(value)!r}" if isinstance(value, Path) else f"{name}={value!r}")
     return f"tune_lpc.run_search({', '.join(told)})"

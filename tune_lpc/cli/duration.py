@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,13 +64,13 @@ def measure_epoch(space: Space, data_dir: Path | None, threads: int) -> Epoch:
     Raises UserError for data, or a network on them, that a search would refuse too.
     """
     from tune_lpc.training.data import NotDownloadedError
-    from tune_lpc.training.device import best_device
+    from tune_lpc.training.device import best_device, same_threads_after
     from tune_lpc.training.prepare import check_image_size, prepare
     from tune_lpc.training.probe import Probe
 
     spec, config = typical_trial(space)
     try:
-        with _at_most(LONGEST):
+        with _at_most(LONGEST), same_threads_after():
             prepared = prepare(spec, data_dir, space.largest_group, may_download=False)
             check_image_size(spec.network, prepared)
             device = best_device()
@@ -154,7 +155,12 @@ class _TooLongError(BaseException):
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Raise _TooLongError within the block after so many seconds."""
+    """Raise _TooLongError within the block after so many seconds; not in another thread than the first: it has no
+    signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise _TooLongError

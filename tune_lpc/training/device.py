@@ -74,6 +74,16 @@ def keep_freed_memory() -> None:
             change(option, value)
 
 
+@contextmanager
+def same_threads_after() -> Iterator[None]:
+    """Give the CPU threads back that this process computed on before."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def use_threads(threads: int) -> None:
     """Compute on so many CPU threads; as many as a trial has CPUs, so that concurrent trials do not fight."""
     torch.set_num_threads(threads)
