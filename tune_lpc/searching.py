@@ -73,6 +73,7 @@ def run_search(
     measure: Sequence[str] = (),
     optuna_storage: str | None = None,
     address: str | None = None,
+    no_token: bool = False,
     quiet: bool = False,
 ) -> SearchResult:
     """Run a search to its end, with the same checks, files and defaults as `python -m tune_lpc.run`.
@@ -100,8 +101,8 @@ def run_search(
         if values:
             setattr(options, name, [str(value) for value in ([values] if isinstance(values, str) else values)])
     options.set = [[f"{name}={_text(value)}" for name, value in (settings or {}).items()]]
-    options.resume = resume
-    one = set(given) - set(many) - {"space", "settings", "resume", "quiet"}
+    options.resume, options.no_token = resume, no_token
+    one = set(given) - set(many) - {"space", "settings", "resume", "no_token", "quiet"}
     for name in one:
         if given[name] is not None:
             setattr(options, name, str(given[name]))
