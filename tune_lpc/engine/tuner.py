@@ -24,6 +24,7 @@ from tune_lpc.engine.cluster import (
 from tune_lpc.engine.hours import budget_of, has_time, lines_of_time, why_over
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.journalling import View, WaitingLog
+from tune_lpc.engine.metrics import published_meanwhile
 from tune_lpc.engine.place import Place, find_place, leaves_precision, refuse_other_precision
 from tune_lpc.engine.report import NUMBER
 from tune_lpc.engine.request import Outcome, Request
@@ -221,7 +222,8 @@ def _run(
                 if director.to_come and interrupt.requested is None:
                     assert place.resources is not None  # Ray was started, as trials are to come
                     follow = followed_by_study(request, director, lambda line: _tell(console, line))
-                    with follow, tables_meanwhile(request.out, view.say_once):
+                    metrics = published_meanwhile(request, director, view.say_once)
+                    with follow, tables_meanwhile(request.out, view.say_once), metrics:
                         _fit(request, director, place.resources, checked.prepared, log, view, interrupt)
             except BaseException as error:
                 # Whatever ended the search, what was finished goes into the files.
@@ -330,6 +332,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         objectives=dict.fromkeys(space.fidelity.rung_positions(), objectives),
         trains_on_all=request.trains_on_all,
         evaluate=request.evaluate,
+        space=space.name,
     )
 
 
