@@ -1,6 +1,7 @@
 # make demo   search on 1,437 handwritten digits: results in results/demo-DATE-TIME
 # make test   the whole test suite
 # make test-browser   the tests of pages in a real browser: needs Chromium, and installs it where it can
+# make test-cluster   the tests that watch a search with a real Prometheus: needs Debian's package prometheus
 # make lint   ruff, mypy, the floors (import-linter) and the dependencies (deptry)
 #
 # Each sets up .venv first, and again only when pyproject.toml has changed. Settings:
@@ -19,7 +20,7 @@ INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-browser lint
+.PHONY: help setup demo test test-browser test-cluster lint
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -30,7 +31,7 @@ demo: $(INSTALLED)
 	$(VENV_PYTHON) -m tune_lpc.run digits --out "$(or $(OUT),results/demo-$(shell date +%Y%m%d-%H%M%S))"
 
 test: $(INSTALLED)
-	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser"
+	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser and not cluster"
 
 # Debian's Chromium, as no other source of a browser can be counted on; without root or apt it has to be there already.
 test-browser: $(INSTALLED)
@@ -38,6 +39,11 @@ test-browser: $(INSTALLED)
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
 		{ echo "make: there is no chromium here, and it could not be installed; on Debian and Ubuntu: sudo apt install chromium"; exit 1; }
 	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile -m browser tests/browser
+
+test-cluster: $(INSTALLED)
+	@command -v prometheus >/dev/null || \
+		{ echo "make: there is no prometheus here; on Debian and Ubuntu: sudo apt install --no-install-recommends prometheus"; exit 1; }
+	$(VENV_PYTHON) -m pytest -m cluster
 
 lint: $(INSTALLED)
 	$(VENV_PYTHON) -m ruff check

@@ -66,6 +66,9 @@ def _parser() -> Parser:
         "--data-dir", metavar="DIR", type=path_given, help="images on disk (default: where the search had them)"
     )
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster instead of starting one here")
+    parser.add_argument(
+        "--no-token", action="store_true", help="let a Ray that is started here run the code of whoever reaches it"
+    )
     parser.add_argument("--concurrent", metavar="N", help="networks at once (default: as many as fit)")
     parser.add_argument("--cpus-per-trial", metavar="C", help="CPUs of a network (default 1)")
     parser.add_argument("--gpus-per-trial", metavar="G", help="GPUs of a network (default 1 if there are any)")
@@ -150,6 +153,7 @@ def _confirm(
                 trains_on_all=one.plan["train_on"] == ALL,
                 evaluate=evaluate,
                 about={PLAN: one.plan},
+                without_token=options.no_token,
                 began=began,
             )
         by_folder = {one.folder: one for one in group}

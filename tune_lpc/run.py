@@ -179,6 +179,9 @@ def parser() -> Parser:
         "postgresql://USER:PASSWORD@HOST/NAME; or none (default file; docs/watching.md)",
     )
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster instead of starting one here")
+    parser.add_argument(
+        "--no-token", action="store_true", help="let a Ray that is started here run the code of whoever reaches it"
+    )
     return parser
 
 
@@ -245,6 +248,7 @@ def searches_of(
             hours=hours,
             began=began,
             optuna_storage=options.optuna_storage,
+            without_token=options.no_token,
             **guards,
         )
         for space, folder in zip(spaces, folders, strict=True)

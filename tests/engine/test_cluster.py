@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from tune_lpc.engine import cluster as cluster_module
+from tune_lpc.engine import loopback
 from tune_lpc.engine.cluster import cluster, nodes_without_bfloat16, scratch_folder
 from tune_lpc.plan.errors import Interrupted, UserError
 from tune_lpc.training.device import best_device, computes_in_bfloat16
@@ -94,7 +99,7 @@ class Started:
         monkeypatch.setattr(cluster_module.ray, "is_initialized", lambda: False)
         monkeypatch.setattr(cluster_module.ray, "init", self._init)
         monkeypatch.setattr(cluster_module.ray, "shutdown", self._shutdown)
-        monkeypatch.setattr(cluster_module, "ensure_users_token", lambda: None)
+        monkeypatch.setattr(cluster_module, "token_as_asked_for", lambda without: nullcontext(True))
 
     def _init(self, **asked: object) -> None:
         self.asked = asked
@@ -149,7 +154,7 @@ def started_with(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> tuple[i
     monkeypatch.setattr(cluster_module.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(cluster_module.ray, "init", init)
     monkeypatch.setattr(cluster_module.ray, "shutdown", lambda: None)
-    monkeypatch.setattr(cluster_module, "ensure_users_token", lambda: None)
+    monkeypatch.setattr(cluster_module, "token_as_asked_for", lambda without: nullcontext(True))
     console = Console(file=io.StringIO(), width=200)
     with pytest.raises(UserError) as caught, cluster(None, console):
         pass
@@ -182,3 +187,54 @@ def test_a_start_that_timed_out_is_tried_once_more(monkeypatch: pytest.MonkeyPat
 def test_whatever_ray_raises_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     calls, problem, _ = started_with(monkeypatch, error)
     assert calls == 1 and problem.startswith("no Ray cluster could be started: ") and "; " in problem
+
+
+def test_the_logs_of_a_start_that_failed_are_kept_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**options: object) -> None:
+        logs = Path(os.environ["RAY_TMPDIR"], "ray", "session_1", "logs")
+        logs.mkdir(parents=True)
+        (logs / "raylet.err").write_text("no memory")
+        raise OSError("no answer")
+
+    monkeypatch.setattr(cluster_module.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster_module.ray, "init", init)
+    monkeypatch.setattr(cluster_module, "token_as_asked_for", lambda without: nullcontext(True))
+    with pytest.raises(UserError) as caught, cluster(None, Console(file=io.StringIO())):
+        pass
+    (problem,) = caught.value.problems
+    logs = Path(problem.rpartition("Ray's logs are kept in ")[2])
+    assert (logs / "raylet.err").read_text() == "no memory"
+    folder = logs.parents[2]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("without", [True, False])
+def test_a_ray_of_ones_own_is_private(monkeypatch: pytest.MonkeyPatch, without: bool, tmp_path: Path) -> None:
+    seen: dict[str, object] = {}
+
+    def init(**options: object) -> SimpleNamespace:
+        folder = Path(os.environ["RAY_TMPDIR"])
+        seen["folder"], seen["mode"] = folder, stat.S_IMODE(folder.stat().st_mode)
+        seen["token"] = os.environ.get("RAY_AUTH_MODE")
+        seen["switch"], seen["constant"] = os.environ[loopback._SWITCH], loopback.ray_constants.ENABLE_RAY_CLUSTER
+        return SimpleNamespace(dashboard_url=None)
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "TUNE_LPC_NO_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cluster_module.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster_module.ray, "init", init)
+    monkeypatch.setattr(cluster_module.ray, "shutdown", lambda: None)
+    before, console = dict(os.environ), Console(file=io.StringIO())
+    with cluster(None, console, without_token=without):
+        assert Path(str(seen["folder"])).is_dir()
+    assert seen.pop("mode") == 0o700 and not Path(str(seen.pop("folder"))).exists()
+    assert seen == {"token": "disabled" if without else None, "switch": "0", "constant": False}
+    assert (tmp_path / ".ray" / "auth_token").exists() != without
+    assert ("asks for no token" in console.file.getvalue()) == without  # type: ignore[attr-defined]
+    set_by_us = cluster_module._RAY_ENVIRONMENT.keys()
+    assert {name: value for name, value in os.environ.items() if name not in set_by_us} == {
+        name: value for name, value in before.items() if name not in set_by_us
+    }
+    assert loopback.ray_constants.ENABLE_RAY_CLUSTER

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tune_lpc.engine.token import ensure_users_token, make_token
+from tune_lpc.engine.token import ensure_users_token, make_token, token_as_asked_for, token_problems
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "TUNE_LPC_NO_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -109,3 +109,50 @@ def test_a_token_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
     path.chmod(0o644)
     assert not make_token(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+# A Ray without a token
+
+
+@pytest.mark.parametrize("mode", ["disabled", "Disabled", "", "tokn"])
+def test_a_start_without_a_token_is_refused_unless_asked_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    (problem,) = token_problems(None, without=False)
+    assert problem.startswith(f"RAY_AUTH_MODE is {mode!r}, but must be token, ") and "--no-token" in problem
+    assert token_problems("10.0.0.1:6379", without=False) == [], "another cluster decides for itself"
+    assert token_problems(None, without=True) == []
+    monkeypatch.setenv("TUNE_LPC_NO_TOKEN", "1")
+    assert token_problems("local", without=False) == []
+
+
+@pytest.mark.parametrize("mode", [None, "token", "TOKEN"])
+def test_with_a_token_all_is_well_unless_none_is_wanted(
+    home: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None
+) -> None:
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    assert token_problems(None, without=False) == []
+    told = ["--no-token is given, but RAY_AUTH_MODE is token; leave one of them out"] if mode else []
+    assert token_problems(None, without=True) == told
+    monkeypatch.setenv("TUNE_LPC_NO_TOKEN", "1")
+    assert token_problems(None, without=False) == [line.replace("--no-token", "TUNE_LPC_NO_TOKEN=1") for line in told]
+
+
+def test_what_says_nothing_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = token_problems("auto", without=True)
+    assert problem.startswith("--no-token is for a Ray that is started here; with --address auto ")
+    monkeypatch.setenv("TUNE_LPC_NO_TOKEN", "yes")
+    (problem,) = token_problems(None, without=False)
+    assert problem.startswith("TUNE_LPC_NO_TOKEN is 'yes', but must be 1 ")
+
+
+def test_the_variable_does_what_the_option_does(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNE_LPC_NO_TOKEN", "1")
+    with token_as_asked_for(without=False) as asks:
+        assert not asks and os.environ["RAY_AUTH_MODE"] == "disabled"
+    assert "RAY_AUTH_MODE" not in os.environ and list(home.iterdir()) == []
+    monkeypatch.setenv("TUNE_LPC_NO_TOKEN", "0")
+    with token_as_asked_for(without=False) as asks:
+        assert asks and (home / ".ray" / "auth_token").exists()

@@ -11,7 +11,7 @@ import socket
 import tempfile
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
-from tune_lpc.engine.temporary import short_temporary_folder
-from tune_lpc.engine.token import ensure_users_token
+from tune_lpc.engine.loopback import on_loopback
+from tune_lpc.engine.temporary import RayFolder, private_ray_folder
+from tune_lpc.engine.token import token_as_asked_for
 from tune_lpc.plan.errors import Interrupted, UserError
 from tune_lpc.training.device import best_device, computes_in_bfloat16
 
@@ -44,31 +45,51 @@ _RAY_ENVIRONMENT = {
 
 
 @contextmanager
-def cluster(address: str | None, console: Console) -> Iterator[None]:
-    """A Ray cluster: the one at `address`, the one that this process already uses, or a local one, always stopped."""
+def cluster(address: str | None, console: Console, *, without_token: bool = False) -> Iterator[RayFolder | None]:
+    """A Ray cluster: the one at `address`, the one that this process already uses, or a local one, always stopped.
+
+    A local one listens on this machine alone, asks for a token, and keeps its files where no other user can look: in
+    the folder that this yields.
+    """
     for name, value in _RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     if ray.is_initialized():
-        yield
+        yield None
         return
     console.print("starting Ray …" if address is None else f"joining Ray at {address} …", highlight=False)
-    with short_temporary_folder() if address in (None, "local") else nullcontext():
-        context = _started(address, console)
+    with ExitStack() as stack:
+        folder = None
+        if address in (None, "local"):
+            folder = stack.enter_context(_of_our_own(console, without_token=without_token))
+        context = _started(address, console, folder)
+        stack.callback(ray.shutdown)
+        if context.dashboard_url:
+            console.print(f"dashboard: http://{context.dashboard_url}", highlight=False)
+        yield folder
+
+
+@contextmanager
+def _of_our_own(console: Console, *, without_token: bool) -> Iterator[RayFolder]:
+    """What holds of a Ray that is started here; its folder. Raises UserError."""
+    with ExitStack() as stack:
         try:
-            if context.dashboard_url:
-                console.print(f"dashboard: http://{context.dashboard_url}", highlight=False)
-            yield
-        finally:
-            ray.shutdown()
+            folder = stack.enter_context(private_ray_folder())
+            asks = stack.enter_context(token_as_asked_for(without=without_token))
+        except OSError as error:
+            raise UserError(
+                f"no Ray cluster could be started: {error}; see that temporary files and ~/.ray can be written"
+            ) from error
+        if not asks:
+            console.print("note: Ray asks for no token: every user of this machine can run code in this search")
+        stack.enter_context(on_loopback())
+        yield folder
 
 
-def _started(address: str | None, console: Console) -> Any:
+def _started(address: str | None, console: Console, folder: RayFolder | None) -> Any:
     """What ray.init returns. Raises UserError where Ray does not start, with the reason and the mend."""
     for tries_left in (1, 0):
         try:
-            if address in (None, "local"):
-                ensure_users_token()
             return ray.init(
                 address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=True
             )
@@ -85,9 +106,11 @@ def _started(address: str | None, console: Console) -> Any:
             if tries_left and address in (None, "local") and _TIMED_OUT.search(str(error)):
                 console.print(f"Ray did not start in time ({reason}); once more …", markup=False, highlight=False)
                 continue
+            logs = None if folder is None else folder.keep_logs()
             raise UserError(
                 f"no Ray cluster could be {'joined at ' + address if address else 'started'}: {reason}; "
                 + _mend(address, str(error))
+                + ("" if logs is None else f"; Ray's logs are kept in {logs}")
             ) from error
     raise AssertionError("the last try returns or raises")
 

@@ -27,7 +27,8 @@ class Request:
     stuck_after: a trial that says nothing in so many times the time expected is restarted.
     fingerprint: of the images that are needed, None where any will do. trains_on_all, evaluate: see `trainable.Job`.
     about: further content of run.json. optuna_storage: where a study follows the search, see `search.dashboard`.
-    hours: that the search may take, all its sessions together. began: when the command did, by `time.monotonic`.
+    hours: that the search may take, all its sessions together. without_token: whether a Ray that is started asks for
+        none. began: when the command did, by `time.monotonic`.
     """
 
     space: Space
@@ -47,6 +48,7 @@ class Request:
     about: Mapping[str, Any] = field(default_factory=dict)
     optuna_storage: str = NONE
     hours: HoursAsked = field(default_factory=HoursAsked)
+    without_token: bool = False
     began: float = field(default_factory=time.monotonic)
 
     @property

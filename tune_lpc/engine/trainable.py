@@ -42,6 +42,7 @@ class Job:
     persistence_backend: None where no trial has a topological loss. measures: taken at the end of a trial.
     objectives: the measures that are taken at rungs, too, as they are objectives, and at which.
     trains_on_all: the validation images train, too. evaluate: what is done with each network that is trained in full.
+    space: the name of what is searched.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Job:
     objectives: Mapping[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
     trains_on_all: bool = False
     evaluate: Evaluate | None = None
+    space: str = ""
 
 
 class TrialTrainable(tune.Trainable):
@@ -70,8 +72,17 @@ class TrialTrainable(tune.Trainable):
         """Note what is to be done. The data are prepared in the first step: of a process that is still in here, Ray
         tells nobody that it has started, so that nobody could watch it."""
         self._job = job
+        self._name = f"{job.space}, from trial {config[NUMBER]} on"
         self._prepared: Prepared | None = None
         self._turn_to(config)
+
+    def __repr__(self) -> str:
+        """How Ray's dashboard names the actor. It asks once: the trials that come later have no name of their own.
+
+        Nor does the title of the process tell trial and epoch: Ray puts it into labels of its metrics, where each title
+        would stay.
+        """
+        return getattr(self, "_name", type(self).__name__)
 
     def _turn_to(self, config: dict[str, Any]) -> None:
         self._config = config

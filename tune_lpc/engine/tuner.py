@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
+import ray
 from ray import tune
 from rich.console import Console
 
@@ -23,12 +24,14 @@ from tune_lpc.engine.cluster import (
 from tune_lpc.engine.hours import budget_of, has_time, lines_of_time, why_over
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.journalling import View, WaitingLog
+from tune_lpc.engine.metrics import published_meanwhile
 from tune_lpc.engine.place import Place, find_place, leaves_precision, refuse_other_precision
 from tune_lpc.engine.report import NUMBER
 from tune_lpc.engine.request import Outcome, Request
 from tune_lpc.engine.scheduler import DirectorScheduler, DirectorSearcher
 from tune_lpc.engine.study import followed_by_study
 from tune_lpc.engine.tables import tables_meanwhile
+from tune_lpc.engine.token import token_problems
 from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable, checkpoint_folder
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
@@ -83,9 +86,9 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
                 _tell_what_is_there(runs[-1], console)
             for earlier in runs[-1].earlier:
                 _tell(console, earlier.describe())
-        place = Place(checked.resources)
+        place, folder = Place(checked.resources), None
         if any(run.to_come and has_time(request, run) for request, run in zip(requests, runs, strict=True)):
-            stack.enter_context(cluster(requests[0].address, console))
+            folder = stack.enter_context(cluster(requests[0].address, console, without_token=requests[0].without_token))
             interrupt.take_over()
             place = find_place(requests[0], runs, checked.resources, console)
             for run in runs:
@@ -98,7 +101,10 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
                 method = request.space.fixed("method")
                 _tell(console, f"search {number} of {len(requests)}: method {method}, results in {request.out}")
             began = request.began if number == 1 else time.monotonic()
-            yield request, _run(request, run, place, checked, interrupt, console, view_of, began)
+            outcome = _run(request, run, place, checked, interrupt, console, view_of, began)
+            if outcome.exit_status == 1 and folder is not None and (logs := folder.keep_logs()) is not None:
+                _tell(console, f"Ray's logs are kept in {logs}")
+            yield request, outcome
             if interrupt.requested is not None:
                 return
 
@@ -116,6 +122,8 @@ def _check(requests: Sequence[Request]) -> _Checked:
         problems += found
         problems += [] if resources is None else one.hours.gpu_problems(resources.gpus_per_trial)
     problems += address_problems(one.address)
+    if not ray.is_initialized():
+        problems += token_problems(one.address, without=one.without_token)
     groups = [request.space.largest_group for request in requests if request.space.largest_group is not None]
     prepared = None
     start = time.monotonic()
@@ -214,7 +222,8 @@ def _run(
                 if director.to_come and interrupt.requested is None:
                     assert place.resources is not None  # Ray was started, as trials are to come
                     follow = followed_by_study(request, director, lambda line: _tell(console, line))
-                    with follow, tables_meanwhile(request.out, view.say_once):
+                    metrics = published_meanwhile(request, director, view.say_once)
+                    with follow, tables_meanwhile(request.out, view.say_once), metrics:
                         _fit(request, director, place.resources, checked.prepared, log, view, interrupt)
             except BaseException as error:
                 # Whatever ended the search, what was finished goes into the files.
@@ -323,6 +332,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         objectives=dict.fromkeys(space.fidelity.rung_positions(), objectives),
         trains_on_all=request.trains_on_all,
         evaluate=request.evaluate,
+        space=space.name,
     )
 
 
