@@ -211,8 +211,10 @@ def _see_that_it_answers(address: str, told: str) -> None:
             is_ray = b"ray_version" in answer.read(10_000)
     except urllib.error.HTTPError as error:
         is_ray = error.code in (401, 403)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error or type(error).__name__
+    except http.client.HTTPException as error:
+        raise UserError(f"{told} is no web server, as Ray's dashboard is; give its port, usually 8265") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
         raise UserError(f"nothing can be sent to {told} ({reason}); does Ray's dashboard run there?") from error
     if not is_ray:
         raise UserError(f"{told} is a web server, but not Ray's dashboard; give its address, usually http://HOST:8265")
