@@ -10,11 +10,13 @@ import pytest
 from tune_lpc.check import main as check
 from tune_lpc.compare import main as compare
 from tune_lpc.confirm import main as confirm
+from tune_lpc.jobs import main as jobs
 from tune_lpc.plan import Space
 from tune_lpc.plan.methods import METHODS
 from tune_lpc.plan.trial import setting_names
 from tune_lpc.report import main as report
 from tune_lpc.run import main as run
+from tune_lpc.submit import main as submit
 from tune_lpc.train import main as train
 
 ROOT = Path(__file__).parents[1]
@@ -48,9 +50,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_every_option_and_setting_named_is_there(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in (run, train, confirm, compare, report, check):
+    of_jobs = [[verb, "--help"] for verb in ("logs", "resume", "fetch")]
+    for command in (run, train, confirm, compare, report, check, submit):
         with pytest.raises(SystemExit):
             command(["--help"])
+    for options in of_jobs:
+        with pytest.raises(SystemExit):
+            jobs(options)
     known = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out)) | OF_OTHERS
     for page in PAGES:
         text = page.read_text(encoding="utf-8")

@@ -209,7 +209,7 @@ def searches_of(
     """
     if options.space is None:
         raise UserError(f"give a search space, one of {', '.join(shipped_names())}, or a file (see --list)")
-    spaces, asked, guards, hours = _checked(options)
+    spaces, asked, guards, hours = checked(options)
     folders = _folders(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     warm_start = tuple(map(Path, options.warm_start))
@@ -284,7 +284,7 @@ CHANGED_NAMES = {"fidelity": "fidelity_mode", "objective": "objectives"}
 """What such an option changes, where that has another name."""
 
 
-def _checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _Guards, HoursAsked]:
+def checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _Guards, HoursAsked]:
     """A space a method with the options' changes, the resources asked for, the guards, and the time.
 
     Raises UserError with all problems of the options together.

@@ -42,10 +42,23 @@ def test_a_ray_of_our_own_has_none(address: str | None) -> None:
     assert address_problems(address) == []
 
 
-@pytest.mark.parametrize("address", ["somewhere", "host:", "host:port", "ray://host", "host:99999", ""])
+@pytest.mark.parametrize("address", ["somewhere", "host:", "host:port", "host:99999", ""])
 def test_an_address_without_a_port_is_one_problem(address: str) -> None:
     (problem,) = address_problems(address)
-    assert repr(address) in problem and "must be auto, HOST:PORT or ray://HOST:PORT" in problem
+    assert repr(address) in problem and "must be auto or HOST:PORT" in problem
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "ray://head"])
+def test_the_address_of_rays_client_is_refused_with_what_to_do_instead(address: str) -> None:
+    (problem,) = address_problems(address)
+    assert problem.startswith(f"--address {address} is for Ray's client")
+    assert "--address head:6379" in problem and "tune_lpc.submit SPACE --address http://head:8265" in problem
+
+
+@pytest.mark.parametrize("address", ["http://head:8265", "https://head/"])
+def test_the_address_of_jobs_is_told_as_such(address: str) -> None:
+    (problem,) = address_problems(address)
+    assert f"tune_lpc.submit SPACE --address {address};" in problem and "HOST:6379" in problem
 
 
 def test_a_real_ray_is_joined(ray_session: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +78,7 @@ def test_auto_goes_by_the_environment_and_is_checked_alike(monkeypatch: pytest.M
     assert "RAY_ADDRESS 127.0.0.1:1" in problem and "is Ray running there?" in problem
     monkeypatch.setenv("RAY_ADDRESS", "nonsense")
     (problem,) = address_problems("auto")
-    assert "RAY_ADDRESS" in problem and "must be auto, HOST:PORT" in problem
+    assert "RAY_ADDRESS" in problem and "must be auto or HOST:PORT" in problem
 
 
 def test_auto_goes_by_the_last_ray_of_the_machine_and_is_checked_alike(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ _SETTINGS = 4
 
 
 def address_problems(address: str | None) -> list[str]:
-    """Why no Ray can be joined at `address`: `auto`, HOST:PORT or ray://HOST:PORT; none for a Ray of our own."""
+    """Why no Ray answers at `address`: `auto` or HOST:PORT; none for a Ray of our own."""
     if address in (None, "local"):
         return []
     if address != "auto":
-        return _problems(address or "", f"--address {address}")
+        return _foreign(address or "") or _problems(address or "", f"--address {address}")
     told = os.environ.get("RAY_ADDRESS")
     if told is not None and told not in ("auto", "local", ""):
         return _problems(told, f"RAY_ADDRESS {told}, which --address auto goes by,")
@@ -27,6 +27,32 @@ def address_problems(address: str | None) -> list[str]:
     if found is None:
         return ["--address is auto, but no Ray runs on this machine; start one, or name its HOST:PORT"]
     return _problems(found, f"{found}, where --address auto found the last Ray of this machine,")
+
+
+def host_and_port(address: str) -> str:
+    """HOST:PORT of the Ray that an address names which has no problems."""
+    if address != "auto":
+        return address
+    told = os.environ.get("RAY_ADDRESS")
+    return (told if told not in (None, "auto", "local", "") else _of_this_machine()) or address
+
+
+def _foreign(address: str) -> list[str]:
+    """Addresses of other doors of a cluster, with what goes in there."""
+    scheme, _, rest = address.partition("://")
+    host = rest.partition("/")[0].rpartition(":")[0] or rest
+    if scheme == "ray":
+        return [
+            f"--address {address} is for Ray's client, which can't carry a search; join a node of the cluster on this "
+            f"machine with --address {host}:6379, or send the search there with python -m tune_lpc.submit SPACE "
+            f"--address http://{host}:8265"
+        ]
+    if scheme in ("http", "https"):
+        return [
+            f"--address {address} is the address of tune_lpc.submit, which sends a search to the cluster: python -m "
+            f"tune_lpc.submit SPACE --address {address}; to join the cluster from a node of it give HOST:6379"
+        ]
+    return []
 
 
 def _of_this_machine() -> str | None:
@@ -41,11 +67,9 @@ def _of_this_machine() -> str | None:
 
 
 def _problems(address: str, told: str) -> list[str]:
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit() or not 0 < int(port) < 2**16:
-        return [
-            f"{told} is {address!r}, but must be auto, HOST:PORT or ray://HOST:PORT".replace(f" {address} is", " is", 1)
-        ]
+        return [f"{told} is {address!r}, but must be auto or HOST:PORT".replace(f" {address} is", " is", 1)]
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS) as connection:
             if os.environ.get("RAY_USE_TLS", "0") == "1":

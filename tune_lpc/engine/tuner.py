@@ -14,7 +14,7 @@ import ray
 from ray import tune
 from rich.console import Console
 
-from tune_lpc.engine.address import address_problems
+from tune_lpc.engine.address import address_problems, host_and_port
 from tune_lpc.engine.callback import DirectorCallback, EndOfSearch, UnusedCheckpoints
 from tune_lpc.engine.cluster import (
     cluster,
@@ -23,8 +23,10 @@ from tune_lpc.engine.cluster import (
 )
 from tune_lpc.engine.hours import budget_of, has_time, lines_of_time, why_over
 from tune_lpc.engine.interrupt import Interrupt
+from tune_lpc.engine.joining import joining_problems
 from tune_lpc.engine.journalling import View, WaitingLog
 from tune_lpc.engine.metrics import published_meanwhile
+from tune_lpc.engine.output import RaysOutput, rays_output
 from tune_lpc.engine.place import Place, find_place, leaves_precision, refuse_other_precision
 from tune_lpc.engine.report import NUMBER
 from tune_lpc.engine.request import Outcome, Request
@@ -86,8 +88,9 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
                 _tell_what_is_there(runs[-1], console)
             for earlier in runs[-1].earlier:
                 _tell(console, earlier.describe())
-        place, folder = Place(checked.resources), None
+        place, folder, output = Place(checked.resources), None, None
         if any(run.to_come and has_time(request, run) for request, run in zip(requests, runs, strict=True)):
+            output = stack.enter_context(rays_output())
             folder = stack.enter_context(cluster(requests[0].address, console, without_token=requests[0].without_token))
             interrupt.take_over()
             place = find_place(requests[0], runs, checked.resources, console)
@@ -101,7 +104,7 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
                 method = request.space.fixed("method")
                 _tell(console, f"search {number} of {len(requests)}: method {method}, results in {request.out}")
             began = request.began if number == 1 else time.monotonic()
-            outcome = _run(request, run, place, checked, interrupt, console, view_of, began)
+            outcome = _run(request, run, place, checked, interrupt, console, view_of, began, output)
             if outcome.exit_status == 1 and folder is not None and (logs := folder.keep_logs()) is not None:
                 _tell(console, f"Ray's logs are kept in {logs}")
             yield request, outcome
@@ -121,9 +124,12 @@ def _check(requests: Sequence[Request]) -> _Checked:
         resources, found = one.resources.plan(cpus_here(), gpus_here())
         problems += found
         problems += [] if resources is None else one.hours.gpu_problems(resources.gpus_per_trial)
-    problems += address_problems(one.address)
+    unreachable = address_problems(one.address)
     if not ray.is_initialized():
+        if not unreachable and one.address not in (None, "local"):
+            unreachable = joining_problems(host_and_port(one.address))
         problems += token_problems(one.address, without=one.without_token)
+    problems += unreachable
     groups = [request.space.largest_group for request in requests if request.space.largest_group is not None]
     prepared = None
     start = time.monotonic()
@@ -201,6 +207,7 @@ def _run(
     console: Console,
     view_of: ViewOf,
     began: float,
+    output: RaysOutput | None,
 ) -> Outcome:
     with interrupt.graceful():
         try:
@@ -208,6 +215,8 @@ def _run(
         except OSError as error:
             problem = f"the run in {request.out} can't be written ({error.strerror or error})"
             return _outcome(request, interrupt, None, None, problem)
+        if output is not None:
+            output.keep_in(request.out)
         if not journal.is_locked:
             _tell(console, f"note: {request.out} has no file locks, so see to it that no second search runs there")
         budget = budget_of(request, run, place, began)
@@ -239,7 +248,10 @@ def _run(
             end = RunEnded("finished", why_over(director))
             for line in lines_of_time(request, director):
                 _tell(console, line)
-        return _outcome(request, interrupt, early, *_finish(request, log, end, director.waiting))
+        ended = _outcome(request, interrupt, early, *_finish(request, log, end, director.waiting))
+        if output is not None and output.path is not None:
+            _tell(console, f"what Ray itself had to say: {output.path}")
+        return ended
 
 
 def _unfinished(director: Director) -> str | None:
