@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 REGISTRIES = ("pypi.org", "pythonhosted.org", "anaconda.org", "npmjs.org", "crates.io", "proxy.golang.org")
@@ -74,3 +75,32 @@ def test_the_token_is_made_once_without_loading_ray_and_torch(
         assert (told.returncode, told.stdout) == (0, f"token {done}: {path}\n"), told.stderr
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         path.chmod(0o644)
+
+
+def test_what_compose_publishes_is_published_on_this_machine_alone() -> None:
+    services = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]
+    published = [port for service in services.values() for port in service.get("ports", ())]
+    assert len(published) == 3
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    for name in ("prometheus", "grafana"):
+        assert services[name]["profiles"] == ["watch"] and "latest" not in services[name]["image"]
+        mounted = [
+            volume for volume in services[name]["volumes"] if isinstance(volume, str) and volume.startswith("./")
+        ]
+        assert mounted and all((ROOT / "docker" / volume.split(":")[0]).is_dir() for volume in mounted)
+
+
+def test_grafana_finds_its_data_source_and_its_dashboard() -> None:
+    provisioning = ROOT / "docker" / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    services = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]
+    assert source["url"] == "http://prometheus:9090" and source["type"] == "prometheus"
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "tune_lpc.yaml").read_text())["providers"]
+    folder = provider["options"]["path"]
+    assert f"./grafana/dashboards:{folder}:ro" in services["grafana"]["volumes"]
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{folder}/tune_lpc.json" and (ROOT / "docker/grafana/dashboards/tune_lpc.json").is_file()
+    (job,) = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yaml").read_text())["scrape_configs"]
+    (asked,) = job["http_sd_configs"]
+    token = services["head"]["environment"]["RAY_AUTH_TOKEN_PATH"]
+    assert asked["authorization"]["credentials_file"] == token and asked["url"].startswith("http://head:8265/")

@@ -183,3 +183,17 @@ def test_of_two_searches_that_begin_in_one_folder_the_second_is_refused(
     (line,) = refused([space, "--out", str(out)], capsys)
     assert "another search has just begun" in line
     assert [(path.name, path.read_text()) for path in out.iterdir()] == [("journal.jsonl", "of the other")]
+
+
+def test_a_ray_without_a_token_is_not_started_because_of_an_old_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tune_lpc.engine.tuner.ray.is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    out = tmp_path / "out"
+    (line,) = refused(["digits", "--trials", "1", "--out", str(out)], capsys)
+    assert line.startswith("error: RAY_AUTH_MODE is 'disabled', but must be token, ") and "--no-token" in line
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    (line,) = refused(["digits", "--trials", "1", "--out", str(out), "--no-token"], capsys)
+    assert line == "error: --no-token is given, but RAY_AUTH_MODE is token; leave one of them out"
+    assert not out.exists()

@@ -21,7 +21,7 @@ from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
-from tune_lpc.engine.loopback import on_loopback
+from tune_lpc.engine.loopback import is_on_loopback_alone, on_loopback
 from tune_lpc.engine.temporary import RayFolder, private_ray_folder
 from tune_lpc.engine.token import token_as_asked_for
 from tune_lpc.plan.errors import Interrupted, UserError
@@ -29,6 +29,7 @@ from tune_lpc.training.device import best_device, computes_in_bfloat16
 
 ANSWER_SECONDS = 60.0
 LONGEST_REASON = 200
+NO_TOKEN_NOTE = "note: Ray asks for no token: every user of this machine can run code in this search"
 _SCRATCH = "tune_lpc-ray-"
 _TIMED_OUT = re.compile("tim(?:ed|e) ?out|in time|deadline", re.IGNORECASE)
 
@@ -60,8 +61,10 @@ def cluster(address: str | None, console: Console, *, without_token: bool = Fals
     console.print("starting Ray …" if address is None else f"joining Ray at {address} …", highlight=False)
     with ExitStack() as stack:
         folder = None
-        if address in (None, "local"):
+        if address is None or address == "local":
             folder = stack.enter_context(_of_our_own(console, without_token=without_token))
+        elif is_on_loopback_alone(address):
+            stack.enter_context(on_loopback())
         context = _started(address, console, folder)
         stack.callback(ray.shutdown)
         if context.dashboard_url:
@@ -81,7 +84,7 @@ def _of_our_own(console: Console, *, without_token: bool) -> Iterator[RayFolder]
                 f"no Ray cluster could be started: {error}; see that temporary files and ~/.ray can be written"
             ) from error
         if not asks:
-            console.print("note: Ray asks for no token: every user of this machine can run code in this search")
+            console.print(NO_TOKEN_NOTE, highlight=False, soft_wrap=True)
         stack.enter_context(on_loopback())
         yield folder
 
