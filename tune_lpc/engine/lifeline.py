@@ -33,11 +33,13 @@ class Lifeline:
 
     def watch(self) -> None:
         """Ask until the search is over, or the head lost."""
-        answered = time.monotonic()
+        silent_since: float | None = None  # found so at least twice: this process may have stood still meanwhile
         while not self._over.wait(ASKED_EVERY):
             if not answer_problems(self._address):
-                answered = time.monotonic()
-            elif time.monotonic() - answered > LOST_AFTER:
+                silent_since = None
+            elif silent_since is None:
+                silent_since = time.monotonic()
+            elif time.monotonic() - silent_since > LOST_AFTER:
                 self._lost.set()
                 if not self._over.wait(PARKING_SECONDS):
                     self._end()

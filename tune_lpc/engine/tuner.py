@@ -33,6 +33,7 @@ from tune_lpc.engine.scheduler import DirectorScheduler, DirectorSearcher
 from tune_lpc.engine.study import followed_by_study
 from tune_lpc.engine.tables import tables_meanwhile
 from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable, checkpoint_folder
+from tune_lpc.engine.unfit import without_unfit_nodes
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.objectives import measures_of
@@ -350,7 +351,8 @@ def _fit(
         tune.with_parameters(TrialTrainable, job=job),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
-    with scratch_folder() as storage, with_the_first_experiment_state_only():
+    fit_nodes = without_unfit_nodes(request.address, job, view.say_once)
+    with scratch_folder() as storage, with_the_first_experiment_state_only(), fit_nodes:
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
