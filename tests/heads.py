@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,9 +63,12 @@ class Head:
         below = psutil.Process(self.process.pid).children(recursive=True)
         return [each for each in below if each.name().startswith(name)]
 
-    def node(self, *options: str) -> subprocess.Popen[bytes]:
-        """Another node, which ends with the head."""
-        return _ray(["--address", self.address, *_own_ports(), *options], self.environment, self.folder / "node.txt")
+    def node(self, *options: str, hidden: Path) -> subprocess.Popen[bytes]:
+        """Another node, for which a folder is empty; needs the rights of root."""
+        options = ("--address", self.address, *_own_ports(), *options)
+        hide = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+        hide += ['mount -t tmpfs none "$0" && exec "$@"', str(hidden)]
+        return _ray(list(options), self.environment, self.folder / "node.txt", hide)
 
 
 def free_port(low: int, high: int) -> int:
@@ -80,9 +83,11 @@ def _own_ports() -> list[str]:
     return ["--dashboard-agent-listen-port", str(free_port(9400, 9600)), "--node-ip-address", "127.0.0.1"]
 
 
-def _ray(options: list[str], environment: dict[str, str], output: Path) -> subprocess.Popen[bytes]:
+def _ray(
+    options: list[str], environment: dict[str, str], output: Path, within: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
     ray = str(Path(sys.executable).with_name("ray"))
-    command = [ray, "start", "--block", "--object-store-memory", "100000000", *options]
+    command = [*within, ray, "start", "--block", "--object-store-memory", "100000000", *options]
     with output.open("ab") as file:
         return subprocess.Popen(
             command,

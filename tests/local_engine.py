@@ -35,7 +35,7 @@ def trials_run_here() -> Iterator[None]:
 
 
 def _fit_here(
-    request: Request, director: Director, resources: Resources, prepared: Prepared, log: Any, view: Any, interrupt: Any
+    request: Request, director: Director, resources: Resources, prepared: Prepared, log: Any, view: Any, *_: Any
 ) -> None:
     """In place of `tuner._fit`."""
     job = tuner._job(request, director, resources, prepared)

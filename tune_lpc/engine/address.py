@@ -29,6 +29,11 @@ def address_problems(address: str | None) -> list[str]:
     return _problems(found, f"{found}, where --address auto found the last Ray of this machine,")
 
 
+def answer_problems(address: str) -> list[str]:
+    """Why no Ray answers at HOST:PORT."""
+    return _problems(address, address)
+
+
 def host_and_port(address: str) -> str:
     """HOST:PORT of the Ray that an address names which has no problems."""
     if address != "auto":

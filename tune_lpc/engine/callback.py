@@ -16,6 +16,7 @@ from ray.tune.stopper import Stopper
 
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.journalling import View, WaitingLog
+from tune_lpc.engine.lifeline import Lifeline
 from tune_lpc.engine.report import NUMBER, REPORT
 from tune_lpc.engine.trainable import checkpoint_folder
 from tune_lpc.results import MIN_FREE_BYTES
@@ -127,8 +128,8 @@ class DirectorCallback(Callback):
 class EndOfSearch(Stopper):
     """Tells Ray Tune to end the search: somebody asked for it, the director sees no use in going on, or time is up."""
 
-    def __init__(self, interrupt: Interrupt, director: Director) -> None:
-        self._interrupt, self._director = interrupt, director
+    def __init__(self, interrupt: Interrupt, director: Director, line: Lifeline | None = None) -> None:
+        self._interrupt, self._director, self._line = interrupt, director, line
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray saves its stopper; what belongs to this process stays out of it."""
@@ -140,6 +141,8 @@ class EndOfSearch(Stopper):
 
     def stop_all(self) -> bool:
         """Whether the whole search ends now."""
+        if self._line is not None:
+            self._line.park()
         self._director.budget.asked(time.monotonic())
         ends = self._director.ends_early is not None or self._director.budget.is_over
         return ends or self._interrupt.requested is not None

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
@@ -45,6 +46,12 @@ _RAY_ENVIRONMENT = {
 }
 
 
+_JOINING_ENVIRONMENT = {
+    # Without its head Ray would kill this process after 60 s, tables or not; `lifeline` is quicker.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "300",
+}
+
+
 @contextmanager
 def cluster(address: str | None, console: Console, *, without_token: bool = False) -> Iterator[RayFolder | None]:
     """A Ray cluster: the one at `address`, the one that this process already uses, or a local one, always stopped.
@@ -52,7 +59,8 @@ def cluster(address: str | None, console: Console, *, without_token: bool = Fals
     A local one listens on this machine alone, asks for a token, and keeps its files where no other user can look: in
     the folder that this yields.
     """
-    for name, value in _RAY_ENVIRONMENT.items():
+    of_others = {} if address in (None, "local") else _JOINING_ENVIRONMENT
+    for name, value in (_RAY_ENVIRONMENT | of_others).items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     if ray.is_initialized():
@@ -137,6 +145,18 @@ def _mend(address: str | None, text: str) -> str:
     return (
         "see that there are free memory, processes and open files (ulimit -a), and that temporary files can be written"
     )
+
+
+def head_of_cluster() -> str:
+    """HOST:PORT of the head of the running Ray."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def end_process(status: int) -> None:
+    """End this process at once: Ray would not let it go while its head does not answer."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
 
 
 def nodes_without_bfloat16(address: str | None, *, use_gpus: bool) -> list[str]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
@@ -18,13 +15,16 @@ from tune_lpc.engine.address import address_problems, host_and_port
 from tune_lpc.engine.callback import DirectorCallback, EndOfSearch, UnusedCheckpoints
 from tune_lpc.engine.cluster import (
     cluster,
+    head_of_cluster,
     scratch_folder,
     with_the_first_experiment_state_only,
 )
+from tune_lpc.engine.ending import end_without_head, finish, outcome_of, tell, unfinished
 from tune_lpc.engine.hours import budget_of, has_time, lines_of_time, why_over
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.joining import joining_problems
 from tune_lpc.engine.journalling import View, WaitingLog
+from tune_lpc.engine.lifeline import Lifeline, lifeline
 from tune_lpc.engine.metrics import published_meanwhile
 from tune_lpc.engine.output import RaysOutput, rays_output
 from tune_lpc.engine.place import Place, find_place, leaves_precision, refuse_other_precision
@@ -35,6 +35,7 @@ from tune_lpc.engine.study import followed_by_study
 from tune_lpc.engine.tables import tables_meanwhile
 from tune_lpc.engine.token import token_problems
 from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, Job, TrialTrainable, checkpoint_folder
+from tune_lpc.engine.unfit import without_unfit_nodes
 from tune_lpc.plan.choosers import RandomChooser
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.objectives import measures_of
@@ -42,8 +43,8 @@ from tune_lpc.plan.resources import Resources, cpus_here
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import TrialSpec
-from tune_lpc.results import Journal, Ledger, Tables, export
-from tune_lpc.results.events import RunEnded, Status
+from tune_lpc.results import Journal, Ledger
+from tune_lpc.results.events import RunEnded
 from tune_lpc.search.director import Director
 from tune_lpc.search.opening import Identity, OpenRun, open_run
 from tune_lpc.search.provenance import describe_run, describe_session
@@ -78,7 +79,7 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
     them at once, before anything is written or started.
     """
     checked = _check(requests)
-    _tell(console, f"data: {checked.prepared.describe()}")
+    tell(console, f"data: {checked.prepared.describe()}")
     with Interrupt() as interrupt, ExitStack() as stack:
         runs = []
         for request in requests:
@@ -87,7 +88,7 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
             if request.resume:
                 _tell_what_is_there(runs[-1], console)
             for earlier in runs[-1].earlier:
-                _tell(console, earlier.describe())
+                tell(console, earlier.describe())
         place, folder, output = Place(checked.resources), None, None
         if any(run.to_come and has_time(request, run) for request, run in zip(requests, runs, strict=True)):
             output = stack.enter_context(rays_output())
@@ -102,11 +103,11 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
         for number, (request, run) in enumerate(zip(requests, runs, strict=True), start=1):
             if len(requests) > 1:
                 method = request.space.fixed("method")
-                _tell(console, f"search {number} of {len(requests)}: method {method}, results in {request.out}")
+                tell(console, f"search {number} of {len(requests)}: method {method}, results in {request.out}")
             began = request.began if number == 1 else time.monotonic()
             outcome = _run(request, run, place, checked, interrupt, console, view_of, began, output)
             if outcome.exit_status == 1 and folder is not None and (logs := folder.keep_logs()) is not None:
-                _tell(console, f"Ray's logs are kept in {logs}")
+                tell(console, f"Ray's logs are kept in {logs}")
             yield request, outcome
             if interrupt.requested is not None:
                 return
@@ -192,7 +193,7 @@ def _tell_what_is_there(run: OpenRun, console: Console) -> None:
         to_come = "more" if run.space.trials == AS_MANY_AS_FIT else run.to_come
         line = f"going on in {run.folder}: {kept} trials are kept, {to_come} to come"
     for text in (*(f"left out: {problem}" for problem in run.left_out), line):
-        _tell(console, text)
+        tell(console, text)
 
 
 # A search
@@ -214,15 +215,19 @@ def _run(
             journal = _begin_or_go_on(request, run, place, checked, time.monotonic() - began)
         except OSError as error:
             problem = f"the run in {request.out} can't be written ({error.strerror or error})"
-            return _outcome(request, interrupt, None, None, problem)
+            return outcome_of(request, interrupt, None, None, problem)
         if output is not None:
             output.keep_in(request.out)
         if not journal.is_locked:
-            _tell(console, f"note: {request.out} has no file locks, so see to it that no second search runs there")
+            tell(console, f"note: {request.out} has no file locks, so see to it that no second search runs there")
         budget = budget_of(request, run, place, began)
         budget.asked(time.monotonic())
         with view_of(request.space, run.ledger, budget) as view:
             log = WaitingLog(journal, view, interrupt)
+
+            def lost() -> None:
+                end_without_head(request, interrupt, log, console)
+
             director = _director(request, run, place, log, view, budget)
             decoding = DECODING_SECONDS * len(checked.prepared.labels)
             director.watch.expect(PREPARING, max(checked.seconds, decoding))
@@ -230,39 +235,29 @@ def _run(
                 director.settle()
                 if director.to_come and interrupt.requested is None:
                     assert place.resources is not None  # Ray was started, as trials are to come
-                    follow = followed_by_study(request, director, lambda line: _tell(console, line))
+                    follow = followed_by_study(request, director, lambda line: tell(console, line))
+                    tables = tables_meanwhile(request.out, view.say_once)
                     metrics = published_meanwhile(request, director, view.say_once)
-                    with follow, tables_meanwhile(request.out, view.say_once), metrics:
-                        _fit(request, director, place.resources, checked.prepared, log, view, interrupt)
+                    with follow, tables, metrics, lifeline(head_of_cluster(), lost) as line:
+                        _fit(request, director, place.resources, checked.prepared, log, view, interrupt, line)
             except BaseException as error:
                 # Whatever ended the search, what was finished goes into the files.
                 outcome = "failed" if isinstance(error, Exception) else "interrupted"
-                _finish(request, log, RunEnded(outcome, f"{type(error).__name__}: {error}"))
+                finish(request, log, RunEnded(outcome, f"{type(error).__name__}: {error}"))
                 raise
-        early = director.ends_early or _unfinished(director)
+        early = director.ends_early or unfinished(director)
         if interrupt.requested is not None:
             end = RunEnded("interrupted", interrupt.requested)
         elif early is not None:
             end = RunEnded("failed", early)
         else:
             end = RunEnded("finished", why_over(director))
-            for line in lines_of_time(request, director):
-                _tell(console, line)
-        ended = _outcome(request, interrupt, early, *_finish(request, log, end, director.waiting))
+            for told in lines_of_time(request, director):
+                tell(console, told)
+        ended = outcome_of(request, interrupt, early, *finish(request, log, end, director.waiting))
         if output is not None and output.path is not None:
-            _tell(console, f"what Ray itself had to say: {output.path}")
+            tell(console, f"what Ray itself had to say: {output.path}")
         return ended
-
-
-def _unfinished(director: Director) -> str | None:
-    """Why the search can't count as finished although nobody ended it; None when no trial is to come."""
-    trials = director.ledger.trials.values()
-    if director.budget.is_over:
-        return None
-    if director.is_over and all(trial.status is not Status.INTERRUPTED for trial in trials):
-        return None
-    over = sum(trial.status is not Status.INTERRUPTED for trial in trials)
-    return f"Ray Tune ended it after {over} of {max(director.space.most_configs, len(trials))} trials"
 
 
 def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Checked, startup_seconds: float) -> Journal:
@@ -356,6 +351,7 @@ def _fit(
     log: WaitingLog,
     view: View,
     interrupt: Interrupt,
+    line: Lifeline,
 ) -> None:
     """Let Ray Tune run the trials that are to come."""
     space = request.space
@@ -364,7 +360,8 @@ def _fit(
         tune.with_parameters(TrialTrainable, job=job),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
-    with scratch_folder() as storage, with_the_first_experiment_state_only():
+    fit_nodes = without_unfit_nodes(request.address, job, view.say_once)
+    with scratch_folder() as storage, with_the_first_experiment_state_only(), fit_nodes:
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -383,53 +380,9 @@ def _fit(
                 storage_path=storage,
                 verbose=0,
                 progress_reporter=tune.CLIReporter(),  # silent, where Ray's for notebooks puts an empty output
-                stop=EndOfSearch(interrupt, director),
+                stop=EndOfSearch(interrupt, director, line),
                 callbacks=[DirectorCallback(director, log, view, request.out, interrupt.take_over)],
                 failure_config=tune.FailureConfig(max_failures=request.max_failures),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()
-
-
-# After a search
-
-
-def _finish(
-    request: Request, log: WaitingLog, end: RunEnded, waiting: Collection[int] = ()
-) -> tuple[Tables | None, str]:
-    """The tables, or None and why they could not be written. waiting: trials that a rung might still have let go on."""
-    log.write(end)
-    log.journal.close()
-    gc.collect()  # Ray's trials refer to one another; the tables can use the memory that they took
-    for number in waiting if end.outcome == "finished" else ():
-        # Should the search be made longer, one that then goes on begins again.
-        Checkpoints(checkpoint_folder(request.out, number)).remove()
-    with contextlib.suppress(OSError):
-        (request.out / CHECKPOINT_FOLDER).rmdir()  # stays where a trial may still go on
-    try:
-        return export(request.out), ""
-    except (OSError, UserError) as error:
-        return None, f"the Parquet files can't be written: {error}"
-
-
-def _outcome(
-    request: Request, interrupt: Interrupt, ends_early: str | None, tables: Tables | None, problem: str
-) -> Outcome:
-    go_on = f"go on with: {request.resume_command}"
-    if interrupt.signal_number is not None:
-        name = signal.Signals(interrupt.signal_number).name
-        kept = problem or "what was finished is kept"
-        return Outcome(tables, 128 + interrupt.signal_number, f"the search was interrupted ({name}); {kept}; {go_on}")
-    if ends_early is not None:
-        return Outcome(tables, 1, f"the search ended early: {ends_early}; mend it, then {go_on}")
-    if tables is None:
-        return Outcome(tables, 1, f"{problem}; nothing is lost: free space, then {go_on}")
-    if tables.best.empty:
-        reasons = tables.trials["reason"].value_counts().head(3).items()
-        told = "; ".join(f"{count} times: {reason}" for reason, count in reasons)
-        return Outcome(tables, 1, f"no trial reached a score ({told or 'time was up before any could'})")
-    return Outcome(tables, 0, "")
-
-
-def _tell(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
