@@ -63,6 +63,12 @@ def test_plan_and_spaces_load_the_standard_library_alone() -> None:
     assert libraries_loaded_by(importing("tune_lpc.plan search_spaces")) == {"tune_lpc", "search_spaces"}
 
 
+def test_scipy_is_loaded_by_the_first_spline_that_is_evaluated() -> None:
+    script = "from tune_lpc.plan.gamma import GammaRamp\nramp = GammaRamp('spline', 1.0, 2.0, knots=(0.5,))\n"
+    assert "scipy" not in libraries_loaded_by(f"{script}GammaRamp('exponential', 1.0, 2.0)(0.5)")
+    assert "scipy" in libraries_loaded_by(f"{script}ramp(0.5)")
+
+
 def test_a_page_is_made_without_torch_ray_and_optuna(tmp_path: Path) -> None:
     old = ROOT / "tests" / "journals" / "version-0.1.0" / "finished"
     folder = shutil.copytree(old, tmp_path / "run")
@@ -128,6 +134,7 @@ def test_all_contracts_are_kept(house: Path) -> None:
         ("circles", "tune_lpc/plan/errors.py", "import tune_lpc.plan.space"),
         ("root", "tune_lpc/__init__.py", "from tune_lpc.plan import trial"),
         ("plan", "tune_lpc/plan/more.py", "import numpy"),
+        ("plan", "tune_lpc/plan/gamma.py", "def f():\n    import scipy.interpolate"),
         ("training", "tune_lpc/training/more.py", "import pandas"),
         ("results", "tune_lpc/results/more.py", "import torch.nn"),
         ("ray", "tune_lpc/more.py", "from ray import tune"),

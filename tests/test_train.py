@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from tune_lpc import __version__
-from tune_lpc.plan.trial import TrialSpec, setting_names
+from tune_lpc.plan.trial import TrialSpec, setting_field, setting_names
 from tune_lpc.results import Journal, export, load_ranked, load_run
 from tune_lpc.results.events import RunResumed, TrialPlaced
 from tune_lpc.results.loading import BEFORE
@@ -92,7 +92,9 @@ def test_a_run_of_an_older_version_is_trained_again_under_todays_schedules_and_t
 def test_a_setting_that_the_older_version_did_not_have_does_what_that_version_did(rank: int) -> None:
     assert load_ranked(OLD_RUN, rank).hold_out == 0.0
     recorded = {name.removeprefix("config.") for name in pq.read_schema(OLD_RUN / "best.parquet").names}
-    assert set(setting_names()) - recorded == set(BEFORE)
+    later = {name for name in setting_names() if setting_field(name).metadata["later"]}
+    assert set(setting_names()) - recorded == set(BEFORE) | later
+    assert all(getattr(load_ranked(OLD_RUN, rank), name) is None for name in later), "without effect"
 
 
 @pytest.mark.parametrize("rank", range(1, 4))

@@ -10,7 +10,7 @@ from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.objectives import several_objectives
 from tune_lpc.plan.search_settings import SEARCH_SETTINGS, parse_search_setting
 from tune_lpc.plan.settings import Value
-from tune_lpc.plan.trial import as_declared, parse_value, setting_names
+from tune_lpc.plan.trial import as_declared, parse_value, setting_default, setting_field, setting_names
 
 
 def space_as_dict(
@@ -25,7 +25,9 @@ def space_as_dict(
     when: the condition of a dimension. fixed: the value of a setting that is not searched. search: the settings of the
     search.
     """
-    names = [name for name in setting_names() if name not in (*dimensions, "seed")]
+    names = [
+        name for name in setting_names() if name not in (*dimensions, "seed") and not _is_unused(name, fixed(name))
+    ]
     search = dict(search)
     if search["first_rung_after"] is not None:
         search["first_rung_after"] = float(search["first_rung_after"])
@@ -39,6 +41,11 @@ def space_as_dict(
         "first": [{n: _canonical(dimensions.get(n), value) for n, value in config.items()} for config in first],
         **search,
     }
+
+
+def _is_unused(name: str, value: Value) -> bool:
+    """Whether a setting that came later says nothing: no difference to a search of before there was one."""
+    return setting_field(name).metadata["later"] and value == setting_default(name)
 
 
 def _canonical(dimension: Dimension | None, value: Value) -> Value:

@@ -10,6 +10,7 @@ from tune_lpc.plan.choosers import Chooser, Corner, Given, draw_value
 from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int, describe_range, is_on_step, is_stepped
 from tune_lpc.plan.effects import Effects
 from tune_lpc.plan.errors import UserError, nearest, shown, shown_limit
+from tune_lpc.plan.free import is_free
 from tune_lpc.plan.settings import Value
 from tune_lpc.plan.trial import TrialSpec, setting_names, setting_type, value_problems
 
@@ -111,7 +112,10 @@ def _prior_problems(name: str, dimension: Dimension) -> list[str]:
 def outside_problems(name: str, value: Value, dimension: Dimension, space: str) -> list[str]:
     """What is wrong with a value that is to take the place of a dimension of a space."""
     if isinstance(dimension, Choice):
-        inside, rule = value in dimension.options, "one of " + ", ".join(map(str, dimension.options))
+        inside, rule = (
+            value in dimension.options or is_free(name, value),
+            "one of " + ", ".join(map(str, dimension.options)),
+        )
     else:
         inside = isinstance(value, (int, float)) and dimension.low <= value <= dimension.last
         inside = inside and is_on_step(cast(float, value), dimension.low, dimension.step)

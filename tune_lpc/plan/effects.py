@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from tune_lpc.plan.dimensions import Choice, Dimension, Float, Int
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.settings import Above, Value, Way
-from tune_lpc.plan.trial import setting_needs
+from tune_lpc.plan.trial import setting_field, setting_needs
 
 
 def possible_values(dimension: Dimension | None, fixed: Value) -> tuple[Value, ...]:
@@ -75,7 +75,12 @@ class Effects:
         """The condition of a dimension as plain data: the one way in which it has an effect, else its own `when`."""
         ways = self.ways(name)
         one = ways[0] if len(ways) == 1 else self._dimensions[name].when
-        return {other: list(allowed) for other, allowed in one.items() if isinstance(allowed, Sequence)}
+        return {other: self._told(other, allowed) for other, allowed in one.items() if isinstance(allowed, Sequence)}
+
+    def _told(self, other: str, allowed: Sequence[Value]) -> list[Value]:
+        """What is allowed, without choices that came later where they are none here: a space reads as it did before."""
+        later = setting_field(other).metadata["later_choices"]
+        return [value for value in allowed if value not in later or value in self._possible(other)]
 
     def describe(self, name: str) -> str:
         """When a dimension has an effect, such as 'unless gamma_ramp is off'; empty where it always has."""

@@ -88,5 +88,9 @@ class _Fixed(Corner):
         value = self._values.get(name)
         return value if isinstance(value, (int, float)) else super().suggest_float(name, low, high, step=step, log=log)
 
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        value = self._values.get(name)
+        return value if isinstance(value, int) else super().suggest_int(name, low, high, step=step, log=log)
+
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
         return self._values[name] if name in self._values else super().suggest_categorical(name, choices)

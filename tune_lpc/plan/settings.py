@@ -31,10 +31,17 @@ def setting(
     above: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    later_choices: tuple[str, ...] = (),
     needs: tuple[Way, ...] = (),
+    later: bool = False,
 ) -> Any:
-    """A field with its meaning, its rule, and the ways in which it has an effect: one must hold, or there is none."""
+    """A field with its meaning, its rule, and the ways in which it has an effect: one must hold, or there is none.
+
+    later, later_choices: the setting, or some of its choices, came when searches were written without. Where a space
+    has no use for them it reads as it did, hash included. `choices` has all of them.
+    """
     rule = {"text": text, "low": low, "above": above, "high": high, "choices": choices, "needs": needs}
+    rule |= {"later": later, "later_choices": later_choices}
     return field(default=default, metadata=rule)
 
 

@@ -22,15 +22,11 @@ from tune_lpc.plan.checks import (
 from tune_lpc.plan.choosers import Chooser, Given, draw_value
 from tune_lpc.plan.compare import canonical_json, space_hash
 from tune_lpc.plan.configs import count_configs, every_config
-from tune_lpc.plan.dimensions import (
-    Dimension,
-    Float,
-    Int,
-    describe_range,
-)
+from tune_lpc.plan.dimensions import Dimension, Float, Int, describe_range
 from tune_lpc.plan.effects import Effects, possible_values
 from tune_lpc.plan.errors import UserError, nearest, shown
 from tune_lpc.plan.fidelity import EARLIEST_LOOK, MOST_RUNGS, Fidelity
+from tune_lpc.plan.free import knots_to_search
 from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, Method, added_by, dimensions_of, overridden_by
 from tune_lpc.plan.objectives import ONE_SCORE
 from tune_lpc.plan.plain import make_plain
@@ -316,8 +312,8 @@ class Space:
     def with_values(self, changes: Mapping[str, Value]) -> Space:
         """The space with settings changed; a dimension that is named becomes fixed.
 
-        Raises UserError naming every unknown name, wrong type, value outside the setting's or dimension's range, and
-        change that can have no effect.
+        A spline that is chosen (`plan.free`) adds its knots to the dimensions. Raises UserError naming every unknown
+        name, wrong type, value outside the setting's or dimension's range, and change that can have no effect.
         """
         found = []
         changes = {name: as_search_setting(name, value) for name, value in changes.items()}
@@ -341,7 +337,10 @@ class Space:
             raise UserError(found)
         search = {name: value for name, value in changes.items() if name in self.SEARCH_SETTINGS}
         changed = dataclasses.replace(self._fixed_at(changes), **search)  # type: ignore[arg-type]
-        return changed._settled(METHODS.get(str(self.settings.get("method"))), keep=changes).checked()
+        changed = changed._settled(METHODS.get(str(self.settings.get("method"))), keep=changes)
+        more = [f"{name} {changed.describe(name)}" for name in changed.dimensions if name not in self.dimensions]
+        notes = (f"a spline adds to the search: {'; '.join(more)}",) if more else ()
+        return dataclasses.replace(changed, notes=(*changed.notes, *notes)).checked()
 
     def without_effect(self, changes: Mapping[str, Value]) -> dict[str, str]:
         """The settings among `changes` that could have no effect in the changed space, each with the reason."""
@@ -352,7 +351,9 @@ class Space:
     def _fixed_at(self, changes: Mapping[str, Value]) -> Space:
         dimensions = {name: d for name, d in self.dimensions.items() if name not in changes}
         fixed = {name: value for name, value in changes.items() if name in setting_names()}
-        return dataclasses.replace(self, settings={**self.settings, **fixed}, dimensions=dimensions)
+        space = dataclasses.replace(self, settings={**self.settings, **fixed}, dimensions=dimensions)
+        knots = knots_to_search(changes, {*space.settings, *dimensions}, dimensions, space.fixed)
+        return dataclasses.replace(space, dimensions={**dimensions, **knots})
 
     def for_method(self, name: str) -> Space:
         """The space of one method: what it fixes, its own parameters, and the name in the files.

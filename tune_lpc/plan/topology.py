@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tune_lpc.plan.dimensions import Choice, Dimension, Float
-from tune_lpc.plan.settings import Value, in_effect, setting
+from tune_lpc.plan.settings import Above, Value, Way, in_effect, setting
+from tune_lpc.plan.spline import LEAST_KNOTS, MOST_KNOTS, way_done
 
 WEIGHT_SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda t: 1.0,
@@ -35,6 +36,8 @@ class Topology:
     """The topological loss: `weight` times the distance of the persistence from `beta`, each by its schedule.
 
     distance: between representations, "l2" or "l1". backend: what computes the persistence.
+    beta_schedule "spline": beta falls from its start to `beta_end_share` of it, in any shape that never rises, through
+    `beta_knots` between (`plan.spline`).
     """
 
     weight_schedule: str
@@ -43,6 +46,8 @@ class Topology:
     beta: float
     distance: str
     backend: str = "auto"
+    beta_knots: tuple[float, ...] = ()
+    beta_end_share: float = 0.0
 
     def weight_at(self, t: float) -> float:
         """The weight of the loss at progress t."""
@@ -50,11 +55,18 @@ class Topology:
 
     def beta_at(self, t: float) -> float:
         """The scale of the persistence at progress t."""
+        if self.beta_schedule == "spline":
+            return self.beta * (1 - (1 - self.beta_end_share) * way_done(self.beta_knots, t))
         return self.beta * BETA_SCHEDULES[self.beta_schedule](t)
 
 
 ON = {"topological_weight_schedule": tuple(WEIGHT_SCHEDULES)}
 """The way in which the topological loss is on."""
+_SPLINE: Way = {**ON, "beta_schedule": ("spline",)}
+_KNOT = (
+    "where beta lies at the {} knot between the ends of its spline, from the knot before (-1) over the straight way "
+    "(0) to its end (1)"
+)
 
 
 @dataclass(frozen=True)
@@ -67,8 +79,9 @@ class TopologySettings:
     topological_weight: float | None = setting(0.1, "weight of the topological loss", above=0.0, needs=(ON,))
     beta_schedule: str | None = setting(
         "constant",
-        "constant, sliding (falling as a square root) or linear (falling)",
-        choices=tuple(BETA_SCHEDULES),
+        "constant, sliding (falling as a square root), linear (falling), or spline (falling in a shape of its own)",
+        choices=(*BETA_SCHEDULES, "spline"),
+        later_choices=("spline",),
         needs=(ON,),
     )
     beta: float | None = setting(1.0, "scale of the persistence, at the start", low=0.0, needs=(ON,))
@@ -78,6 +91,29 @@ class TopologySettings:
         "what computes the persistence: our own kernels (auto), plain torch, or a reference implementation",
         choices=("auto", "plain", "gudhi", "torchph"),
         needs=(ON,),
+    )
+    beta_knots: int | None = setting(
+        4,
+        "knots of beta's spline, evenly spaced over training, the two ends among them",
+        low=LEAST_KNOTS,
+        high=MOST_KNOTS,
+        needs=(_SPLINE,),
+        later=True,
+    )
+    beta_knot_1: float | None = setting(0.0, _KNOT.format("first"), low=-1.0, high=1.0, needs=(_SPLINE,), later=True)
+    beta_knot_2: float | None = setting(
+        0.0, _KNOT.format("second"), low=-1.0, high=1.0, needs=({**_SPLINE, "beta_knots": Above(3)},), later=True
+    )
+    beta_knot_3: float | None = setting(
+        0.0, _KNOT.format("third"), low=-1.0, high=1.0, needs=({**_SPLINE, "beta_knots": Above(4)},), later=True
+    )
+    beta_end_share: float | None = setting(
+        0.0,
+        "beta at the end of its spline, as a share of that at its start",
+        low=0.0,
+        high=1.0,
+        needs=(_SPLINE,),
+        later=True,
     )
 
     @property
@@ -97,4 +133,11 @@ class TopologySettings:
             in_effect(self.beta),
             in_effect(self.distance),
             in_effect(self.persistence_backend),
+            self._beta_knots,
+            self.beta_end_share or 0.0,  # none without a spline
         )
+
+    @property
+    def _beta_knots(self) -> tuple[float, ...]:
+        knots = (self.beta_knot_1, self.beta_knot_2, self.beta_knot_3)
+        return tuple(knot for knot in knots if knot is not None)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tune_lpc.plan.errors import UserError, shown
-from tune_lpc.plan.trial import TrialSpec, Value, setting_names
+from tune_lpc.plan.trial import TrialSpec, Value, setting_field, setting_names
 from tune_lpc.results.export import BEST_FILE, RUN_FILE
 from tune_lpc.results.journal import JOURNAL_FILE
 from tune_lpc.results.ledger import read_ledger
@@ -130,7 +130,9 @@ def _ranked_row(directory: Path, rank: int) -> dict[str, Any]:
     path = directory / BEST_FILE
     table = load_table(path)
     settings = {name.removeprefix("config.") for name in table.schema.names if name.startswith("config.")}
-    lacking = [f"config.{name}" for name in setting_names() if name not in settings | set(BEFORE)]
+    lacking = [
+        f"config.{name}" for name in setting_names() if name not in settings | set(BEFORE) and not _is_later(name)
+    ]
     lacking += ["rank"] if "rank" not in table.schema.names else []
     unknown = [f"config.{name}" for name in sorted(settings - set(setting_names()))]
     for names, problem in ((lacking, "lacks the columns"), (unknown, "has columns that this version does not know:")):
@@ -144,6 +146,11 @@ def _ranked_row(directory: Path, rank: int) -> dict[str, Any]:
     if row["rank"] != rank:
         raise UserError(f"{path} is damaged: its row {rank} has rank {shown(row['rank'])}")
     return dict(row)
+
+
+def _is_later(name: str) -> bool:
+    """Whether a setting came when there were runs already, in which it has no effect."""
+    return bool(setting_field(name).metadata["later"])
 
 
 def _content(path: Path) -> bytes:
