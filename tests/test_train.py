@@ -166,7 +166,9 @@ def test_images_of_other_classes_are_refused_of_every_version(
         folder = tmp_path / "digits" / "train" / name
         folder.mkdir(parents=True)
         for i in range(20):
-            Image.new("L", (8, 8), 10 * i + label).save(folder / f"{i}.png")
+            image = Image.new("L", (8, 8), 10 * i + label)
+            image.putpixel((0, 0), 255)
+            image.save(folder / f"{i}.png")
     for version in ("0.1.0", __version__):
         change_run(old_run, lambda run, version=version: run["versions"].update(tune_lpc=version))
         assert "differ from those of the search" in refusal([old_run, "--data-dir", tmp_path], capsys)
