@@ -21,7 +21,7 @@ from tune_lpc.train import main as train
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-OF_OTHERS = {"--case", "--clock", "--epochs", "--network", "--only", "--together", "--trials"}
+OF_OTHERS = {"--case", "--clock", "--epochs", "--network", "--only", "--rehearse", "--together", "--trials"}
 """Options of the scripts in benchmarks/."""
 
 
