@@ -160,9 +160,15 @@ result = tune_lpc.run_search("digits", trials=1, epochs=1, seeds=1, out={out!r})
 print(result.outcome, len(result.best))
 """,
     """
-import os, signal, threading
-timer = threading.Timer(15, lambda: os.kill(os.getpid(), signal.SIGINT))  # as a notebook interrupts its kernel
-timer.start()
+import os, pathlib, signal, threading, time
+
+def interrupt():  # as a notebook interrupts its kernel, once an epoch is through
+    journal = pathlib.Path({out!r} + "-2", "journal.jsonl")
+    while not (journal.is_file() and b'"kind":"epoch"' in journal.read_bytes()):
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
 result = tune_lpc.run_search("digits", trials=10**5, epochs=20, seeds=1, out={out!r} + "-2")
 print(result.outcome)
 """,
