@@ -16,8 +16,7 @@ from tune_lpc.engine.address import address_problems
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(address_module, "ANSWER_SECONDS", 1.0)
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
 
@@ -101,7 +100,8 @@ def test_another_server_is_told() -> None:
     assert "is not Ray" in problem
 
 
-def test_a_server_that_says_nothing_is_told() -> None:
+def test_a_server_that_says_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(address_module, "ANSWER_SECONDS", 1.0)
     silent = threading.Event()
     with listening(lambda connection: silent.wait(3) and None) as address:
         (problem,) = address_problems(address)

@@ -198,6 +198,7 @@ def test_the_logs_of_a_start_that_failed_are_kept_and_told(monkeypatch: pytest.M
 
     monkeypatch.setattr(cluster_module.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(cluster_module.ray, "init", init)
+    monkeypatch.setattr(cluster_module.ray, "shutdown", lambda: None)  # else that of the session would end
     monkeypatch.setattr(cluster_module, "token_as_asked_for", lambda without: nullcontext(True))
     with pytest.raises(UserError) as caught, cluster(None, Console(file=io.StringIO())):
         pass
