@@ -1,7 +1,7 @@
 # make demo   search on 1,437 handwritten digits: results in results/demo-DATE-TIME
 # make test   the whole test suite
 # make test-browser   the tests of pages in a real browser: needs Chromium, and installs it where it can
-# make test-cluster   the tests that watch a search with a real Prometheus: needs Debian's package prometheus
+# make test-cluster   the tests that start clusters of their own, or a real Prometheus (Debian's package prometheus)
 # make lint   ruff, mypy, the floors (import-linter) and the dependencies (deptry)
 #
 # Each sets up .venv first, and again only when pyproject.toml has changed. Settings:

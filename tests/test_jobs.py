@@ -166,7 +166,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_search_is_sent_followed_and_fetched(head: Head, tmp_path: Path) -> None:
     space = space_file(tmp_path, '"learning_rate": Float(*LIMITS, log=True)')
     Path(space).write_text("from limits import LIMITS\n" + Path(space).read_text())
@@ -189,7 +189,7 @@ def test_a_search_is_sent_followed_and_fetched(head: Head, tmp_path: Path) -> No
     assert "the same Ray and Python" in by(head, "jobs", "fetch", "--to", f"{here}2", "--client-port", "1", status=2)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_search_is_stopped_and_resumed(head: Head, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ["--trials", "12", "--seeds", "1", "--fidelity", "full"]
@@ -225,7 +225,7 @@ def wait_for_epochs(out: Path) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_the_exit_status_of_the_search_is_that_of_the_command(head: Head, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     printed = by(head, "submit", "digits", "--out", str(tmp_path / "file"), status=2)
@@ -233,7 +233,7 @@ def test_the_exit_status_of_the_search_is_that_of_the_command(head: Head, tmp_pa
     assert by(head, "jobs", "status", NAME.findall(printed)[0]).splitlines()[1].split()[1:3] == ["failed", "2"]
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_an_unknown_job_and_a_wrong_token_are_one_line(head: Head, tmp_path: Path) -> None:
     (line,) = by(head, "jobs", "logs", "raysubmit_0", status=2).splitlines()
     assert "has no search 'raysubmit_0' among its jobs" in line

@@ -64,21 +64,21 @@ def told_by(head: Head, folder: Path, **environment: str) -> str:
     return line.removeprefix(f"error: --address {head.address} ")
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_wrong_token_is_told(head: Head, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("f" * 32)
     assert told_by(head, tmp_path, RAY_AUTH_TOKEN_PATH=str(wrong)).startswith(f"refuses the token in {wrong}: ")
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_missing_token_is_told(head: Head, tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     told = told_by(head, tmp_path, RAY_AUTH_TOKEN_PATH=missing)
     assert told.startswith(f"can't be joined: RAY_AUTH_TOKEN_PATH is {missing}, but no token can be read there")
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_that_no_token_was_shown_is_told(head: Head, tmp_path: Path) -> None:
     told = told_by(head, tmp_path, RAY_AUTH_MODE="disabled")
     assert told.startswith("asks for a token, and none was shown; set RAY_AUTH_MODE=token")

@@ -58,7 +58,7 @@ def test_without_a_head_to_watch_there_is_no_thread() -> None:
         assert "lifeline" not in [thread.name for thread in threading.enumerate()]
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_search_whose_head_dies_writes_its_tables_and_tells_how_to_go_on(tmp_path: Path) -> None:
     out, told = tmp_path / "out", tmp_path / "told.txt"
     with ray_head(dashboard=False) as head, told.open("wb") as file:

@@ -32,7 +32,7 @@ def nodes_of(head: Head) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide a folder from a process")
 def test_a_node_without_the_results_takes_no_trial_and_is_named_once(tmp_path: Path) -> None:
     out = tmp_path / "results" / "out"
