@@ -649,6 +649,19 @@ def a_csv_list_with_semicolons_and_numbers(root: Path) -> Made:
 
 
 @odd
+def a_csv_list_named_labels(root: Path) -> Made:
+    listed(root, "train/labels.csv", [["path", "label"], *([f"images/{i}.png", str(i // 2)] for i in range(4))])
+    return Made(pictures(), names=("0", "1"))
+
+
+@odd
+def a_csv_list_of_something_else_beside_class_folders(root: Path) -> Made:
+    put(root, plain())
+    (root / NAME / "train.csv").write_text("id,breed\n1,2\n")
+    return Made(pictures())
+
+
+@odd
 def a_csv_list_that_names_a_file_that_is_gone(root: Path) -> Made:
     listed(root, "train.csv", [["path", "label"], ["images/0.png", "a"], ["images/9.png", "b"]])
     return Made(told=("train.csv, line 3", "images/9.png", "mend the path"))

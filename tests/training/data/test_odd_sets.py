@@ -63,7 +63,9 @@ def test_the_same_pixels_are_read_from_disk(name: str, tmp_path: Path) -> None:
         assert made.images is None
         return
     if not isinstance(source, FileSource):
-        pytest.skip("only images that are files are read from disk")
+        with pytest.raises(UserError, match="only images that are files are read from disk"):
+            find_image_files(NAME, tmp_path, 16, tmp_path / "cache")
+        return
     side = made.image_size or (None if made.images is None else min(made.images[0].shape[:2])) or 16
     if made.images is None:
         with pytest.raises(UserError) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,16 +35,16 @@ class Listing(NamedTuple):
     numbered: bool = False
 
 
-class FileSource:
+class FileSource(ABC):
     """Training images that are files. A kind of it tells which, and of which classes."""
 
     place: str
     final_test: FinalTest | None = None
     left_out = ""
 
+    @abstractmethod
     def identity(self) -> list[object]:
         """What tells these data from others: path, size and time of each file, and the classes."""
-        raise NotImplementedError
 
     def count(self) -> int:
         """How many images there are. Raises UserError when there are none."""
@@ -77,8 +78,9 @@ class FileSource:
         write_labels(labels, folder)
         return Written(names, form)
 
+    @abstractmethod
     def _listed(self, problems: Problems) -> Listing:
-        raise NotImplementedError
+        """The files, with a problem for whatever keeps them from being found."""
 
 
 class FolderSource(FileSource):

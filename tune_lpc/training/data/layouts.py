@@ -19,7 +19,7 @@ from tune_lpc.training.data.walking import Walk, class_folders, is_image
 
 LAYOUTS = (
     "train-*.parquet, train.parquet, train/*.parquet, what datasets.save_to_disk writes, train-*.tar, train/*.tar, "
-    "train.csv, train/metadata.csv, train/<class>/*.png (or other images that Pillow opens) and <class>/*.png"
+    "train/metadata.csv, train/<class>/*.png (or other images that Pillow opens), train.csv and <class>/*.png"
 )
 """Of training images, for messages."""
 _SAVED, _SAVED_PARTS = "state.json", "dataset_dict.json"
@@ -121,7 +121,7 @@ def _candidates(folder: Path, part: Part, *, deep: bool) -> Iterator[tuple[Layou
         yield Layout.PARQUET, lambda spread=spread: spread(f"{part}-*.parquet")  # type: ignore[misc]
     for place in places:
         yield Layout.PARQUET, lambda place=place: [place / f"{part}.parquet"]  # type: ignore[misc]
-    # Of several configs of a data set, as Hugging Face converts them, `default` is the only one where there is one.
+    # A folder deeper for the config of a data set, as Hugging Face converts it: default/train/0000.parquet.
     inside = [*_part_folders(folder, part), *_part_folders(folder / "data", part)]
     inside += [] if not deep else [below for each in class_folders(folder) for below in _part_folders(each, part)]
     yield Layout.PARQUET, lambda: (path for each in inside for path in each.glob("*.parquet"))
@@ -129,9 +129,11 @@ def _candidates(folder: Path, part: Part, *, deep: bool) -> Iterator[tuple[Layou
     for place in places:
         yield Layout.TARS, lambda place=place: [*place.glob(f"{part}-*.tar"), place / f"{part}.tar"]  # type: ignore[misc]
     yield Layout.TARS, lambda: (path for each in inside for path in each.glob("*.tar"))
-    yield Layout.LIST, lambda: [folder / f"{part}.csv"]
-    yield Layout.LIST, lambda: [each / name for each in _part_folders(folder, part) for name in _LISTS][:1]
+    for name in _LISTS:
+        yield Layout.LIST, lambda name=name: [each / name for each in _part_folders(folder, part)][:1]  # type: ignore[misc]
     yield Layout.FOLDERS, lambda: [each for each in _part_folders(folder, part) if _has_classes(each, part)][:1]
+    # Behind class folders: beside such there may be a list of something else.
+    yield Layout.LIST, lambda: [folder / f"{part}.csv"]
     if part is Part.TRAIN:
         yield Layout.FOLDERS, lambda: [folder] if _is_of_classes(folder) else []
 
