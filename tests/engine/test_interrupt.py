@@ -19,6 +19,8 @@ EACH = pytest.mark.parametrize("number", ALL, ids=lambda number: number.name)
 def _handlers_of_the_test_run() -> Iterator[None]:
     """Whatever a test does, pytest has its own handlers again afterwards."""
     before = {number: signal.getsignal(number) for number in ALL}
+    for number in OF_BATCH_SYSTEMS:
+        signal.signal(number, signal.SIG_DFL)  # also where the tests run under nohup
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
