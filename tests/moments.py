@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,10 +32,16 @@ def in_sampling(number: int, at: int) -> None:
 
 
 def in_export(number: int, at: int = 3) -> None:
-    """While the Parquet files are made: some are, some are not."""
+    """While the Parquet files are made at the end: some are, some are not. Those meanwhile don't count."""
     import pyarrow.parquet as pq
 
-    pq.write_table = _signalling(pq.write_table, number, at)
+    write_table, signal_and_write = pq.write_table, _signalling(pq.write_table, number, at)
+
+    def write(*arguments: Any, **named: Any) -> Any:
+        is_at_the_end = threading.current_thread() is threading.main_thread()
+        return (signal_and_write if is_at_the_end else write_table)(*arguments, **named)
+
+    pq.write_table = write
 
 
 def in_checkpoint(number: int, at: int) -> None:

@@ -30,8 +30,8 @@ DEAD = "http://127.0.0.1:9"
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder that every user may write, with a short name."""
-    folder = Path(tempfile.mkdtemp(prefix="tl-", dir="/tmp"))
+    """A folder that every user may write, with so short a name that Ray's files can lie in it."""
+    folder = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))
     folder.chmod(0o777)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -79,9 +79,8 @@ def test_a_small_shared_memory_and_a_full_disk_behind_standard_output(place: Pat
 
 @pytest.mark.skipif(not can_run(*AS_NOBODY_KNOWN, "true"), reason="no other user can be taken on here")
 def test_a_user_without_name_and_home_where_another_has_rays_folder(place: Path) -> None:
-    (place / "tmp" / "ray").mkdir(parents=True)
-    (place / "tmp").chmod(0o1777)
+    (place / "ray").mkdir()
     elsewhere = {"TUNE_LPC_CACHE": str(place / "cache"), "RAY_AUTH_TOKEN_PATH": str(place / "token")}
-    searched(place, before=(*AS_NOBODY_KNOWN,), without="HOME", TMPDIR=str(place / "tmp"), **elsewhere)
+    searched(place, before=(*AS_NOBODY_KNOWN,), without="HOME", TMPDIR=str(place), **elsewhere)
     assert (place / "token").stat().st_uid == NAMELESS
-    assert list((place / "tmp" / "ray").iterdir()) == []
+    assert list((place / "ray").iterdir()) == []

@@ -174,6 +174,12 @@ def test_a_bare_exception_of_many_lines_is_one_with_a_mend(monkeypatch: pytest.M
     assert problem.startswith("no Ray cluster could be started: AF_UNIX path length cannot exceed 107 bytes; see that")
 
 
+def test_of_a_log_that_ray_quotes_the_last_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    quoted = "\nThe last 20 lines of /t/dashboard.log (it contains the error message from the dashboard): \nloaded\n"
+    calls, problem, _ = started_with(monkeypatch, Exception(quoted + "\nRuntimeError: Module MetricsHead failed\n"))
+    assert calls == 1 and problem.startswith("no Ray cluster could be started: RuntimeError: Module MetricsHead failed")
+
+
 def test_a_start_that_timed_out_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
     calls, problem, printed = started_with(monkeypatch, LONG, LONG)
     assert calls == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import stat
 import tempfile
 import time
@@ -19,7 +20,7 @@ from tune_lpc.engine.temporary import LONGEST, private_ray_folder
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The usual folder for temporary files, short enough for a folder in it."""
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
-    with tempfile.TemporaryDirectory(prefix="tl-", dir="/tmp") as place:
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as place:
         monkeypatch.setenv("TMPDIR", place)
         monkeypatch.setattr(tempfile, "tempdir", None)
         yield Path(place)
@@ -38,6 +39,15 @@ def test_it_is_closed_to_others_whatever_the_umask_and_removed(place: Path, umas
     finally:
         os.umask(before)
     assert list(place.iterdir()) == [] and "RAY_TMPDIR" not in os.environ
+
+
+def test_every_socket_of_ray_has_room_in_it(place: Path) -> None:
+    """The longest name that Ray gives one: the parts of its dashboard, in the session of a process with a long id."""
+    with private_ray_folder() as folder:
+        path = folder.path / "ray" / "session_2026-11-28_00-40-08_038212_4194304" / "sockets" / "dash_TaskEventsHead"
+        path.parent.mkdir(parents=True)
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
 
 
 def test_other_temporary_files_and_caches_stay_where_they_were(place: Path) -> None:

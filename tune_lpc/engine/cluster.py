@@ -32,6 +32,7 @@ ANSWER_SECONDS = 60.0
 LONGEST_REASON = 200
 NO_TOKEN_NOTE = "note: Ray asks for no token: every user of this machine can run code in this search"
 _SCRATCH = "tune_lpc-ray-"
+_QUOTES_A_LOG = re.compile(r"The last \d+ lines of \S+\.(log|err)\b")
 _TIMED_OUT = re.compile("tim(?:ed|e) ?out|in time|deadline", re.IGNORECASE)
 
 _RAY_ENVIRONMENT = {
@@ -127,8 +128,10 @@ def _started(address: str | None, console: Console, folder: RayFolder | None) ->
 
 
 def _reason(error: BaseException) -> str:
-    """The first line that says something."""
+    """The first line that says something; of a log that is quoted, the last."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and _QUOTES_A_LOG.match(lines[0]):
+        lines = lines[-1:]
     return textwrap.shorten(lines[0] if lines else type(error).__name__, LONGEST_REASON, placeholder=" …").rstrip(".;:")
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LONGEST = 40
-"""Characters that are left for the folder: a socket's path has at most 107, and Ray's own part of it up to 65."""
+LONGEST = 107 - len("/ray/session_2026-11-28_00-40-08_038212_4194304/sockets/dash_TaskEventsHead")
+"""Characters that are left for the folder: a socket's path has at most 107, the rest is Ray's own, at its longest."""
 _PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 _PREFIX = "tune_lpc-"
 _ADDED = len(f"/{_PREFIX}12345678")
