@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from tune_lpc import __version__
 from tune_lpc.cli.home import check_home
-from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.options import TRUST_CODE, Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.own_code import code_of_results
 from tune_lpc.cli.paths import path_given
 from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.plan.errors import shown
+from tune_lpc.plan.own_code import OwnCode
 from tune_lpc.results import load_ranked, load_run, sessions_of
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def _parser() -> Parser:
         type=path_given,
         help="write the trained network's weights to this new file, as safetensors",
     )
+    parser.add_argument("--trust-code", action="store_true", help=TRUST_CODE)
     return parser
 
 
@@ -76,7 +79,9 @@ def _command(options: argparse.Namespace) -> int:
     session = session_of(run, trained_in)
     for line in changes_of_machine(trained_in):
         print(line)
-    return _train(spec, run, session, options.data_dir, save)
+    check_home(with_ray=False)
+    code = code_of_results(directory, run, trust=options.trust_code)
+    return _train(spec, run, session, options.data_dir, save, code)
 
 
 def new_file_problems(path: Path) -> list[str]:
@@ -127,14 +132,15 @@ def changes_of_machine(trained_in: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _train(spec: TrialSpec, run: Mapping[str, Any], session: Session, data_dir: str | None, save: Path | None) -> int:
-    check_home(with_ray=False)
+def _train(
+    spec: TrialSpec, run: Mapping[str, Any], session: Session, data_dir: str | None, save: Path | None, code: OwnCode
+) -> int:
     # torch takes seconds to import: only now, when the options are known to be right.
     from tune_lpc.training.device import best_device, use_threads
     from tune_lpc.training.prepare import check_image_size, prepare, start_training
 
     folder = data_dir or run["data"]["data_dir"]
-    prepared = prepare(spec, Path(folder) if folder else None)
+    prepared = prepare(spec, Path(folder) if folder else None, code=code)
     check_image_size(spec.network, prepared)
     for line in _told_of(spec, run, prepared):
         print(line)

@@ -45,7 +45,9 @@ def find_place(request: Request, runs: Sequence[OpenRun], resources: Resources |
     """
     if resources is None:
         to_come, again = max(run.to_come for run in runs), not all(run.is_new for run in runs)
-        resources = choose_resources(request.resources, request.space, request.data_dir, to_come, console, again=again)
+        resources = choose_resources(
+            request.resources, request.space, request.data_dir, to_come, console, again=again, code=request.code
+        )
     console.print(f"trials: {resources.describe()}", markup=False, highlight=False, soft_wrap=True)
     asks = any(leaves_precision(run.space) for run in runs)
     lacking = nodes_without_bfloat16(request.address, use_gpus=resources.gpus_per_trial > 0) if asks else ()

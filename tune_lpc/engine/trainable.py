@@ -14,6 +14,7 @@ from ray import tune
 
 from tune_lpc.engine.report import NUMBER, REPORT, SPEC, Report
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.record import EpochRecord
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results import JOURNAL_FILE
@@ -42,7 +43,7 @@ class Job:
     persistence_backend: None where no trial has a topological loss. measures: taken at the end of a trial.
     objectives: the measures that are taken at rungs, too, as they are objectives, and at which.
     trains_on_all: the validation images train, too. evaluate: what is done with each network that is trained in full.
-    space: the name of what is searched.
+    space: the name of what is searched. code: of the user's own.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Job:
     trains_on_all: bool = False
     evaluate: Evaluate | None = None
     space: str = ""
+    code: OwnCode = NO_CODE
 
 
 class TrialTrainable(tune.Trainable):
@@ -105,7 +107,7 @@ class TrialTrainable(tune.Trainable):
         if job.persistence_backend is not None:
             check_backend(job.persistence_backend, self._device)
         use_threads(job.threads)
-        prepared = prepare(spec, job.data_dir, job.group_size)
+        prepared = prepare(spec, job.data_dir, job.group_size, job.code)
         if prepared.source.fingerprint != job.fingerprint:
             raise UserError(
                 f"the images of {spec.dataset} on this node differ from those where the search was started; "
@@ -116,7 +118,7 @@ class TrialTrainable(tune.Trainable):
     def _with_split(self, spec: TrialSpec) -> Prepared:
         """The same images, split as a further seed asks for."""
         self._split = spec.split
-        return self._trained_on(prepare(spec, self._job.data_dir, self._job.group_size))
+        return self._trained_on(prepare(spec, self._job.data_dir, self._job.group_size, self._job.code))
 
     def _trained_on(self, prepared: Prepared) -> Prepared:
         """The data with the rows to train on that the job asks for."""

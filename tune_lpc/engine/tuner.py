@@ -55,7 +55,7 @@ from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.data import check_hold_out
 from tune_lpc.training.device import best_device, gpus_here, resolved_precision
 from tune_lpc.training.persistence import check_backend
-from tune_lpc.training.prepare import Prepared, check_image_size, prepare
+from tune_lpc.training.prepare import Prepared, check_brought, check_image_size, prepare
 
 ViewOf = Callable[[Space, Ledger, TimeBudget], AbstractContextManager[View]]
 """What shows a search to people, given what is searched, what has happened so far, and the time that there is."""
@@ -139,9 +139,10 @@ def _check(requests: Sequence[Request]) -> _Checked:
         spec = one.space.trial(one.space.first[0] if one.space.first else one.space.draw(RandomChooser(0)))
         if "hold_out" in one.space.settings:
             check_hold_out(spec.dataset, one.data_dir, spec.hold_out)
-        prepared = prepare(spec, one.data_dir, max(groups, default=None))
+        prepared = prepare(spec, one.data_dir, max(groups, default=None), one.code)
         for network in sorted({str(network) for request in requests for network in request.space.possible("network")}):
             check_image_size(network, prepared)
+        check_brought([request.space for request in requests], prepared)
     except UserError as error:
         problems += error.problems
     problems += _backend_problems(requests)
@@ -182,7 +183,9 @@ def _backend(space: Space) -> str | None:
 
 def _identity(request: Request, prepared: Prepared) -> Identity:
     source = prepared.source.fingerprint
-    return Identity(request.space, source, prepared.split.hash, request.measures, request.warm_start)
+    return Identity(
+        request.space, source, prepared.split.hash, request.measures, request.warm_start, request.code.digests
+    )
 
 
 def _tell_what_is_there(run: OpenRun, console: Console) -> None:
@@ -278,7 +281,8 @@ def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Chec
         session,
         run.earlier,
     )
-    return run.begin({**about, **request.about})
+    own = {"code": request.code.digests} if request.code else {}
+    return run.begin({**about, **own, **request.about}, request.code)
 
 
 def _tidy_checkpoints(run: OpenRun) -> None:
@@ -340,6 +344,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         trains_on_all=request.trains_on_all,
         evaluate=request.evaluate,
         space=space.name,
+        code=request.code,
     )
 
 

@@ -15,10 +15,13 @@ from torch.nn.functional import cross_entropy
 
 from tune_lpc.plan.batching import GroupedBatches
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.own_code import NO_CODE, OWN, OwnCode
 from tune_lpc.plan.record import EpochRecord
 from tune_lpc.plan.schedules import progress
 from tune_lpc.plan.strengths import Strengths
 from tune_lpc.plan.trial import TrialSpec
+from tune_lpc.training.brought.functions import OwnAugmentation
+from tune_lpc.training.brought.weights import normalisation_of_weights
 from tune_lpc.training.data.batches import BatchStream, Images, select_rows
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.device import autocast_type, keep_freed_memory
@@ -41,7 +44,7 @@ class Training:
     """The training of one network.
 
     images: (n, height, width, channels) uint8, or what reads them from disk. labels: (n,) whole numbers from 0.
-    train, validation: row numbers.
+    train, validation: row numbers. code: of the user's own, where the spec names some.
     Everything random is a function of the seed and the epoch, so a restored run goes on with the numbers of one that
     was not interrupted.
     """
@@ -54,6 +57,7 @@ class Training:
         train: Tensor,
         validation: Tensor,
         device: torch.device | str = "cpu",
+        code: OwnCode = NO_CODE,
     ) -> None:
         self.spec = spec
         self.device = torch.device(device)
@@ -62,15 +66,17 @@ class Training:
             keep_freed_memory()
         self._training = select_rows(images, labels, train, self.device)
         self._validation = select_rows(images, labels, validation, self.device)
-        self._stream = BatchStream(self._training, spec)
+        classes, side, channels = int(labels.max()) + 1, images.shape[1], images.shape[3]
+        own_augmentation = OwnAugmentation(spec.augmentation, code) if spec.augmentation in OWN else None
+        normalisation = normalisation_of_weights(spec.network, channels) if spec.pretrained else None
+        self._stream = BatchStream(self._training, spec, own_augmentation, normalisation)
         self._steps = spec.batches.steps(len(self._training))
-        self._objective = Objective(spec)
+        self._objective = Objective(spec, code)
         # Of this step and of the epoch's last one: many steps in a row have the same progress.
         self._strengths_at = functools.lru_cache(maxsize=2)(functools.partial(Strengths.at, spec))
-        classes, side, channels = int(labels.max()) + 1, images.shape[1], images.shape[3]
         with torch.random.fork_rng(devices=self._own_devices()):
             torch.manual_seed(spec.seed)
-            network = build_network(spec, classes, channels, side)
+            network = build_network(spec, classes, channels, side, code)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         # The network itself stays as it is, for its names in checkpoints and for measures.
         self._trained = self.network if spec.compile == "off" else _compiled(self.network, spec.compile)
@@ -195,13 +201,14 @@ class Training:
             steps += 1
             images += len(labels)
         *parts, right_sum = sums.tolist()
-        whole, classification, penalty, topological, contrastive = (part / steps for part in parts)
+        whole, classification, penalty, topological, contrastive, extra = (part / steps for part in parts)
         return {
             "train_loss": whole,
             "train_classification": classification,
             "train_penalty": penalty,
             "train_topological": topological,
             "train_contrastive": contrastive,
+            "train_extra": extra if self.spec.own_term is not None else math.nan,  # becomes a null in the record
             "train_accuracy": right_sum / images if math.isfinite(whole) else math.nan,
             "images": images,
         }

@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tune_lpc.plan.batching import GroupedBatches
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.strengths import Strengths
 from tune_lpc.plan.trial import TrialSpec
+from tune_lpc.training.brought.functions import OwnTerm
 from tune_lpc.training.losses import (
     arcface_loss,
     cosface_loss,
@@ -31,19 +33,23 @@ class Loss(NamedTuple):
     penalty: Tensor
     topological: Tensor
     contrastive: Tensor
+    extra: Tensor
 
 
 class Objective:
-    """The loss of a trial's batches, at the strengths in force."""
+    """The loss of a trial's batches, at the strengths in force. code: where the trial has a term of the user's own."""
 
-    def __init__(self, spec: TrialSpec) -> None:
+    def __init__(self, spec: TrialSpec, code: OwnCode = NO_CODE) -> None:
         self._gamma, self._topology, self._contrast = spec.gamma, spec.topology, spec.contrast
         self._margin, self._batches = spec.angular_margin, spec.batches
+        self._own_term = None
+        if spec.own_term is not None:
+            self._own_weight, self._own_term = spec.own_term.weight, OwnTerm(spec.own_term.reference, code)
 
     def __call__(self, strengths: Strengths, output: Output, labels: Tensor) -> Loss:
         """The loss of a batch. output: of the network, for a batch made as the trial asks. labels: (batch,)."""
         classification = self._classification(strengths, output, labels)
-        penalty = topological = contrastive = torch.zeros_like(classification)
+        penalty = topological = contrastive = extra = torch.zeros_like(classification)
         if self._gamma is not None:
             penalty = strengths.gamma * point_collapse_penalty(output.z, self._gamma.convention)
         # A weight that rises from 0 costs no persistence before it does.
@@ -55,8 +61,10 @@ class Objective:
             # With a penultimate layer the backbone's features, without one z, which is the same then.
             loss = supervised_contrastive_loss(output.features, labels, self._contrast.temperature)
             contrastive = self._contrast.weight * loss
-        whole = classification + penalty + topological + contrastive
-        return Loss(whole, classification, penalty, topological, contrastive)
+        if self._own_term is not None:
+            extra = self._own_weight * self._own_term(output.z, output.logits, labels, strengths.progress)
+        whole = classification + penalty + topological + contrastive + extra
+        return Loss(whole, classification, penalty, topological, contrastive, extra)
 
     def _classification(self, strengths: Strengths, output: Output, labels: Tensor) -> Tensor:
         if self._margin is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from tune_lpc.training.data.augmentation import apply, draw, on_device
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.data.normalisation import channel_statistics
 
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+"""Of pixels (batch, height, width, channels) uint8, by random numbers on their device."""
 _STATISTICS_CHUNK = 4096
 
 
@@ -102,12 +104,24 @@ def grouped_batches(
 
 
 class BatchStream:
-    """Batches of an epoch, as `spec` asks, normalised with the training images' statistics."""
+    """Batches of an epoch, as `spec` asks, normalised with the training images' statistics.
 
-    def __init__(self, training: Images | DiskImages, spec: TrialSpec) -> None:
-        self._images = training
-        self._spec = spec
-        self.mean, self.deviation = training.mean_and_deviation()
+    own: an augmentation of the user's own, where the spec names one. normalisation: mean and deviation of each channel
+    in place of these statistics, as pretrained weights need them.
+    """
+
+    def __init__(
+        self,
+        training: Images | DiskImages,
+        spec: TrialSpec,
+        own: Augmentation | None = None,
+        normalisation: tuple[list[float], list[float]] | None = None,
+    ) -> None:
+        self._images, self._spec, self._own = training, spec, own
+        if normalisation is None:
+            self.mean, self.deviation = training.mean_and_deviation()
+        else:
+            self.mean, self.deviation = (torch.tensor(part, device=training.device) for part in normalisation)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """(batch, height, width, channels) uint8 to (batch, channels, height, width) float32, channels-last memory."""
@@ -120,8 +134,20 @@ class BatchStream:
             batches = grouped_batches(images.labels, made_of.groups, made_of.group_size, made_of.epoch_unit, generator)
         else:
             batches = shuffled_batches(len(images), made_of.batch_size, generator)
-        for pixels, of_batch in images.batches(batches, self._spec.augmentation, generator):
+        if self._own is None:
+            augmented = images.batches(batches, self._spec.augmentation, generator)
+        else:
+            augmented = self._augmented_by(self._own, images.batches(batches, "none", generator), generator)
+        for pixels, of_batch in augmented:
             yield self.normalise(pixels), of_batch
+
+    def _augmented_by(
+        self, own: Augmentation, batches: Iterable[tuple[Tensor, Tensor]], generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        seed = int(torch.randint(2**31, (), generator=generator))
+        on_device = torch.Generator(self._images.device).manual_seed(seed)
+        for pixels, of_batch in batches:
+            yield own(pixels, on_device), of_batch
 
     def in_order(self, images: Images | DiskImages, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image of `images` once, in order, not augmented."""
