@@ -112,16 +112,25 @@ def _of_timm(name: str, channels: int, side: int, pretrained: bool, weights: Pat
     short = name.partition("/")[2]
     if not timm.is_model(short):
         raise UserError(f"timm has no network {short!r}{nearest(short, timm.list_models())}")
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
     config = timm.get_pretrained_cfg(short)
     if config is not None and config.fixed_input_size:
         more["img_size"] = side
-    if pretrained:
-        more |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights or weights_of_timm(short))}}
+    path = (weights or weights_of_timm(short)) if pretrained else None
     try:
-        found: nn.Module = timm.create_model(short, num_classes=0, in_chans=channels, **more)
+        if path is None:
+            return timm.create_model(short, **more)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            plain = timm.create_model(short, **more)
+            torch.manual_seed(0)
+            found = timm.create_model(short, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **more)
     except Exception as error:
         raise UserError(f"{name} can't be made for images of {channels} x {side} x {side}: {told(error)}") from error
+    # timm takes what fits, and says nothing of the rest, which is as it was drawn.
+    for (part, before), after in zip(plain.named_parameters(), found.parameters(), strict=True):
+        if before.ndim > 1 and torch.equal(before, after):
+            raise UserError(f"{path} has the weights of another network: none for {part} of {name}")
     return found
 
 
