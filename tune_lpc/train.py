@@ -146,6 +146,8 @@ def _train(
         print(line)
     use_threads(session.threads)
     print(f"data: {prepared.describe()}")
+    if code:
+        print(code.describe())
     training = start_training(spec, prepared, best_device() if session.on_gpu else "cpu")
     for record in training.epochs():
         accuracy = "none" if record.validation_accuracy is None else f"{record.validation_accuracy:.4f}"

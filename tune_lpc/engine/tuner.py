@@ -80,6 +80,8 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
     """
     checked = _check(requests)
     tell(console, f"data: {checked.prepared.describe()}")
+    if requests[0].code:
+        tell(console, requests[0].code.describe())
     with Interrupt() as interrupt, ExitStack() as stack:
         runs = []
         for request in requests:

@@ -49,6 +49,10 @@ class OwnCode:
         """One SHA-256 of all files and their names, in hexadecimal."""
         return hashlib.sha256(repr(self.digests).encode()).hexdigest()
 
+    def describe(self) -> str:
+        """One line for people."""
+        return f"code that did not come with tune_lpc runs: {', '.join(self.files)}"
+
     def write(self, folder: Path) -> None:
         """Write the files below `folder`. Raises OSError."""
         for name, content in self.files.items():
