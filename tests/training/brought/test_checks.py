@@ -73,7 +73,7 @@ WRONG = {
     "not a number": (IN_FORWARD.format("return super().forward(x) / 0"), "gives values that are not finite for images"),
     "larger images": (
         "Mine = lambda channels, side: nn.Sequential(nn.Conv2d(channels, 4, 9), nn.Flatten())",
-        "fails on images of 1 x 8 x 8: RuntimeError: Calculated padded input size per channel: (8 x 8)",
+        "Kernel size can't be greater than actual input size; it takes 16 x 16: --set image_size=16",
     ),
     "colours only": (
         "Mine = lambda channels, side: nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())",
@@ -136,7 +136,11 @@ def test_networks_that_do_not_are_told_in_a_line(text: str, told: str) -> None:
         ("torchvision/resnet81", SHAPE, "torchvision has no network 'resnet81'; did you mean"),
         ("torchvision/squeezenet1_0", Shape(10, 3, 64), "has no linear output layer to take away"),
         ("torchvision/resnet18", Shape(10, 4, 32), "takes images of 3 channels, or grey ones, but these have 4"),
-        ("torchvision/densenet121", Shape(10, 3, 16), "fails on images of 3 x 16 x 16: "),
+        (
+            "torchvision/densenet121",
+            Shape(10, 3, 16),
+            "Output size is too small; it takes 32 x 32: --set image_size=32",
+        ),
         ("timm/resnet10t", SHAPE, None),
         ("timm/vit_tiny_patch16_224", Shape(10, 3, 32), None),
         ("torchvision/mobilenet_v3_small", SHAPE, None),

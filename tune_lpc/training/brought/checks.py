@@ -19,6 +19,8 @@ from tune_lpc.training.brought.backbones import brought_backbone
 from tune_lpc.training.brought.functions import OwnAugmentation, OwnTerm
 
 SETS_THE_SEED = "sets the seed of torch's random numbers, so that all seeds would train alike; leave that out"
+LARGER = (16, 32, 64, 128, 224, 256)
+"""Sides of images, one of which a network takes that others are too small for."""
 _BATCH, _WIDTH = 4, 8
 
 
@@ -39,8 +41,20 @@ class Shape:
 def network_problem(
     name: str, shape: Shape, code: OwnCode, pretrained: bool = False, file: str | None = None
 ) -> str | None:
-    """What is wrong with a network, in a line; None where a step of training works and is what it should be."""
+    """What is wrong with a network, in a line; None where a step of training works and is what it should be.
 
+    Where it does not take images of that size, a larger one that it takes is told.
+    """
+    problem = _problem_at(name, shape, code, pretrained, file)
+    if problem is None or f"{shape.channels} x {shape.side} x {shape.side}: " not in problem:
+        return problem
+    for side in (side for side in LARGER if side > shape.side):
+        if _problem_at(name, dataclasses.replace(shape, side=side), code, pretrained, file) is None:
+            return f"{problem}; it takes {side} x {side}: --set image_size={side}"
+    return problem
+
+
+def _problem_at(name: str, shape: Shape, code: OwnCode, pretrained: bool, file: str | None) -> str | None:
     def build(seed: int, *, with_weights: bool = pretrained) -> nn.Module:
         torch.manual_seed(seed)
         size = (shape.classes, shape.channels, shape.side)
