@@ -19,6 +19,7 @@ from tune_lpc.training.data import (
     split_off_validation,
 )
 from tune_lpc.training.data.disk import DiskReader
+from tune_lpc.training.distributed.group import Group
 from tune_lpc.training.loop import Training
 from tune_lpc.training.models.backbones import SMALLEST_SIDE
 
@@ -107,12 +108,20 @@ def check_image_size(network: str, prepared: Prepared) -> None:
         raise UserError(problems)
 
 
-def start_training(spec: TrialSpec, prepared: Prepared, device: torch.device | str = "cpu") -> Training:
-    """The training that `spec` describes, at its first epoch."""
+def start_training(
+    spec: TrialSpec,
+    prepared: Prepared,
+    device: torch.device | str = "cpu",
+    group: Group | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Training:
+    """The training that `spec` describes, at its first epoch. group, dtype: as `Training` takes them."""
     images: Tensor | DiskReader
     if isinstance(prepared.images, ImageFiles):
         assert spec.data_workers is not None
-        images = DiskReader(prepared.images, spec.data_workers, torch.device(device))
+        # Those of a trial are shared out over its processes, which each need one.
+        workers = spec.data_workers if group is None else -(-spec.data_workers // group.size)
+        images = DiskReader(prepared.images, workers, torch.device(device))
     else:
         images = prepared.images
     return Training(
@@ -122,4 +131,6 @@ def start_training(spec: TrialSpec, prepared: Prepared, device: torch.device | s
         torch.from_numpy(prepared.split.train),
         torch.from_numpy(prepared.split.validation),
         device,
+        group,
+        dtype,
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tune_lpc.plan.batching import GroupedBatches
 from tune_lpc.plan.trial import TrialSpec
-from tune_lpc.training.data.augmentation import apply, draw, on_device
+from tune_lpc.training.data.augmentation import apply, draw, on_device, part_of
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.data.normalisation import channel_statistics
 
@@ -49,11 +49,16 @@ class Images:
         return channel_statistics(self.pixels(index) for index in torch.arange(len(self)).split(_STATISTICS_CHUNK))
 
     def batches(
-        self, indices: Sequence[Tensor], augmentation: str, generator: torch.Generator
+        self, indices: Sequence[Tensor], augmentation: str, generator: torch.Generator, rows: slice = slice(None)
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the augmented pixels and the labels, on the device, of each index of `indices`, each (batch,)."""
+        """Yield the augmented pixels and the labels, on the device, of each index of `indices`, each (batch,).
+
+        rows: of each batch, to yield these alone, as they are in the whole batch.
+        """
         height, width = self._images.shape[1:3]
         draws = [draw(augmentation, len(index), height, width, generator) for index in indices]
+        if rows != slice(None):
+            draws, indices = [part_of(drawn, rows) for drawn in draws], [index[rows] for index in indices]
         if self._rows is None:
             # All of an epoch at once: a copy to the device for each batch would wait for the batch before.
             indices = torch.cat(list(indices)).to(self.device).split([len(index) for index in indices])
@@ -102,16 +107,27 @@ def grouped_batches(
 
 
 class BatchStream:
-    """Batches of an epoch, as `spec` asks, normalised with the training images' statistics."""
+    """Batches of an epoch, as `spec` asks, normalised with the training images' statistics.
 
-    def __init__(self, training: Images | DiskImages, spec: TrialSpec) -> None:
+    dtype: of the normalised images. rows: of each batch, where other processes train on the others.
+    """
+
+    def __init__(
+        self,
+        training: Images | DiskImages,
+        spec: TrialSpec,
+        dtype: torch.dtype = torch.float32,
+        rows: slice = slice(None),
+    ) -> None:
         self._images = training
         self._spec = spec
-        self.mean, self.deviation = training.mean_and_deviation()
+        self._dtype, self._rows = dtype, rows
+        mean, deviation = training.mean_and_deviation()
+        self.mean, self.deviation = mean.to(dtype), deviation.to(dtype)
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """(batch, height, width, channels) uint8 to (batch, channels, height, width) float32, channels-last memory."""
-        return ((pixels.float() / 255 - self.mean) / self.deviation).permute(0, 3, 1, 2)
+        """(batch, height, width, channels) uint8 to (batch, channels, height, width), channels-last memory."""
+        return ((pixels.to(self._dtype) / 255 - self.mean) / self.deviation).permute(0, 3, 1, 2)
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images, labels) batches; everything random comes from `generator` (on the CPU)."""
@@ -120,11 +136,13 @@ class BatchStream:
             batches = grouped_batches(images.labels, made_of.groups, made_of.group_size, made_of.epoch_unit, generator)
         else:
             batches = shuffled_batches(len(images), made_of.batch_size, generator)
-        for pixels, of_batch in images.batches(batches, self._spec.augmentation, generator):
+        for pixels, of_batch in images.batches(batches, self._spec.augmentation, generator, self._rows):
             yield self.normalise(pixels), of_batch
 
-    def in_order(self, images: Images | DiskImages, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image of `images` once, in order, not augmented."""
-        indices = torch.arange(len(images)).split(batch_size)
+    def in_order(
+        self, images: Images | DiskImages, batch_size: int, rows: slice = slice(None)
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every image of `images`, or of its `rows`, once, in order, not augmented."""
+        indices = torch.arange(len(images))[rows].split(batch_size)
         for pixels, labels in images.batches(indices, "none", torch.Generator()):
             yield self.normalise(pixels), labels
