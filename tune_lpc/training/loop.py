@@ -48,7 +48,8 @@ class Training:
     was not interrupted.
     group: the processes that train the network together, each on its share of every batch; None for this one alone.
     All of them call the same methods in the same order, but for those that measure, save and tell.
-    dtype: of what is not computed in bfloat16. float64 is to compare ways to compute.
+    dtype: of all that is computed, but for what the trial has in bfloat16; float64, to compare ways to compute, is so
+    throughout.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Training:
         elif spec.compile != "off":
             self._trained = _compiled(self.network, spec.compile)
         self._optimizer = _build_optimizer(spec, self.network)
-        self._autocast = autocast_type(spec, self.device)
+        self._autocast = autocast_type(spec, self.device) if dtype == torch.float32 else None
         if self.device.type == "cpu":
             warm_up_network(self.network, self._autocast)
         pixels = EVALUATION_PIXELS.get(self.device.type, EVALUATION_PIXELS["cpu"])
