@@ -182,7 +182,8 @@ def _backend(space: Space) -> str | None:
 
 def _identity(request: Request, prepared: Prepared) -> Identity:
     source = prepared.source.fingerprint
-    return Identity(request.space, source, prepared.split.hash, request.measures, request.warm_start)
+    processes = request.resources.processes
+    return Identity(request.space, source, prepared.split.hash, request.measures, request.warm_start, processes)
 
 
 def _tell_what_is_there(run: OpenRun, console: Console) -> None:
@@ -331,7 +332,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         tuple(space.fidelity.runs()),
         prepared.source.fingerprint,
         space.largest_group,
-        resources.cpus_per_trial,
+        resources.threads,
         needs_bfloat16=leaves_precision(space) and director.ledger.run.get("precision") == "bfloat16",
         persistence_backend=_backend(space),
         measures=request.measures,
@@ -340,6 +341,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         trains_on_all=request.trains_on_all,
         evaluate=request.evaluate,
         space=space.name,
+        processes=resources.processes_per_trial,
     )
 
 

@@ -18,8 +18,8 @@ from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.checkpoints import Position
 from tune_lpc.training.device import gpus_here
-from tune_lpc.training.member import Answer, MemberError, Seat
 from tune_lpc.training.loop import Training
+from tune_lpc.training.member import Answer, MemberError, Seat
 from tune_lpc.training.prepare import Prepared
 from tune_lpc.training.trainer import Beginning, Conditions, Measurements, Trained
 
@@ -125,7 +125,7 @@ class Team:
         value, failed, until = None, [], float("inf")
         while waiting and time.monotonic() < until:
             for ready in wait(list(waiting), timeout=min(LOOKED_EVERY, max(0.0, until - time.monotonic()))):
-                member = waiting.pop(ready)  # type: ignore[arg-type]
+                member = waiting.pop(ready)  # type: ignore[call-overload]
                 answer = member.receive()
                 if answer is None:
                     member.process.wait(CAUSES_COME_WITHIN)
@@ -163,7 +163,7 @@ class _Member:
         self.connection, theirs = Pipe()
         network = next((name for name in LOOPBACK if Path("/sys/class/net", name).exists()), LOOPBACK[0])
         own = {
-            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),  # what is importable here is there
+            "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),  # the same modules
             "CUDA_VISIBLE_DEVICES": gpu,
             "GLOO_SOCKET_IFNAME": network,
             "NCCL_SOCKET_IFNAME": f"={network}",
@@ -211,5 +211,3 @@ def _visible(rank: int) -> str:
     """The GPU of a process, as CUDA_VISIBLE_DEVICES names it, among those that this process sees."""
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return str(rank) if seen is None else seen.split(",")[rank].strip()
-
-

@@ -103,15 +103,19 @@ class Trainer:
         self._prepared: Prepared | None = None
         self._split: int | None = None
 
-    def prepare(self, spec: TrialSpec) -> None:
-        """See `Trains`. Called again it only splits the same images in another way, where the trial asks for one."""
+    def prepare(self, spec: TrialSpec, prepared: Prepared | None = None) -> None:
+        """See `Trains`. Called again it only splits the same images in another way, where the trial asks for one.
+
+        prepared: the data where they are there already.
+        """
         if self._prepared is not None and spec.split == self._split:
             return
         given = self._conditions
         if self._prepared is None:
             self._check()
             use_threads(given.threads)
-        prepared = prepare(spec, given.data_dir, given.group_size)
+        if prepared is None:
+            prepared = prepare(spec, given.data_dir, given.group_size)
         if given.fingerprint not in (None, prepared.source.fingerprint):
             raise UserError(
                 f"the images of {spec.dataset} on this node differ from those where the search was started; "
@@ -137,9 +141,7 @@ class Trainer:
         """See `Trains`."""
         assert self._prepared is not None
         kept = None if checkpoints is None else Checkpoints(checkpoints)
-        self._climb = Climb(
-            spec, runs, self._prepared, self._device, kept, rungs, self._group, self._conditions.dtype
-        )
+        self._climb = Climb(spec, runs, self._prepared, self._device, kept, rungs, self._group, self._conditions.dtype)
         self._records: Iterator[EpochRecord] = self._climb.epochs()
         return Beginning(self._climb.continued_from, self._climb.left_out)
 

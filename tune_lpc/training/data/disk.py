@@ -134,7 +134,8 @@ class DiskImages:
             read = [next(parts).to(self.device, non_blocking=True) for _ in index.split(READ_AT_ONCE)]
             pixels = torch.cat(read)
             if augmentation != "resized_crop":
-                drawn = draw(augmentation, len(whole), *pixels.shape[1:3], generator)
+                height, width = pixels.shape[1:3]
+                drawn = draw(augmentation, len(whole), height, width, generator)
                 pixels = apply(pixels, part_of(drawn, rows))
             yield pixels, self._labels_on_device[index.to(self.device, non_blocking=True)]
 

@@ -29,8 +29,9 @@ def synchronise(network: nn.Module, group: Group, share: Share) -> None:
 def with_common_gradient(network: nn.Module) -> DistributedDataParallel:
     """The network with gradients that are the mean over the processes, from the same parameters in each."""
     # The processes have the same running means and variances without being told.
-    newer = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
-    return DistributedDataParallel(network, **{"forward_sync_buffers" if newer else "broadcast_buffers": False})
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters:
+        return DistributedDataParallel(network, forward_sync_buffers=False)
+    return DistributedDataParallel(network, broadcast_buffers=False)  # before torch 2.14, say
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
