@@ -72,6 +72,11 @@ class ResourcesAsked:
         )
 
     @property
+    def _processes_from(self) -> str:
+        """The option that decides how many processes a trial has."""
+        return "gpus" if self.processes_per_trial is None else "processes"
+
+    @property
     def is_auto(self) -> bool:
         """Whether something is to be measured."""
         return AUTO in (self.cpus_per_trial, self.gpus_per_trial)
@@ -131,9 +136,14 @@ class ResourcesAsked:
         gpus_each = self.gpus_per_trial if isinstance(self.gpus_per_trial, int | float) else default
         problems = self.problems()
         if cpus_each > cpus:
-            problems.append(f"--cpus-per-trial is {cpus_each}, but there are {cpus:g} CPUs; ask for fewer")
+            decides = "cpus" if isinstance(self.cpus_per_trial, int) or self.processes == 1 else self._processes_from
+            problems.append(f"--{decides}-per-trial is {cpus_each}, but there are {cpus:g} CPUs; ask for fewer")
         if gpus_each > gpus:
-            problems.append(f"--gpus-per-trial is {gpus_each:g}, but there are {gpus:g} GPUs; ask for fewer, or for 0")
+            decides = "gpus" if self.processes == 1 else self._processes_from
+            mend = "or for 0" if decides == "gpus" else "or for --gpus-per-trial 0"
+            problems.append(
+                f"--{decides}-per-trial is {gpus_each:g}, but there are {gpus:g} GPUs; ask for fewer, {mend}"
+            )
         if problems:
             return None, problems
         fitting = int(cpus // cpus_each)
