@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -229,3 +230,26 @@ def test_a_node_that_does_not_compute_in_the_precision_of_the_search_is_refused(
         f"the search trains in bfloat16, but {socket.gethostname()} does not compute in it; "
         "leave that node out, or search with --set precision=float32"
     )
+
+
+# Several processes
+
+
+def test_a_trial_in_two_processes_reports_as_one_in_one(job: Job) -> None:
+    one, two = (worker(replace(job, processes=count, measures=("nc1",)), number=count) for count in (1, 2))
+    try:
+        pairs = list(zip(reports(two, 5), reports(one, 5), strict=True))
+        for found, wanted in pairs:
+            assert (found.record is None) == (wanted.record is None)
+            if found.record is not None and wanted.record is not None:
+                assert found.record["train_loss"] == pytest.approx(wanted.record["train_loss"], rel=1e-4)
+        (of_two, of_one), (last, wanted) = pairs[1], pairs[-1]
+        assert of_two.placed is not None and of_one.placed is not None
+        assert of_two.placed == replace(of_one.placed, trial_id="trial-00002", processes=2)
+        assert last.measured is not None and wanted.measured is not None
+        assert last.measured.values["nc1"] == pytest.approx(wanted.measured.values["nc1"], rel=1e-3)
+        children = psutil.Process().children()
+        assert len(children) == 2
+    finally:
+        two.cleanup()
+    assert not any(child.is_running() for child in children)

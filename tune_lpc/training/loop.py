@@ -92,7 +92,7 @@ class Training:
             self._trained = _compiled(self.network, spec.compile)
         self._optimizer = _build_optimizer(spec, self.network)
         self._autocast = autocast_type(spec, self.device) if dtype == torch.float32 else None
-        if self.device.type == "cpu":
+        if self.device.type == "cpu" and group is None and dtype == torch.float32:
             warm_up_network(self.network, self._autocast)
         pixels = EVALUATION_PIXELS.get(self.device.type, EVALUATION_PIXELS["cpu"])
         self._evaluation_batch = max(32, pixels // (images.shape[1] * images.shape[2]))

@@ -69,7 +69,8 @@ class Trains(Protocol):
     """What trains trials: a `Trainer` in this process, or a `distributed.team.Team` of processes."""
 
     def prepare(self, spec: TrialSpec) -> None:
-        """Load the data that `spec` names, and split them as it asks for.
+        """Load the data that `spec` names, and split them as it asks for: the same images for all trials, but for the
+        split.
 
         Raises UserError when this machine, or its data, is not fit for the trials.
         """
