@@ -204,6 +204,7 @@ def test_every_default_that_the_help_of_run_tells_is_the_one_in_force(
         "--concurrent": "as many as fit",
         "--cpus-per-trial": f"{on_cpus.cpus_per_trial}",
         "--gpus-per-trial": f"{on_gpus.gpus_per_trial:g} if there are any",
+        "--processes-per-trial": "one a GPU of it",
         "--seed": f"{request.space.seed}",
         "--sampler": request.space.sampler,
         "--method": request.space.fixed("method"),
@@ -227,7 +228,11 @@ def test_every_default_that_the_help_of_train_tells_is_the_one_in_force(
     monkeypatch.setattr("tune_lpc.training.prepare.prepare", prepare)
     assert train([str(tmp_path)]) == 2
     assert folders == [tmp_path]
-    assert told == {"--rank": f"{ranks[0]}", "--data-dir": "where the search had them"}
+    assert told == {
+        "--rank": f"{ranks[0]}",
+        "--data-dir": "where the search had them",
+        "--processes": "as in the search",
+    }
 
 
 @pytest.mark.parametrize("name", shipped_names())

@@ -148,8 +148,8 @@ def test_it_is_trained_as_in_the_session_of_its_last_epoch_and_changes_are_told(
             journal.write(RunResumed("", "", session={**facts, **changes}))
             journal.write(TrialPlaced(trial_id, "here", 1, (12, 11)))
     used: list[int] = []
-    monkeypatch.setattr("tune_lpc.training.device.use_threads", used.append)
-    monkeypatch.setattr("tune_lpc.training.prepare.start_training", lambda *_: pytest.skip("far enough"))
+    monkeypatch.setattr("tune_lpc.training.trainer.use_threads", used.append)
+    monkeypatch.setattr("tune_lpc.training.climb.start_training", lambda *_: pytest.skip("far enough"))
     with pytest.raises(pytest.skip.Exception, match="far enough"):
         main([str(old_run)])
     assert used == [threads]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 import statistics
 import sys
@@ -23,6 +24,7 @@ from tune_lpc.cli.paths import path_given
 from tune_lpc.cli.terminal import print_lines, terminal
 from tune_lpc.plan import UserError
 from tune_lpc.plan.errors import shown
+from tune_lpc.plan.processes import process_problems
 from tune_lpc.plan.resources import ResourcesAsked
 from tune_lpc.results import holds_run, load_run, write_run
 from tune_lpc.results.confirmed import ALL, CONFIRM_FOLDER, OPENINGS, PLAN, TRAIN, export_confirmed, openings
@@ -73,6 +75,9 @@ def _parser() -> Parser:
     parser.add_argument("--concurrent", metavar="N", help="networks at once (default: as many as fit)")
     parser.add_argument("--cpus-per-trial", metavar="C", help="CPUs of a network (default 1)")
     parser.add_argument("--gpus-per-trial", metavar="G", help="GPUs of a network (default 1 if there are any)")
+    parser.add_argument(
+        "--processes-per-trial", metavar="N", help="processes that train a network together (default: one a GPU of it)"
+    )
     parser.add_argument("--trust-code", action="store_true", help=TRUST_CODE)
     return parser
 
@@ -80,7 +85,7 @@ def _parser() -> Parser:
 def _command(options: argparse.Namespace, command: str, began: float) -> int:
     console = terminal()
     kinds: dict[str, type[int | float]] = {"top": int, "seeds": int, "concurrent": int, "cpus_per_trial": int}
-    values, problems = numbers(options, {**kinds, "gpus_per_trial": float})
+    values, problems = numbers(options, {**kinds, "gpus_per_trial": float, "processes_per_trial": int})
     problems += [
         f"--{name} is {shown(values[name])}, but must be a whole number from 1 to {MOST_SEEDS}"
         for name in ("top", "seeds")
@@ -90,7 +95,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
         problems.append(f"--train-on is {shown(options.train_on)}, but must be {TRAIN} or {ALL}")
     if options.export not in (None, "onnx"):
         problems.append(f"--export is {shown(options.export)}, but must be onnx")
-    resources = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
+    resources = ResourcesAsked(*(values[field.name] for field in dataclasses.fields(ResourcesAsked)))
     problems += resources.problems() + data_dir_problems(options.data_dir)
     asked = {"top": values["top"], "seeds": values["seeds"], "train_on": options.train_on, "measures": options.measure}
     found: list[Confirmation] = []
@@ -99,6 +104,8 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
             found.append(planned(directory, asked, resume=options.resume))
         except UserError as error:
             problems += error.problems
+    if not resources.problems():
+        problems += [problem for one in found for problem in process_problems(one.space, resources.processes)]
     if problems:
         raise UserError(dict.fromkeys(problems))
     return _confirm(found, options, resources, command, began, console)

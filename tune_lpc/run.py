@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 import sys
 import time
@@ -24,6 +25,7 @@ from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.plan.objectives import MOST_OBJECTIVES, measures_of
 from tune_lpc.plan.own_code import NO_CODE, OwnCode
+from tune_lpc.plan.processes import process_problems
 from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT, SAMPLERS
@@ -145,6 +147,11 @@ def parser() -> Parser:
         "--gpus-per-trial",
         metavar="G",
         help="GPUs of a trial, 0.5 for two on one, or auto (default 1 if there are any)",
+    )
+    parser.add_argument(
+        "--processes-per-trial",
+        metavar="N",
+        help="processes that train a trial together (default: one a GPU of it; docs/several_processes.md)",
     )
     parser.add_argument(
         "--seed",
@@ -296,7 +303,7 @@ def checked(options: argparse.Namespace) -> tuple[list[Space], OwnCode, Resource
     Raises UserError with all problems of the options together.
     """
     kinds: dict[str, type[int | float]] = {name: kind for name, kind in CHANGES.items() if kind is not str}
-    kinds |= {"concurrent": int, "cpus_per_trial": int, "gpus_per_trial": float}
+    kinds |= {"concurrent": int, "cpus_per_trial": int, "gpus_per_trial": float, "processes_per_trial": int}
     kinds |= {"max_failures": int, "stuck_after": float, "hours": float, "gpu_hours": float}
     measured = {name: AUTO for name in ("cpus_per_trial", "gpus_per_trial") if getattr(options, name) == AUTO}
     values, problems = numbers(options, {name: kind for name, kind in kinds.items() if name not in measured})
@@ -305,7 +312,7 @@ def checked(options: argparse.Namespace) -> tuple[list[Space], OwnCode, Resource
     problems = [f"{problem}, or {AUTO}" if problem.startswith(may_be_auto) else problem for problem in problems]
     values |= {name: getattr(options, name) for name, kind in CHANGES.items() if kind is str}
     values["objective"] = None if options.objective is None else ",".join(options.objective)
-    asked = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
+    asked = ResourcesAsked(*(values[field.name] for field in dataclasses.fields(ResourcesAsked)))
     problems += asked.problems()
     guards = _Guards(max_failures=values["max_failures"], stuck_after=values["stuck_after"])
     problems += _guard_problems(guards)
@@ -335,6 +342,8 @@ def checked(options: argparse.Namespace) -> tuple[list[Space], OwnCode, Resource
         spaces = spaces_of_methods(space, dict.fromkeys(options.method), changes)
     except UserError as error:
         problems += error.problems
+    if not asked.problems():
+        problems += [problem for space in spaces for problem in process_problems(space, asked.processes)]
     if spaces and (options.out is None or options.out.strip()):
         for folder in _folders(options, spaces):
             problems += folder_problems(folder, resume=options.resume)

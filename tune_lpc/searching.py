@@ -76,6 +76,7 @@ def run_search(
     concurrent: int | None = None,
     cpus_per_trial: int | Literal["auto"] | None = None,
     gpus_per_trial: float | Literal["auto"] | None = None,
+    processes_per_trial: int | None = None,
     seed: int | None = None,
     measure: Sequence[str] = (),
     optuna_storage: str | None = None,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +21,12 @@ from tune_lpc.cli.paths import path_given
 from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.own_code import OwnCode
+from tune_lpc.plan.resources import MOST_PROCESSES
 from tune_lpc.results import load_ranked, load_run, sessions_of
 
 if TYPE_CHECKING:
-    from tune_lpc.training.loop import Training
     from tune_lpc.training.prepare import Prepared
+    from tune_lpc.training.trainer import Trains
 
 BEST_RANK = 1
 NEEDED: Mapping[str, tuple[type, ...]] = {
@@ -61,12 +64,19 @@ def _parser() -> Parser:
         type=path_given,
         help="write the trained network's weights to this new file, as safetensors",
     )
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        help="processes that train it together, each on a GPU of its own or all on CPUs (default: as in the search)",
+    )
     parser.add_argument("--trust-code", action="store_true", help=TRUST_CODE)
     return parser
 
 
 def _command(options: argparse.Namespace) -> int:
-    values, problems = numbers(options, {"rank": int})
+    values, problems = numbers(options, {"rank": int, "processes": int})
+    if values["processes"] is not None and not 1 <= values["processes"] <= MOST_PROCESSES:
+        problems.append(f"--processes is {shown(values['processes'])}, but must be from 1 to {MOST_PROCESSES}")
     problems += data_dir_problems(options.data_dir)
     save = None if options.save is None else Path(options.save)
     if save is not None:
@@ -77,6 +87,8 @@ def _command(options: argparse.Namespace) -> int:
     spec, run = load_ranked(directory, values["rank"]), load_run(directory, NEEDED)
     trained_in = sessions_of(directory, values["rank"])
     session = session_of(run, trained_in)
+    if values["processes"] is not None:
+        session = dataclasses.replace(session, processes=values["processes"])
     for line in changes_of_machine(trained_in):
         print(line)
     check_home(with_ray=False)
@@ -102,10 +114,12 @@ def new_file_problems(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Session:
-    """On what the search trained the trial. The same number of threads adds in the same order, to the same numbers."""
+    """On what the search trained the trial. The same numbers of processes and of threads in all of them add in the same
+    order, to the same numbers."""
 
     threads: int
     on_gpu: bool
+    processes: int = 1
 
 
 def session_of(run: Mapping[str, Any], trained_in: Sequence[Mapping[str, Any]]) -> Session:
@@ -117,7 +131,11 @@ def session_of(run: Mapping[str, Any], trained_in: Sequence[Mapping[str, Any]]) 
     if threads < 1:
         raise UserError(f"run.json is damaged: resources.cpus_per_trial is {shown(threads)}, but must be 1 or more")
     resources = next((facts["resources"] for facts in reversed(trained_in) if facts.get("resources")), run["resources"])
-    return Session(resources["cpus_per_trial"], on_gpu=bool(resources["gpus_per_trial"]))
+    processes = resources.get("processes_per_trial", 1)
+    if not isinstance(processes, int) or processes < 1:
+        damage = f"resources.processes_per_trial is {shown(processes)}, but must be 1 or more"
+        raise UserError(f"run.json is damaged: {damage}")
+    return Session(resources["cpus_per_trial"], on_gpu=bool(resources["gpus_per_trial"]), processes=processes)
 
 
 def changes_of_machine(trained_in: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -136,20 +154,49 @@ def _train(
     spec: TrialSpec, run: Mapping[str, Any], session: Session, data_dir: str | None, save: Path | None, code: OwnCode
 ) -> int:
     # torch takes seconds to import: only now, when the options are known to be right.
-    from tune_lpc.training.device import best_device, use_threads
-    from tune_lpc.training.prepare import check_image_size, prepare, start_training
+    from tune_lpc.training.prepare import check_image_size, prepare
 
     folder = data_dir or run["data"]["data_dir"]
     prepared = prepare(spec, Path(folder) if folder else None, code=code)
     check_image_size(spec.network, prepared)
     for line in _told_of(spec, run, prepared):
         print(line)
-    use_threads(session.threads)
     print(f"data: {prepared.describe()}")
     if code:
         print(code.describe())
-    training = start_training(spec, prepared, best_device() if session.on_gpu else "cpu")
-    for record in training.epochs():
+    with closing(_trainer(spec, prepared, session, Path(folder) if folder else None)) as trainer:
+        return _epochs(spec, trainer, save)
+
+
+def _trainer(spec: TrialSpec, prepared: Prepared, session: Session, data_dir: Path | None) -> Trains:
+    """What trains the config as in the session. prepared: its data, in this process."""
+    import torch
+
+    from tune_lpc.training.device import best_device
+    from tune_lpc.training.distributed.group import Group
+    from tune_lpc.training.loop import share_of_batches
+    from tune_lpc.training.team import Team
+    from tune_lpc.training.trainer import Conditions, Trainer
+
+    device = best_device() if session.on_gpu else torch.device("cpu")
+    conditions = Conditions(data_dir, None, max(1, session.threads // session.processes), code=prepared.code)
+    if session.processes == 1:
+        trainer = Trainer(conditions, device)
+        trainer.prepare(spec, prepared)
+        return trainer
+    share_of_batches(spec, len(prepared.split.train), Group(0, session.processes))  # before any of them is started
+    team = Team(conditions, session.processes, on_gpu=device.type == "cuda")
+    team.prepare(spec)
+    return team
+
+
+def _epochs(spec: TrialSpec, trainer: Trains, save: Path | None) -> int:
+    """Train all epochs, and keep the network where it is asked for; the exit status."""
+    from tune_lpc.final.network_file import network_bytes
+
+    trainer.begin(spec, [spec.epochs], None, ())
+    for _ in range(spec.epochs):
+        record = trainer.next_epoch().record
         accuracy = "none" if record.validation_accuracy is None else f"{record.validation_accuracy:.4f}"
         loss = "none" if record.train_loss is None else f"{record.train_loss:.4g}"
         print(
@@ -162,7 +209,7 @@ def _train(
             return 1
     print(f"validation accuracy: {accuracy}")
     if save is not None:
-        _save(save, training, prepared)
+        _save(save, trainer.ask(network_bytes))
         print(f"saved: {save}")
     return 0
 
@@ -195,13 +242,11 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups()))
 
 
-def _save(path: Path, training: Training, prepared: Prepared) -> None:
+def _save(path: Path, network: bytes) -> None:
     """Write the network's weights, and what it takes to use them, whole or not at all: see docs/trained_network.md."""
-    from tune_lpc.final.network_file import network_bytes
-
     part = path.with_name(f".{os.getpid()}.part")  # not longer than the name, which may be as long as names can be
     try:
-        part.write_bytes(network_bytes(training, prepared))
+        part.write_bytes(network)
         part.rename(path)
     except OSError as error:
         part.unlink(missing_ok=True)

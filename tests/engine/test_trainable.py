@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
-from tune_lpc.engine import trainable
 from tune_lpc.engine.report import REPORT, Report, trial_config
 from tune_lpc.engine.trainable import Job, TrialTrainable, checkpoint_folder
 from tune_lpc.plan import TrialSpec, UserError
+from tune_lpc.training import trainer
 from tune_lpc.training.measures import MEASURES
 from tune_lpc.training.prepare import prepare
 
@@ -96,7 +97,7 @@ def test_the_data_are_split_again_only_where_the_split_is_another(job: Job, monk
         splits.append(spec.split)
         return prepare(spec, *others)
 
-    monkeypatch.setattr(trainable, "prepare", noting)
+    monkeypatch.setattr(trainer, "prepare", noting)
     of = worker(job)
     reports(of, 2)
     for number, split in enumerate((0, 2, 2, 3), start=1):
@@ -192,7 +193,7 @@ def test_a_checkpoint_that_cannot_be_written_is_a_problem_and_training_goes_on(j
 def test_a_process_is_there_before_it_prepares_the_data_so_that_it_is_watched(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainable, "prepare", lambda *_: pytest.fail("the data are prepared"))
+    monkeypatch.setattr(trainer, "prepare", lambda *_: pytest.fail("the data are prepared"))
     of = worker(job)
     assert of.reset_config(trial_config(1, SPEC)), "its first trial may end before its first step"
     with pytest.raises(pytest.fail.Exception, match="the data are prepared"):
@@ -216,7 +217,7 @@ def test_a_node_with_other_images_is_refused(job: Job) -> None:
 def test_a_node_that_does_not_compute_in_the_precision_of_the_search_is_refused(
     job: Job, monkeypatch: pytest.MonkeyPatch, computes: bool
 ) -> None:
-    monkeypatch.setattr(trainable, "computes_in_bfloat16", lambda device: computes)
+    monkeypatch.setattr(trainer, "computes_in_bfloat16", lambda device: computes)
     worker(job).step()  # a search in float32 trains anywhere
     needing = replace(job, needs_bfloat16=True)
     if computes:
@@ -229,3 +230,26 @@ def test_a_node_that_does_not_compute_in_the_precision_of_the_search_is_refused(
         f"the search trains in bfloat16, but {socket.gethostname()} does not compute in it; "
         "leave that node out, or search with --set precision=float32"
     )
+
+
+# Several processes
+
+
+def test_a_trial_in_two_processes_reports_as_one_in_one(job: Job) -> None:
+    one, two = (worker(replace(job, processes=count, measures=("nc1",)), number=count) for count in (1, 2))
+    try:
+        pairs = list(zip(reports(two, 5), reports(one, 5), strict=True))
+        for found, wanted in pairs:
+            assert (found.record is None) == (wanted.record is None)
+            if found.record is not None and wanted.record is not None:
+                assert found.record["train_loss"] == pytest.approx(wanted.record["train_loss"], rel=1e-4)
+        (of_two, of_one), (last, wanted) = pairs[1], pairs[-1]
+        assert of_two.placed is not None and of_one.placed is not None
+        assert of_two.placed == replace(of_one.placed, trial_id="trial-00002", processes=2)
+        assert last.measured is not None and wanted.measured is not None
+        assert last.measured.values["nc1"] == pytest.approx(wanted.measured.values["nc1"], rel=1e-3)
+        children = psutil.Process().children()
+        assert len(children) == 2
+    finally:
+        two.cleanup()
+    assert not any(child.is_running() for child in children)

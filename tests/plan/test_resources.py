@@ -61,6 +61,79 @@ def test_everything_that_this_machine_lacks_is_named_at_once() -> None:
     assert [problem.split()[0] for problem in problems] == ["--concurrent", "--cpus-per-trial", "--gpus-per-trial"]
 
 
+# Several processes a trial
+
+
+def test_a_trial_has_a_process_a_gpu_and_each_a_cpu_of_its_own() -> None:
+    assert ResourcesAsked(gpus_per_trial=2).plan(16, 4) == (Resources(2, 2, 2.0, processes_per_trial=2), [])
+    assert ResourcesAsked(processes_per_trial=2).plan(16, 4) == (Resources(2, 2, 2.0, processes_per_trial=2), [])
+    assert ResourcesAsked(gpus_per_trial=4, cpus_per_trial=16).plan(16, 4)[0] == Resources(
+        1, 16, 4.0, processes_per_trial=4
+    )
+
+
+def test_without_gpus_the_processes_share_the_cpus_of_their_trial() -> None:
+    for gpus, asked in ((0, None), (4, 0)):
+        resources, problems = ResourcesAsked(None, 6, asked, processes_per_trial=2).plan(12, gpus)
+        assert (resources, problems) == (Resources(2, 6, 0.0, processes_per_trial=2), [])
+        assert resources is not None and resources.threads == 3
+        assert resources.describe() == "2 at once, 6 CPU each, in 2 processes"
+        assert resources.as_dict()["processes_per_trial"] == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        (ResourcesAsked(processes_per_trial=0), "--processes-per-trial is 0, but must be from 1 to 1024"),
+        (ResourcesAsked(processes_per_trial=1025), "--processes-per-trial is 1025, but must be from 1 to 1024"),
+        (ResourcesAsked(gpus_per_trial=2000), "--gpus-per-trial is 2000, but a trial has 1024 processes at most"),
+        (
+            ResourcesAsked(gpus_per_trial=0.5, processes_per_trial=2),
+            "--processes-per-trial is 2, but --gpus-per-trial is 0.5: each process has a GPU of its own; give "
+            "--gpus-per-trial 2, or 0 to train on CPUs",
+        ),
+        (
+            ResourcesAsked(gpus_per_trial=2, processes_per_trial=1),
+            "--processes-per-trial is 1, but --gpus-per-trial is 2: each process has a GPU of its own; give "
+            "--gpus-per-trial 1, or 0 to train on CPUs",
+        ),
+        (
+            ResourcesAsked(cpus_per_trial=1, processes_per_trial=2),
+            "--cpus-per-trial is 1, but each of the 2 processes of a trial needs one; give 2 or more",
+        ),
+        *(
+            (
+                ResourcesAsked(None, cpus, gpus, 2),
+                "--processes-per-trial is 2, but auto packs trials of one process; give --cpus-per-trial and "
+                "--gpus-per-trial as numbers",
+            )
+            for cpus, gpus in (("auto", None), ("auto", 0), (2, "auto"))
+        ),
+    ],
+)
+def test_processes_that_do_not_go_with_the_rest_are_refused_in_one_line(asked: ResourcesAsked, line: str) -> None:
+    assert asked.problems() == [line]
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "line"),
+    [
+        (ResourcesAsked(processes_per_trial=3), 0, "--processes-per-trial is 3, but there are 2 CPUs; ask for fewer"),
+        (ResourcesAsked(gpus_per_trial=3), 4, "--gpus-per-trial is 3, but there are 2 CPUs; ask for fewer"),
+        (
+            ResourcesAsked(processes_per_trial=2),
+            1,
+            "--processes-per-trial is 2, but there are 1 GPUs; ask for fewer, or for --gpus-per-trial 0",
+        ),
+        (ResourcesAsked(gpus_per_trial=2), 1, "--gpus-per-trial is 2, but there are 1 GPUs; ask for fewer, or for 0"),
+    ],
+)
+def test_what_the_machine_lacks_for_the_processes_is_told_of_the_option_that_asks(
+    asked: ResourcesAsked, gpus: int, line: str
+) -> None:
+    assert asked.plan(2, gpus) == (None, [line])
+
+
 def test_the_line_for_people_leaves_out_a_gpu_that_is_not_used() -> None:
     assert Resources(2, 1, 0.0).describe() == "2 at once, 1 CPU each"
     assert Resources(4, 2, 0.5).describe() == "4 at once, 2 CPU, 0.5 GPU each"

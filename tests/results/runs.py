@@ -85,8 +85,8 @@ class Search:
         entry = {"rank": 1, "of": 1, "goes_on": True, "control": False, **values}
         self.journal.append("rung", trial_id=trial_id, rung=rung, score=score, **entry)
 
-    def placed(self, trial_id: str, continued_from: tuple[int, int] | None = None) -> None:
-        stay = {"host": "here", "pid": 7, "continued_from": continued_from, "left_out": []}
+    def placed(self, trial_id: str, continued_from: tuple[int, int] | None = None, processes: int = 1) -> None:
+        stay = {"host": "here", "pid": 7, "continued_from": continued_from, "left_out": [], "processes": processes}
         self.journal.append("trial_placed", trial_id=trial_id, **stay)
 
     def trial(

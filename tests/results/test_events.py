@@ -52,7 +52,7 @@ WRITTEN = {
     "run_started": "run",
     "run_resumed": "command started left_out session",
     "trial_started": "trial_id number config control repeat_of",
-    "trial_placed": "trial_id host pid continued_from left_out",
+    "trial_placed": "trial_id host pid continued_from left_out processes",
     "measures": "trial_id values reasons position",
     "epoch": "trial_id record",
     "rung": "trial_id rung score rank of goes_on control promoted objectives",

@@ -31,7 +31,7 @@ def test_names_and_order_of_the_columns() -> None:
     decided = ["score", "rank", "of", "goes_on", "control", "promoted"]
     assert rungs_schema().names == ["trial_id", "number", "rung", *decided]
     assert fidelity_schema().names == ["rung", "trials", "spearman", "kept", "regret"]
-    where = ["session", "host", "pid", "from_budget", "from_epoch"]
+    where = ["session", "host", "pid", "from_budget", "from_epoch", "processes"]
     assert placements_schema().names == ["trial_id", "number", *where]
 
 

@@ -250,16 +250,16 @@ def test_a_row_a_stay_on_a_worker_tells_where_and_in_which_session(search: Searc
     search.placed(second)
     search.placed(first)
     search.journal.append("run_resumed", command="again", started="2026-11-26", left_out=[], session={})
-    search.placed(first, continued_from=(4, 2))
+    search.placed(first, continued_from=(4, 2), processes=2)
     export(search.directory)
     placements = pd.read_parquet(search.directory / "placements.parquet", dtype_backend="numpy_nullable")
-    names = ["trial_id", "number", "session", "host", "pid", "from_budget", "from_epoch"]
+    names = ["trial_id", "number", "session", "host", "pid", "from_budget", "from_epoch", "processes"]
     assert plain_rows(placements) == [
         dict(zip(names, values, strict=True))
         for values in (
-            (first, 0, 0, "here", 7, None, None),
-            (first, 0, 1, "here", 7, 4, 2),
-            (second, 1, 0, "here", 7, None, None),
+            (first, 0, 0, "here", 7, None, None, 1),
+            (first, 0, 1, "here", 7, 4, 2, 2),
+            (second, 1, 0, "here", 7, None, None, 1),
         )
     ]
 

@@ -43,6 +43,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     (changed(random_starts=5), "random_starts: 10 before, 5 now"),
     ({"measures": ()}, "measures: entropy before, none now"),
     ({"warm_start": (Path("/earlier"),)}, "warm_start: none before, /earlier now"),
+    ({"processes": 2}, "processes of a trial: 1 before, 2 now"),
     ({"fingerprint": "of others"}, "the training images are others than before"),
     ({"split_hash": "of another"}, "the split into training and validation images is another than before"),
 ]

@@ -34,11 +34,11 @@ def test_cross_entropy_alone() -> None:
     _, _, (whole, classification, *others) = loss_of()
     output, labels = batch()
     assert whole == classification == float(cross_entropy(output.logits, labels))
-    assert others == [0, 0, 0]
+    assert others == [0, 0, 0, 0]
 
 
 def test_the_whole_is_the_sum_of_its_parts() -> None:
-    _, strengths, (whole, classification, penalty, topological, contrastive) = loss_of(
+    _, strengths, (whole, classification, penalty, topological, contrastive, extra) = loss_of(
         gamma_ramp="linear",
         gamma_end=2.0,
         topological_weight_schedule="rising",
@@ -47,7 +47,7 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
         contrastive="supervised",
         contrastive_weight=0.7,
     )
-    assert whole == pytest.approx(classification + penalty + topological + contrastive)
+    assert whole == pytest.approx(classification + penalty + topological + contrastive) and extra == 0
     assert min(penalty, topological, contrastive) > 0
     output, labels = batch()
     assert penalty == pytest.approx(strengths.gamma * float(output.z.square().mean()))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import ray
 from rich.console import Console
 
 from tune_lpc.engine.cluster import nodes_without_bfloat16
@@ -48,10 +50,26 @@ def find_place(request: Request, runs: Sequence[OpenRun], resources: Resources |
         resources = choose_resources(
             request.resources, request.space, request.data_dir, to_come, console, again=again, code=request.code
         )
+    refuse_scattered(resources, ray.nodes())
     console.print(f"trials: {resources.describe()}", markup=False, highlight=False, soft_wrap=True)
     asks = any(leaves_precision(run.space) for run in runs)
     lacking = nodes_without_bfloat16(request.address, use_gpus=resources.gpus_per_trial > 0) if asks else ()
     return Place(resources, tuple(lacking))
+
+
+def refuse_scattered(resources: Resources, nodes: Sequence[Mapping[str, Any]]) -> None:
+    """Raise UserError where no node has room for all processes of a trial; nodes as `ray.nodes` tells of them."""
+    needed = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
+    there = [node["Resources"] for node in nodes if node["Alive"]]
+    if resources.processes_per_trial == 1 or any(
+        all(node.get(name, 0) >= count for name, count in needed.items()) for node in there
+    ):
+        return
+    gpus = f" and {resources.gpus_per_trial:g} GPUs" if resources.gpus_per_trial else ""
+    raise UserError(
+        f"a trial in {resources.processes_per_trial} processes needs a node with {resources.cpus_per_trial} CPUs{gpus}"
+        ", but none of the cluster has them; ask for fewer processes"
+    )
 
 
 def refuse_other_precision(run: OpenRun, place: Place) -> None:

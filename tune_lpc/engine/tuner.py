@@ -144,7 +144,7 @@ def _check(requests: Sequence[Request]) -> _Checked:
         prepared = prepare(spec, one.data_dir, max(groups, default=None), one.code)
         for network in sorted({str(network) for request in requests for network in request.space.possible("network")}):
             check_image_size(network, prepared)
-        check_brought([request.space for request in requests], prepared)
+        check_brought([request.space for request in requests], prepared, one.resources.processes)
     except UserError as error:
         problems += error.problems
     problems += _backend_problems(requests)
@@ -184,9 +184,14 @@ def _backend(space: Space) -> str | None:
 
 
 def _identity(request: Request, prepared: Prepared) -> Identity:
-    source = prepared.source.fingerprint
     return Identity(
-        request.space, source, prepared.split.hash, request.measures, request.warm_start, request.code.digests
+        request.space,
+        prepared.source.fingerprint,
+        prepared.split.hash,
+        request.measures,
+        request.warm_start,
+        request.resources.processes,
+        request.code.digests,
     )
 
 
@@ -337,7 +342,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         tuple(space.fidelity.runs()),
         prepared.source.fingerprint,
         space.largest_group,
-        resources.cpus_per_trial,
+        resources.threads,
         needs_bfloat16=leaves_precision(space) and director.ledger.run.get("precision") == "bfloat16",
         persistence_backend=_backend(space),
         measures=request.measures,
@@ -347,6 +352,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         evaluate=request.evaluate,
         space=space.name,
         code=request.code,
+        processes=resources.processes_per_trial,
     )
 
 

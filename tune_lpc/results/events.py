@@ -74,7 +74,10 @@ class TrialStarted(Event):
 
 @dataclass(frozen=True)
 class TrialPlaced(Event):
-    """A worker has taken a trial. continued_from: where its checkpoint stood. left_out: a line a damaged checkpoint."""
+    """A worker has taken a trial. continued_from: where its checkpoint stood. left_out: a line a damaged checkpoint.
+
+    pid: of the worker, which trains it, or asks `processes` of its own to.
+    """
 
     kind: ClassVar[str] = "trial_placed"
     trial_id: str
@@ -82,6 +85,7 @@ class TrialPlaced(Event):
     pid: int
     continued_from: Position | None = None
     left_out: Sequence[str] = ()
+    processes: int = 1
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,8 @@ class Ledger:
             elif isinstance(event, RungDecided):
                 self._look(trial, event)
             elif isinstance(event, TrialPlaced):
-                place = Placement(len(self.sessions) - 1, event.host, event.pid, event.continued_from)
+                session = len(self.sessions) - 1
+                place = Placement(session, event.host, event.pid, event.continued_from, event.processes)
                 trial.placements.append(place)
             elif isinstance(event, Measured) and event.position is not None:
                 trial.measures_at[event.position] = event.values

@@ -189,9 +189,10 @@ def placements_schema(run: Mapping[str, Any] | None = None) -> pa.Schema:
                 "from 1 resumed it, and run.json tells theirs under `sessions`",
             ),
             _column("host", str, "name of the machine"),
-            _column("pid", int, "process that trained the trial"),
+            _column("pid", int, "process that trained the trial, or that asked `processes` of its own to"),
             _column("from_budget", int, "run in which it went on from a checkpoint; null at its beginning", "epochs"),
             _column("from_epoch", int, "epoch of that run after which it went on; null at its beginning"),
+            _column("processes", int, "that trained the trial together, each on its share of every batch"),
         ],
         run,
     )

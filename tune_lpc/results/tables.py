@@ -149,6 +149,7 @@ def placements_table(ledger: Ledger) -> pa.Table:
             "pid": placement.pid,
             "from_budget": placement.continued_from[0] if placement.continued_from else None,
             "from_epoch": placement.continued_from[1] if placement.continued_from else None,
+            "processes": placement.processes,
         }
         for trial in ledger.in_order()
         for placement in trial.placements

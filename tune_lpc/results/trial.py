@@ -14,12 +14,16 @@ from tune_lpc.results.training_run import TrainingRun
 
 @dataclass(frozen=True)
 class Placement:
-    """A stay of a trial on a worker. session: number of the process that drove the search then, from 0."""
+    """A stay of a trial on a worker, trained in so many processes.
+
+    session: number of the process that drove the search then, from 0.
+    """
 
     session: int
     host: str
     pid: int
     continued_from: Position | None
+    processes: int = 1
 
 
 @dataclass

@@ -50,7 +50,8 @@ class Identity:
     """What a run is made of, as far as it may not change: with other images or another seed it would be another run.
 
     space: what is searched, with its size. fingerprint: of the images. split_hash: of the split. warm_start: folders of
-    earlier searches, read only when the run begins. code: the digest of each file of the user's own, by its name.
+    earlier searches, read only when the run begins. processes: that train a trial together. code: the digest of each
+    file of the user's own, by its name.
     """
 
     space: Space
@@ -58,6 +59,7 @@ class Identity:
     split_hash: str
     measures: tuple[str, ...]
     warm_start: tuple[Path, ...] = ()
+    processes: int = 1
     code: Mapping[str, str] = field(default_factory=dict)
 
     def differences(self, run: Mapping[str, Any]) -> list[str]:
@@ -80,9 +82,12 @@ class Identity:
             found.append("the training images are others than before")
         elif run["split_hash"] != self.split_hash:
             found.append("the split into training and validation images is another than before")
-        before = run.get("code", {})
-        changed = sorted(name for name in {*before, *self.code} if before.get(name) != self.code.get(name))
+        files = run.get("code", {})
+        changed = sorted(name for name in {*files, *self.code} if files.get(name) != self.code.get(name))
         found += [f"{name} is another than when the search began" for name in changed]
+        before = (run.get("resources") or {}).get("processes_per_trial", 1)
+        if before != self.processes:
+            found.append(f"processes of a trial: {before} before, {self.processes} now")
         folders = [one.folder for one in Earlier.of_run(run)], list(dict.fromkeys(map(folder_of, self.warm_start)))
         if sorted(folders[0]) != sorted(folders[1]):
             shown = [" ".join(names) or "none" for names in folders]

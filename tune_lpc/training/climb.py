@@ -12,6 +12,7 @@ import torch
 from tune_lpc.plan.record import EpochRecord
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.checkpoints import Checkpoints, Position
+from tune_lpc.training.distributed.group import Group
 from tune_lpc.training.loop import Training
 from tune_lpc.training.prepare import Prepared, start_training
 
@@ -28,6 +29,7 @@ class Climb:
 
     rungs: where it may be left to wait: there is always a checkpoint.
     continued_from: where it goes on, None at the beginning. left_out: a line for each damaged checkpoint.
+    group, dtype: as `Training` takes them. Of several processes the first reads and writes the checkpoints.
     checkpoint_problem: why the last checkpoint could not be written; None when it could. Training goes on without it.
     """
 
@@ -39,14 +41,17 @@ class Climb:
         device: torch.device | str = "cpu",
         checkpoints: Checkpoints | None = None,
         rungs: Collection[Position] = (),
+        group: Group | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._rungs = rungs
+        self._group, self._dtype = group, dtype
         self._spec, self._runs, self._prepared, self._device = spec, runs, prepared, device
         self._checkpoints = checkpoints
         self._saved: dict[str, Any] | None = None
         self.left_out: list[str] = []
         if checkpoints is not None:
-            self._saved, self.left_out = checkpoints.newest()
+            self._saved, self.left_out = checkpoints.newest() if group is None else _newest_of_all(checkpoints, group)
         self.continued_from: Position | None = None
         if self._saved is not None:
             self.continued_from = (self._saved["record"]["budget"], self._saved["record"]["epoch"])
@@ -74,10 +79,13 @@ class Climb:
             self.training = self._begin(self._runs[self._runs.index(budget) + 1])
 
     def _begin(self, budget: int) -> Training:
-        return start_training(dataclasses.replace(self._spec, epochs=budget), self._prepared, self._device)
+        spec = dataclasses.replace(self._spec, epochs=budget)
+        return start_training(spec, self._prepared, self._device, self._group, self._dtype)
 
     def _save(self, record: EpochRecord) -> None:
-        """Write a checkpoint, unless the last is too recent for what one costs."""
+        """Write a checkpoint, unless the last is too recent for what one costs, or another process writes it."""
+        if self._group is not None and not self._group.is_first:
+            return
         start, position = time.monotonic(), (record.budget, record.epoch)
         is_recent = start - self._saved_at < self._save_cost / CHECKPOINT_SHARE
         if self._checkpoints is None or (is_recent and position not in self._rungs):
@@ -90,3 +98,11 @@ class Climb:
             self.checkpoint_problem = f"no checkpoint could be written: {error.strerror or error}"
         self._saved_at = time.monotonic()
         self._save_cost = self._saved_at - start
+
+
+def _newest_of_all(checkpoints: Checkpoints, group: Group) -> tuple[dict[str, Any] | None, list[str]]:
+    """As `Checkpoints.newest` in the first process, for all: they must go on from the same."""
+    found: tuple[dict[str, Any] | None, list[str]] = (None, [])
+    if group.is_first:
+        found = checkpoints.newest()
+    return group.from_first(found)

@@ -25,6 +25,8 @@ from tune_lpc.training.brought.weights import normalisation_of_weights
 from tune_lpc.training.data.batches import BatchStream, Images, select_rows
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.device import autocast_type, keep_freed_memory
+from tune_lpc.training.distributed.group import Group, Share
+from tune_lpc.training.distributed.layers import synchronise, with_common_gradient
 from tune_lpc.training.measures import Evaluated, MeasureError, mean_norm, nc1
 from tune_lpc.training.models import Network, Output, build_network
 from tune_lpc.training.models import warm_up as warm_up_network
@@ -47,6 +49,10 @@ class Training:
     train, validation: row numbers. code: of the user's own, where the spec names some.
     Everything random is a function of the seed and the epoch, so a restored run goes on with the numbers of one that
     was not interrupted.
+    group: the processes that train the network together, each on its share of every batch; None for this one alone.
+    All of them call the same methods in the same order, but for those that measure, save and tell.
+    dtype: of all that is computed, but for what the trial has in bfloat16; float64, to compare ways to compute, is so
+    throughout.
     """
 
     def __init__(
@@ -58,37 +64,49 @@ class Training:
         validation: Tensor,
         device: torch.device | str = "cpu",
         code: OwnCode = NO_CODE,
+        group: Group | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.spec = spec
+        self._group, self._dtype = group, dtype
         self.device = torch.device(device)
         self.epochs_done = 0
         if self.device.type == "cpu":
             keep_freed_memory()
         self._training = select_rows(images, labels, train, self.device)
         self._validation = select_rows(images, labels, validation, self.device)
+        self._share = share_of_batches(spec, len(self._training), group)
         classes, side, channels = int(labels.max()) + 1, images.shape[1], images.shape[3]
         own_augmentation = OwnAugmentation(spec.augmentation, code) if spec.augmentation in OWN else None
         normalisation = normalisation_of_weights(spec.network, channels) if spec.pretrained else None
-        self._stream = BatchStream(self._training, spec, own_augmentation, normalisation)
+        rows = slice(None) if group is None else self._share.rows
+        self._stream = BatchStream(self._training, spec, own_augmentation, normalisation, dtype, rows)
         self._steps = spec.batches.steps(len(self._training))
-        self._objective = Objective(spec, code)
+        self._objective = Objective(spec, code, group, self._share)
         # Of this step and of the epoch's last one: many steps in a row have the same progress.
         self._strengths_at = functools.lru_cache(maxsize=2)(functools.partial(Strengths.at, spec))
         with torch.random.fork_rng(devices=self._own_devices()):
             torch.manual_seed(spec.seed)
             network = build_network(spec, classes, channels, side, code)
-        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        if group is not None:
+            synchronise(network, group, self._share)
+        self.network = network.to(self.device, dtype).to(memory_format=torch.channels_last)
         # The network itself stays as it is, for its names in checkpoints and for measures.
-        self._trained = self.network if spec.compile == "off" else _compiled(self.network, spec.compile)
+        self._trained: Callable[[Tensor], Output] = self.network
+        if group is not None:
+            self._trained = with_common_gradient(self.network)
+        elif spec.compile != "off":
+            self._trained = _compiled(self.network, spec.compile)
         self._optimizer = _build_optimizer(spec, self.network)
-        self._autocast = autocast_type(spec, self.device)
-        if self.device.type == "cpu":
+        self._autocast = autocast_type(spec, self.device) if dtype == torch.float32 else None
+        if self.device.type == "cpu" and group is None and dtype == torch.float32:
             warm_up_network(self.network, self._autocast)
         pixels = EVALUATION_PIXELS.get(self.device.type, EVALUATION_PIXELS["cpu"])
         self._evaluation_batch = max(32, pixels // (images.shape[1] * images.shape[2]))
         batches = spec.batches
         if spec.topology is not None and isinstance(batches, GroupedBatches):
-            groups = (batches.groups, batches.group_size, self.network.penultimate_width)
+            own = (self._share.stop - self._share.start) // batches.group_size
+            groups = (own, batches.group_size, self.network.penultimate_width)
             warm_up_deaths(groups, spec.topology.distance, self.device, backend=spec.topology.backend)
 
     def epochs(self) -> Iterator[EpochRecord]:
@@ -154,7 +172,7 @@ class Training:
         if not self.spec.input_noise:
             return batches
         generator = torch.Generator(self.device).manual_seed(NOISE_SEEDS + seed)
-        return _with_noise(batches, self.spec.input_noise, generator)
+        return _with_noise(batches, self.spec.input_noise, generator, self._share)
 
     def train_on(self, batches: Iterable[tuple[Tensor, Tensor]], epoch: int) -> int:
         """Train on `batches` as in the first steps of an epoch, and wait for the device; the number of images.
@@ -194,12 +212,16 @@ class Training:
             output = self._forward(self._trained, batch)
             loss = self._objective(strengths, output, labels)
             self._optimizer.zero_grad(set_to_none=True)
-            loss.whole.backward()
+            self._slope_of(loss.whole).backward()
             self._optimizer.step()
             right = (output.logits.detach().argmax(dim=1) == labels).sum()
             sums += torch.stack([*(part.detach() for part in loss), right]).double()
             steps += 1
             images += len(labels)
+        if self._group is not None:
+            sums[:-1] *= self._share.weight
+            self._group.sum(sums)
+            images = steps * self._share.whole
         *parts, right_sum = sums.tolist()
         whole, classification, penalty, topological, contrastive, extra = (part / steps for part in parts)
         return {
@@ -213,23 +235,38 @@ class Training:
             "images": images,
         }
 
+    def _slope_of(self, loss: Tensor) -> Tensor:
+        """What to take the gradient of; with several processes it becomes the mean of theirs."""
+        if self._group is None:
+            return loss
+        return loss * (self._group.size * self._share.weight)
+
     def _forward(self, network: Callable[[Tensor], Output], images: Tensor) -> Output:
         with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
             return network(images)
 
     @torch.inference_mode()
-    def represent(self, images: Images | DiskImages, *, precise: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    def represent(
+        self, images: Images | DiskImages, *, precise: bool = False, rows: slice = slice(None)
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Logits (n, classes), representations z (n, penultimate_width) and labels (n,) of `images`, not augmented.
 
-        precise: in float32 throughout, whatever the precision of the training.
+        precise: in float32 throughout, whatever the precision of the training. rows: of the images, all by default.
         """
         self.network.eval()
         logits, representations = [], []
-        for batch, _ in self._stream.in_order(images, self._evaluation_batch):
+        for batch, _ in self._stream.in_order(images, self._evaluation_batch, rows):
             output = self.network(batch) if precise else self._forward(self.network, batch)
             logits.append(output.logits)
             representations.append(output.z)
-        return torch.cat(logits), torch.cat(representations), images.labels.to(self.device)
+        return torch.cat(logits), torch.cat(representations), images.labels[rows].to(self.device)
+
+    def _represent_together(self, images: Images | DiskImages) -> tuple[Tensor, Tensor, Tensor]:
+        """As `represent`; of several processes each does its part, and all get the whole."""
+        if self._group is None or len(images) < self._group.size:
+            return self.represent(images)
+        logits, z, _ = self.represent(images, rows=self._group.share(len(images)).rows)
+        return self._group.rows_of_all(logits), self._group.rows_of_all(z), images.labels.to(self.device)
 
     def evaluated(self, images: Images | DiskImages | None = None) -> Evaluated:
         """What the measures need of the network as it stands, on `images`; attacks see 1,000 of them at most.
@@ -260,7 +297,7 @@ class Training:
         )
 
     def _validate(self, scale: float) -> dict[str, float]:
-        scores, z, labels = self.represent(self._validation)
+        scores, z, labels = self._represent_together(self._validation)
         known = bool(torch.isfinite(scores).all())
         return {
             "validation_loss": float(cross_entropy(scale * scores, labels)),
@@ -272,6 +309,26 @@ class Training:
 
     def _own_devices(self) -> list[torch.device]:
         return [self.device] if self.device.type == "cuda" else []
+
+
+def share_of_batches(spec: TrialSpec, images: int, group: Group | None) -> Share:
+    """The part of each batch that this process of the group trains on; without a group the whole batch.
+
+    images: to train on. Same-class groups stay whole, as the topological loss is of each of them.
+    Raises UserError where the group can't share the batches, or can't train as the trial asks.
+    """
+    batches = spec.batches
+    rows = batches.images_per_epoch(images) // batches.steps(images)
+    rows_of_a_unit = batches.group_size if isinstance(batches, GroupedBatches) else 1
+    units = rows // rows_of_a_unit
+    if group is None:
+        return Share(rows, 0, rows)
+    if spec.compile != "off":
+        raise UserError(f"compile is {spec.compile!r}, but a trial in {group.size} processes needs off")
+    if units < group.size:
+        name = "groups" if rows_of_a_unit > 1 else "images"
+        raise UserError(f"a batch has {units} {name}, but each of {group.size} processes needs one or more")
+    return group.share(units, rows_of_a_unit)
 
 
 def _build_optimizer(spec: TrialSpec, network: Network) -> torch.optim.Optimizer:
@@ -309,13 +366,14 @@ def _compiled(network: Network, mode: str) -> Callable[[Tensor], Output]:
 
 
 def _with_noise(
-    batches: Iterable[tuple[Tensor, Tensor]], deviation: float, generator: torch.Generator
+    batches: Iterable[tuple[Tensor, Tensor]], deviation: float, generator: torch.Generator, share: Share
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Add Gaussian noise to the images of each batch, (batch, channels, height, width), drawn on their device."""
+    """Add Gaussian noise to the images of each batch, (own rows, channels, height, width), drawn on their device for
+    the whole batch."""
     for images, labels in batches:
         by_pixel = images.permute(0, 2, 3, 1)  # the order in memory
-        noise = torch.randn(by_pixel.shape, generator=generator, device=images.device)
-        yield (by_pixel + deviation * noise).permute(0, 3, 1, 2), labels
+        noise = torch.randn((share.whole, *by_pixel.shape[1:]), generator=generator, device=images.device)
+        yield (by_pixel + deviation * noise[share.rows]).permute(0, 3, 1, 2), labels
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

@@ -13,6 +13,7 @@ from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.strengths import Strengths
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.brought.functions import OwnTerm
+from tune_lpc.training.distributed.group import Group, Share
 from tune_lpc.training.losses import (
     arcface_loss,
     cosface_loss,
@@ -37,9 +38,16 @@ class Loss(NamedTuple):
 
 
 class Objective:
-    """The loss of a trial's batches, at the strengths in force. code: where the trial has a term of the user's own."""
+    """The loss of a trial's batches, at the strengths in force.
 
-    def __init__(self, spec: TrialSpec, code: OwnCode = NO_CODE) -> None:
+    code: where the trial has a term of the user's own. group, share: of the processes that share each batch, and of
+    this one; the loss is that of its own rows then.
+    """
+
+    def __init__(
+        self, spec: TrialSpec, code: OwnCode = NO_CODE, group: Group | None = None, share: Share | None = None
+    ) -> None:
+        self._group, self._share = group, share
         self._gamma, self._topology, self._contrast = spec.gamma, spec.topology, spec.contrast
         self._margin, self._batches = spec.angular_margin, spec.batches
         self._own_term = None
@@ -58,13 +66,19 @@ class Objective:
             loss = densification_loss(groups, strengths.beta, self._topology.distance, self._topology.backend)
             topological = strengths.topological_weight * loss
         if self._contrast is not None:
-            # With a penultimate layer the backbone's features, without one z, which is the same then.
-            loss = supervised_contrastive_loss(output.features, labels, self._contrast.temperature)
-            contrastive = self._contrast.weight * loss
+            contrastive = self._contrast.weight * self._contrastive(output.features, labels, self._contrast.temperature)
         if self._own_term is not None:
             extra = self._own_weight * self._own_term(output.z, output.logits, labels, strengths.progress)
         whole = classification + penalty + topological + contrastive + extra
         return Loss(whole, classification, penalty, topological, contrastive, extra)
+
+    def _contrastive(self, features: Tensor, labels: Tensor, temperature: float) -> Tensor:
+        """Of the features: with a penultimate layer the backbone's, without one z, which is the same then."""
+        if self._group is None or self._share is None:
+            return supervised_contrastive_loss(features, labels, temperature)
+        # Each image is compared with those of the whole batch.
+        features, labels = self._group.differentiable_rows_of_all(features), self._group.rows_of_all(labels)
+        return supervised_contrastive_loss(features, labels, temperature, self._share.rows)
 
     def _classification(self, strengths: Strengths, output: Output, labels: Tensor) -> Tensor:
         if self._margin is None:

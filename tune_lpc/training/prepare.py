@@ -24,6 +24,7 @@ from tune_lpc.training.data import (
     split_off_validation,
 )
 from tune_lpc.training.data.disk import DiskReader
+from tune_lpc.training.distributed.group import Group
 from tune_lpc.training.loop import Training
 from tune_lpc.training.models.backbones import SMALLEST_SIDE
 
@@ -119,22 +120,30 @@ def check_image_size(network: str, prepared: Prepared) -> None:
         raise UserError(problems)
 
 
-def check_brought(spaces: Iterable[Space], prepared: Prepared) -> None:
+def check_brought(spaces: Iterable[Space], prepared: Prepared, processes: int = 1) -> None:
     """Try the networks, augmentations and loss terms of others that any trial of the spaces may need.
 
-    Raises UserError with a line for each that does not work.
+    processes: that train a trial together. Raises UserError with a line for each that does not work.
     """
     shape = Shape(int(prepared.labels.max()) + 1, prepared.images.shape[3], prepared.images.shape[1])
-    if problems := problems_of(to_try(spaces, shape, prepared.code)):
+    if problems := problems_of(to_try(spaces, shape, prepared.code, processes)):
         raise UserError(problems)
 
 
-def start_training(spec: TrialSpec, prepared: Prepared, device: torch.device | str = "cpu") -> Training:
-    """The training that `spec` describes, at its first epoch."""
+def start_training(
+    spec: TrialSpec,
+    prepared: Prepared,
+    device: torch.device | str = "cpu",
+    group: Group | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Training:
+    """The training that `spec` describes, at its first epoch. group, dtype: as `Training` takes them."""
     images: Tensor | DiskReader
     if isinstance(prepared.images, ImageFiles):
         assert spec.data_workers is not None
-        images = DiskReader(prepared.images, spec.data_workers, torch.device(device))
+        # Those of a trial are shared out over its processes, which each need one.
+        workers = spec.data_workers if group is None else -(-spec.data_workers // group.size)
+        images = DiskReader(prepared.images, workers, torch.device(device))
     else:
         images = prepared.images
     return Training(
@@ -145,4 +154,6 @@ def start_training(spec: TrialSpec, prepared: Prepared, device: torch.device | s
         torch.from_numpy(prepared.split.validation),
         device,
         prepared.code,
+        group,
+        dtype,
     )

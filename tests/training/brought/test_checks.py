@@ -152,6 +152,14 @@ def test_published_networks(name: str, shape: Shape, told: str | None) -> None:
     assert problem is None if told is None else problem is not None and told in problem, problem
 
 
+def test_a_network_that_several_processes_cannot_train_together() -> None:
+    text = "def build(c, n, s): return nn.Sequential(nn.Flatten(), nn.Linear(n * s * s, 8), nn.BatchNorm1d(8))"
+    assert network_problem("mine.py:build", SHAPE, code(text)) is None
+    problem = network_problem("mine.py:build", SHAPE, code(text), processes=2)
+    assert problem is not None and "has BatchNorm1d, which can't be computed over several processes" in problem
+    assert network_problem("timm/resnet10t", SHAPE, code(""), processes=2) is None
+
+
 AUGMENTATIONS = {
     "as it is": ("return images", None),
     "mirrored": ("return images.flip(3)", None),

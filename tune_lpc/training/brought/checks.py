@@ -17,6 +17,7 @@ from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import NETWORKS
 from tune_lpc.training.brought.backbones import brought_backbone
 from tune_lpc.training.brought.functions import OwnAugmentation, OwnTerm
+from tune_lpc.training.distributed.layers import why_not_shared
 
 SETS_THE_SEED = "sets the seed of torch's random numbers, so that all seeds would train alike; leave that out"
 LARGER = (16, 32, 64, 128, 224, 256)
@@ -39,36 +40,40 @@ class Shape:
 
 
 def network_problem(
-    name: str, shape: Shape, code: OwnCode, pretrained: bool = False, file: str | None = None
+    name: str, shape: Shape, code: OwnCode, pretrained: bool = False, file: str | None = None, processes: int = 1
 ) -> str | None:
     """What is wrong with a network, in a line; None where a step of training works and is what it should be.
 
-    Where it does not take images of that size, a larger one that it takes is told.
+    Where it does not take images of that size, a larger one that it takes is told. processes: that train it together.
     """
-    problem = _problem_at(name, shape, code, pretrained, file)
+    problem = _problem_at(name, shape, code, pretrained, file, processes)
     if problem is None or f"{shape.channels} x {shape.side} x {shape.side}: " not in problem:
         return problem
     for side in (side for side in LARGER if side > shape.side):
-        if _problem_at(name, dataclasses.replace(shape, side=side), code, pretrained, file) is None:
+        if _problem_at(name, dataclasses.replace(shape, side=side), code, pretrained, file, processes) is None:
             return f"{problem}; it takes {side} x {side}: --set image_size={side}"
     return problem
 
 
-def _problem_at(name: str, shape: Shape, code: OwnCode, pretrained: bool, file: str | None) -> str | None:
+def _problem_at(
+    name: str, shape: Shape, code: OwnCode, pretrained: bool, file: str | None, processes: int
+) -> str | None:
     def build(seed: int, *, with_weights: bool = pretrained) -> nn.Module:
         torch.manual_seed(seed)
         size = (shape.classes, shape.channels, shape.side)
         return brought_backbone(name, *size, code, pretrained=with_weights, file=file if with_weights else None)[0]
 
     try:
-        found = _of_network(build, shape)
+        found = _of_network(build, shape, processes)
     except UserError as error:
         return error.problems[0]
     return None if found is None else f"{name} {found}"
 
 
-def _of_network(build: Callable[..., nn.Module], shape: Shape) -> str | None:
+def _of_network(build: Callable[..., nn.Module], shape: Shape, processes: int) -> str | None:
     network, drawn = build(1), torch.rand(1)
+    if processes > 1 and (problem := why_not_shared(network)) is not None:
+        return problem
     other = build(2, with_weights=False)
     if torch.equal(drawn, torch.rand(1)):
         return SETS_THE_SEED
@@ -151,6 +156,7 @@ class ToTry:
     networks: tuple[tuple[str, bool, str | None], ...] = ()
     augmentations: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
+    processes: int = 1
 
     def as_json(self) -> str:
         """It as text."""
@@ -163,7 +169,14 @@ class ToTry:
         told = json.loads(text)
         code = OwnCode({name: content.encode("latin-1") for name, content in told["code"].items()})
         networks = tuple((name, pretrained, file) for name, pretrained, file in told["networks"])
-        return cls(Shape(**told["shape"]), code, networks, tuple(told["augmentations"]), tuple(told["terms"]))
+        return cls(
+            Shape(**told["shape"]),
+            code,
+            networks,
+            tuple(told["augmentations"]),
+            tuple(told["terms"]),
+            told["processes"],
+        )
 
     def __bool__(self) -> bool:
         """Whether there is anything to try."""
@@ -173,7 +186,7 @@ class ToTry:
         """Each name before it is tried, with None, and once more with what is wrong, if anything is."""
         for name, pretrained, file in dict.fromkeys(self.networks):
             yield name, None
-            if problem := network_problem(name, self.shape, self.code, pretrained, file):
+            if problem := network_problem(name, self.shape, self.code, pretrained, file, self.processes):
                 yield name, problem
         for names, tried in ((self.augmentations, augmentation_problem), (self.terms, term_problem)):
             for name in names:
@@ -182,8 +195,11 @@ class ToTry:
                     yield name, problem
 
 
-def to_try(spaces: Iterable[Space], shape: Shape, code: OwnCode) -> ToTry:
-    """What others wrote that any trial of the spaces may need, on images of that shape."""
+def to_try(spaces: Iterable[Space], shape: Shape, code: OwnCode, processes: int = 1) -> ToTry:
+    """What others wrote that any trial of the spaces may need, on images of that shape.
+
+    processes: that train a trial together.
+    """
     spaces = list(spaces)
 
     def possible(name: str) -> list[Value]:
@@ -204,4 +220,5 @@ def to_try(spaces: Iterable[Space], shape: Shape, code: OwnCode) -> ToTry:
         ),
         tuple(name for name in augmentations if name in OWN),
         tuple(name for name in terms if name in OWN),
+        processes,
     )

@@ -100,6 +100,11 @@ def draw(augmentation: str, batch: int, height: int, width: int, generator: torc
     return Shifts(rows, columns, mirrored)
 
 
+def part_of(draws: Draws, rows: slice) -> Draws:
+    """The draws for some rows of their batch."""
+    return None if draws is None else type(draws)(*(part[rows] for part in draws))
+
+
 def on_device(draws: Sequence[Draws], device: torch.device) -> list[Draws]:
     """The same draws on the device, copied there together: a copy for each batch would wait for the batch before."""
     first = draws[0] if draws else None

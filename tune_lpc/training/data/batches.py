@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tune_lpc.plan.batching import GroupedBatches
 from tune_lpc.plan.trial import TrialSpec
-from tune_lpc.training.data.augmentation import apply, draw, on_device
+from tune_lpc.training.data.augmentation import apply, draw, on_device, part_of
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.data.normalisation import channel_statistics
 
@@ -51,11 +51,16 @@ class Images:
         return channel_statistics(self.pixels(index) for index in torch.arange(len(self)).split(_STATISTICS_CHUNK))
 
     def batches(
-        self, indices: Sequence[Tensor], augmentation: str, generator: torch.Generator
+        self, indices: Sequence[Tensor], augmentation: str, generator: torch.Generator, rows: slice = slice(None)
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the augmented pixels and the labels, on the device, of each index of `indices`, each (batch,)."""
+        """Yield the augmented pixels and the labels, on the device, of each index of `indices`, each (batch,).
+
+        rows: of each batch, to yield these alone, as they are in the whole batch.
+        """
         height, width = self._images.shape[1:3]
         draws = [draw(augmentation, len(index), height, width, generator) for index in indices]
+        if rows != slice(None):
+            draws, indices = [part_of(drawn, rows) for drawn in draws], [index[rows] for index in indices]
         if self._rows is None:
             # All of an epoch at once: a copy to the device for each batch would wait for the batch before.
             indices = torch.cat(list(indices)).to(self.device).split([len(index) for index in indices])
@@ -108,6 +113,7 @@ class BatchStream:
 
     own: an augmentation of the user's own, where the spec names one. normalisation: mean and deviation of each channel
     in place of these statistics, as pretrained weights need them.
+    dtype: of the normalised images. rows: of each batch, where other processes train on the others.
     """
 
     def __init__(
@@ -116,16 +122,20 @@ class BatchStream:
         spec: TrialSpec,
         own: Augmentation | None = None,
         normalisation: tuple[list[float], list[float]] | None = None,
+        dtype: torch.dtype = torch.float32,
+        rows: slice = slice(None),
     ) -> None:
         self._images, self._spec, self._own = training, spec, own
+        self._dtype, self._rows = dtype, rows
         if normalisation is None:
-            self.mean, self.deviation = training.mean_and_deviation()
+            mean, deviation = training.mean_and_deviation()
         else:
-            self.mean, self.deviation = (torch.tensor(part, device=training.device) for part in normalisation)
+            mean, deviation = (torch.tensor(part, device=training.device) for part in normalisation)
+        self.mean, self.deviation = mean.to(dtype), deviation.to(dtype)
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """(batch, height, width, channels) uint8 to (batch, channels, height, width) float32, channels-last memory."""
-        return ((pixels.float() / 255 - self.mean) / self.deviation).permute(0, 3, 1, 2)
+        """(batch, height, width, channels) uint8 to (batch, channels, height, width), channels-last memory."""
+        return ((pixels.to(self._dtype) / 255 - self.mean) / self.deviation).permute(0, 3, 1, 2)
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images, labels) batches; everything random comes from `generator` (on the CPU)."""
@@ -135,7 +145,7 @@ class BatchStream:
         else:
             batches = shuffled_batches(len(images), made_of.batch_size, generator)
         if self._own is None:
-            augmented = images.batches(batches, self._spec.augmentation, generator)
+            augmented = images.batches(batches, self._spec.augmentation, generator, self._rows)
         else:
             augmented = self._augmented_by(self._own, images.batches(batches, "none", generator), generator)
         for pixels, of_batch in augmented:
@@ -144,13 +154,16 @@ class BatchStream:
     def _augmented_by(
         self, own: Augmentation, batches: Iterable[tuple[Tensor, Tensor]], generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Own rows of batches that are augmented whole, as nobody knows what is drawn for which image."""
         seed = int(torch.randint(2**31, (), generator=generator))
         on_device = torch.Generator(self._images.device).manual_seed(seed)
         for pixels, of_batch in batches:
-            yield own(pixels, on_device), of_batch
+            yield own(pixels, on_device)[self._rows], of_batch[self._rows]
 
-    def in_order(self, images: Images | DiskImages, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image of `images` once, in order, not augmented."""
-        indices = torch.arange(len(images)).split(batch_size)
+    def in_order(
+        self, images: Images | DiskImages, batch_size: int, rows: slice = slice(None)
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every image of `images`, or of its `rows`, once, in order, not augmented."""
+        indices = torch.arange(len(images))[rows].split(batch_size)
         for pixels, labels in images.batches(indices, "none", torch.Generator()):
             yield self.normalise(pixels), labels

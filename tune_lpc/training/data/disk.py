@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tune_lpc.plan.errors import UserError
-from tune_lpc.training.data.augmentation import augment, random_crops
+from tune_lpc.training.data.augmentation import apply, draw, part_of, random_crops
 from tune_lpc.training.data.cache import cached_array
 from tune_lpc.training.data.decoding import attempt, decoding_threads, each
 from tune_lpc.training.data.folder_images import Files
@@ -121,16 +121,22 @@ class DiskImages:
         return len(self.labels)
 
     def batches(
-        self, indices: Sequence[Tensor], augmentation: str, generator: torch.Generator
+        self, indices: Sequence[Tensor], augmentation: str, generator: torch.Generator, rows: slice = slice(None)
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the augmented pixels and the labels, on the device, of each index of `indices`, each (batch,)."""
-        rows = [self._rows[index] for index in indices]
-        parts = self._reader.read(_tasks(self._reader.files, rows, augmentation, generator))
-        for index in indices:
+        """Yield the augmented pixels and the labels, on the device, of each index of `indices`, each (batch,).
+
+        rows: of each batch, to read and yield these alone, as they are in the whole batch.
+        """
+        files = [self._rows[index] for index in indices]
+        parts = self._reader.read(_tasks(self._reader.files, files, augmentation, generator, rows))
+        for whole in indices:
+            index = whole[rows]
             read = [next(parts).to(self.device, non_blocking=True) for _ in index.split(READ_AT_ONCE)]
             pixels = torch.cat(read)
             if augmentation != "resized_crop":
-                pixels = augment(pixels, augmentation, generator)
+                height, width = pixels.shape[1:3]
+                drawn = draw(augmentation, len(whole), height, width, generator)
+                pixels = apply(pixels, part_of(drawn, rows))
             yield pixels, self._labels_on_device[index.to(self.device, non_blocking=True)]
 
     def mean_and_deviation(self) -> tuple[Tensor, Tensor]:
@@ -149,18 +155,26 @@ class DiskImages:
 
 
 def _tasks(
-    files: ImageFiles, batches: Sequence[Tensor], augmentation: str, generator: torch.Generator
+    files: ImageFiles, batches: Sequence[Tensor], augmentation: str, generator: torch.Generator, own: slice
 ) -> Iterator[Task]:
-    """The images in `batches`, each rows of `files`, in parts. Holds no reader: in a circle, its workers would stay."""
+    """The images in the `own` rows of `batches`, each rows of `files`, in parts. Holds no reader: in a circle, its
+    workers would stay."""
     for batch in batches:
-        for rows in batch.split(READ_AT_ONCE):
-            crops: list[Crop] | list[None] = [None] * len(rows)
-            if augmentation == "resized_crop":
-                widths, heights = torch.from_numpy(files.sizes[rows.numpy()]).unbind(dim=1)
-                drawn = random_crops(widths, heights, generator)
-                pairs = zip(drawn.boxes.tolist(), drawn.mirrored.tolist(), strict=True)
-                crops = [Crop(left, upper, across, down, flip) for (left, upper, across, down), flip in pairs]
-            yield Task([files.paths[row] for row in rows.tolist()], crops)
+        crops: list[Crop] | list[None] = [None] * len(batch)
+        if augmentation == "resized_crop":
+            crops = [crop for rows in batch.split(READ_AT_ONCE) for crop in _crops(files, rows, generator)]
+        paths, crops = [files.paths[row] for row in batch[own].tolist()], crops[own]
+        for start in range(0, len(paths), READ_AT_ONCE):
+            part = slice(start, start + READ_AT_ONCE)
+            yield Task(paths[part], crops[part])
+
+
+def _crops(files: ImageFiles, rows: Tensor, generator: torch.Generator) -> Iterator[Crop]:
+    """A random crop of each of some rows of `files`."""
+    widths, heights = torch.from_numpy(files.sizes[rows.numpy()]).unbind(dim=1)
+    drawn = random_crops(widths, heights, generator)
+    for (left, upper, across, down), flip in zip(drawn.boxes.tolist(), drawn.mirrored.tolist(), strict=True):
+        yield Crop(left, upper, across, down, flip)
 
 
 class _Reading:

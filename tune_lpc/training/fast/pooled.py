@@ -26,7 +26,8 @@ class PooledBlock(nn.Sequential):
 
     The modules that it holds are the block, and say what it computes. On a CPU that trains on few threads, outside of
     torch.compile, the same is computed faster, up to rounding. There the bias of the convolution, which batch norm
-    takes away again, only enters the running mean, and its gradient is exactly 0.
+    takes away again, only enters the running mean, and its gradient is exactly 0. Another batch norm that was put in
+    the place of its own is left to do its work.
     """
 
     def __init__(self, channels: int, width: int, activation: nn.ReLU | nn.LeakyReLU) -> None:
@@ -34,7 +35,7 @@ class PooledBlock(nn.Sequential):
 
     def forward(self, images: Tensor) -> Tensor:
         """images (batch, channels, height, width) to (batch, width, height // 2, width // 2)."""
-        if not (self.training and _is_worth_it(images)):
+        if not (self.training and type(self[1]) is nn.BatchNorm2d and _is_worth_it(images)):
             for module in self:
                 images = module(images)
             return images

@@ -20,7 +20,7 @@ SMALLEST_NORM = 1e-7
 
 
 class Output(NamedTuple):
-    """What a network says of a batch, all in float32.
+    """What a network says of a batch, all in float32 (float64 for a network in float64).
 
     logits: (batch, classes). z: (batch, penultimate_width), the penultimate representation, before any dropout.
     features: (batch, features) of the backbone; the same as z without a penultimate layer.
@@ -72,7 +72,7 @@ class Network(nn.Module):
         """
         features = self.backbone(images)
         with torch.autocast(images.device.type, enabled=False):
-            features = features.float()
+            features = features.float() if features.dtype.itemsize < 4 else features
             z = self.penultimate(features)
             return Output(self._logits(self.dropout(z)), z, features)
 
