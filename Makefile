@@ -1,8 +1,8 @@
 # make demo   search on 1,437 handwritten digits: results in results/demo-DATE-TIME
 # make test   the whole test suite
 # make test-browser   the tests of pages in a real browser: needs Chromium, and installs it where it can
-# make test-cluster   the tests that start clusters of their own, or a real Prometheus (Debian's package prometheus)
-# make lint   ruff, mypy, the floors (import-linter) and the dependencies (deptry)
+# make test-cluster   the tests that start clusters and services of their own; installs what they need where it can (root, apt)
+# make lint   ruff, mypy, the floors (import-linter), the dependencies (deptry), shell scripts and container files
 #
 # Each sets up .venv first, and again only when pyproject.toml has changed. Settings:
 #   PYTHON=python3.12          the Python that .venv is made from, 3.11 or newer
@@ -51,6 +51,9 @@ lint: $(INSTALLED)
 	$(VENV_PYTHON) -m mypy
 	$(VENV)/bin/lint-imports --no-logo --no-cache
 	$(VENV)/bin/deptry --no-ansi .
+	$(VENV)/bin/hadolint docker/Dockerfile
+	$(VENV)/bin/shellcheck .ci/run docker/*.sh
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker/compose*.yaml
 
 # Files of our own tell that a step went through to its end: an interrupted one is done again.
 $(MADE):
