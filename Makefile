@@ -52,7 +52,7 @@ lint: $(INSTALLED)
 	$(VENV)/bin/lint-imports --no-logo --no-cache
 	$(VENV)/bin/deptry --no-ansi .
 	$(VENV)/bin/hadolint docker/Dockerfile
-	$(VENV)/bin/shellcheck .ci/run docker/*.sh
+	$(VENV)/bin/shellcheck .ci/run docker/*.sh docker/slurm/job.sbatch
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker/compose*.yaml
 
 # Files of our own tell that a step went through to its end: an interrupted one is done again.
