@@ -139,7 +139,7 @@ class Host:
         )
 
     def start(self, *arguments: str, output: Path, **environment: str) -> subprocess.Popen[bytes]:
-        """Start a command on it, which goes on until it ends or the host does. output: a file, written on at its end."""
+        """Start a command on it, which goes on until it ends or the host does. output: a file, to which it adds."""
         with output.open("ab") as file:
             return subprocess.Popen(
                 self.command(*arguments),
@@ -218,7 +218,7 @@ class Network:
 def network(
     names: Sequence[str], *, setup: str = "", environment: Mapping[str, str] | None = None
 ) -> Iterator[Network]:
-    """Hosts of these names, joined by a switch, until the context ends. setup: shell commands with which each comes up."""
+    """Hosts of these names, joined by a switch, until the context ends. setup: shell commands when each comes up."""
     _remove_those_of_killed_tests()
     made = None
     try:

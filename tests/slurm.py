@@ -48,7 +48,7 @@ SelectTypeParameters=CR_CPU
 SchedulerParameters=sched_interval=5,bf_interval=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-KillWait=10
+KillWait=30
 ReturnToService=2
 {setting}
 NodeName={nodes} CPUs=2 RealMemory=4000 State=UNKNOWN
@@ -116,15 +116,16 @@ class Slurm:
 
     def state(self, job: str) -> str:
         """Of a job, such as RUNNING."""
-        (found,) = re.findall(r" JobState=(\w+)", self._shown(job))
+        (found,) = re.findall(r" JobState=(\w+)", self.shown(job))
         return str(found)
 
     def restarts(self, job: str) -> int:
         """How often it was queued again."""
-        (found,) = re.findall(r" Restarts=(\d+)", self._shown(job))
+        (found,) = re.findall(r" Restarts=(\d+)", self.shown(job))
         return int(found)
 
-    def _shown(self, job: str) -> str:
+    def shown(self, job: str) -> str:
+        """What Slurm knows of a job, in a line."""
         return self.told("scontrol", "show", "job", job, "--oneliner")
 
     def output(self, job: str) -> str:
