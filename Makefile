@@ -40,9 +40,18 @@ test-browser: $(INSTALLED)
 		{ echo "make: there is no chromium here, and it could not be installed; on Debian and Ubuntu: sudo apt install chromium"; exit 1; }
 	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile -m browser tests/browser
 
+# A program, and the Debian package that has it. Without root or apt they have to be there already; what needs one that
+# is not there is left out, and pytest says so at the end.
+FOR_CLUSTERS := prometheus:prometheus slurmctld:slurm-wlm munged:munge ip:iproute2 unshare:util-linux pkill:procps
+
 test-cluster: $(INSTALLED)
-	@command -v prometheus >/dev/null || \
-		{ echo "make: there is no prometheus here; on Debian and Ubuntu: sudo apt install --no-install-recommends prometheus"; exit 1; }
+	@export PATH="$$PATH:/usr/sbin:/sbin"; missing=; \
+	for each in $(FOR_CLUSTERS); do \
+		command -v "$${each%%:*}" >/dev/null || missing="$$missing $${each#*:}"; \
+	done; \
+	[ -z "$$missing" ] || { echo "Installing$$missing"; apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } || \
+		echo "make: left out are the tests that need$$missing, which could not be installed; on Debian and Ubuntu: sudo apt install --no-install-recommends$$missing"
 	$(VENV_PYTHON) -m pytest -m cluster
 
 lint: $(INSTALLED)
