@@ -124,6 +124,11 @@ class Slurm:
         (found,) = re.findall(r" Restarts=(\d+)", self.shown(job))
         return int(found)
 
+    def seconds(self, job: str) -> int:
+        """For how long a job has been running."""
+        ((days, hours, minutes, seconds),) = re.findall(r" RunTime=(?:(\d+)-)?(\d+):(\d+):(\d+)", self.shown(job))
+        return ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)
+
     def shown(self, job: str) -> str:
         """What Slurm knows of a job, in a line."""
         return self.told("scontrol", "show", "job", job, "--oneliner")
@@ -133,7 +138,7 @@ class Slurm:
         path = self.folder / f"tune_lpc-{job}.txt"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def wait_for(self, happened: Callable[[], bool], what: str, patience: float = 240.0) -> None:
+    def wait_for(self, happened: Callable[[], bool], what: str, patience: float = 600.0) -> None:
         """Wait; what every daemon and job has told is in the error, should it take too long."""
         deadline = time.monotonic() + patience
         while not happened():
