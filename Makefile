@@ -1,8 +1,8 @@
 # make demo   search on 1,437 handwritten digits: results in results/demo-DATE-TIME
 # make test   the whole test suite
 # make test-browser   the tests of pages in a real browser: needs Chromium, and installs it where it can
-# make test-cluster   the tests that start clusters of their own, or a real Prometheus (Debian's package prometheus)
-# make lint   ruff, mypy, the floors (import-linter) and the dependencies (deptry)
+# make test-cluster   the tests that start clusters and services of their own; installs what they need where it can (root, apt)
+# make lint   ruff, mypy, the floors (import-linter), the dependencies (deptry), shell scripts and container files
 #
 # Each sets up .venv first, and again only when pyproject.toml has changed. Settings:
 #   PYTHON=python3.12          the Python that .venv is made from, 3.11 or newer
@@ -40,9 +40,18 @@ test-browser: $(INSTALLED)
 		{ echo "make: there is no chromium here, and it could not be installed; on Debian and Ubuntu: sudo apt install chromium"; exit 1; }
 	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile -m browser tests/browser
 
+# A program, and the Debian package that has it. Without root or apt they have to be there already; what needs one that
+# is not there is left out, and pytest says so at the end.
+FOR_CLUSTERS := prometheus:prometheus slurmctld:slurm-wlm munged:munge ip:iproute2 unshare:util-linux pkill:procps
+
 test-cluster: $(INSTALLED)
-	@command -v prometheus >/dev/null || \
-		{ echo "make: there is no prometheus here; on Debian and Ubuntu: sudo apt install --no-install-recommends prometheus"; exit 1; }
+	@export PATH="$$PATH:/usr/sbin:/sbin"; missing=; \
+	for each in $(FOR_CLUSTERS); do \
+		command -v "$${each%%:*}" >/dev/null || missing="$$missing $${each#*:}"; \
+	done; \
+	[ -z "$$missing" ] || { echo "Installing$$missing"; apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } || \
+		echo "make: left out are the tests that need$$missing, which could not be installed; on Debian and Ubuntu: sudo apt install --no-install-recommends$$missing"
 	$(VENV_PYTHON) -m pytest -m cluster
 
 lint: $(INSTALLED)
@@ -51,6 +60,9 @@ lint: $(INSTALLED)
 	$(VENV_PYTHON) -m mypy
 	$(VENV)/bin/lint-imports --no-logo --no-cache
 	$(VENV)/bin/deptry --no-ansi .
+	$(VENV)/bin/hadolint docker/Dockerfile
+	$(VENV)/bin/shellcheck .ci/run docker/*.sh docker/slurm/job.sbatch
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker/compose*.yaml
 
 # Files of our own tell that a step went through to its end: an interrupted one is done again.
 $(MADE):

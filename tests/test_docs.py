@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OF_OTHERS = {"--case", "--clock", "--epochs", "--network", "--only", "--rehearse", "--together", "--trials"}
 """Options of the scripts in benchmarks/."""
+OF_SBATCH = {"--cpus-per-task", "--gpus-per-node", "--no-kill", "--nodes", "--signal", "--time"}
 
 
 def anchors(page: Path) -> set[str]:
@@ -57,7 +58,7 @@ def test_every_option_and_setting_named_is_there(capsys: pytest.CaptureFixture[s
     for options in of_jobs:
         with pytest.raises(SystemExit):
             jobs(options)
-    known = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out)) | OF_OTHERS
+    known = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out)) | OF_OTHERS | OF_SBATCH
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) <= known, page

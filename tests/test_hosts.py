@@ -1,0 +1,253 @@
+"""A search on a head and two workers, each a host of its own: cables pulled, hosts unplugged, the head's Ray killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.drivers import entries, wait_until
+from tests.hosts import ROOT, Network, network, told_by, why_not
+
+pytestmark = pytest.mark.cluster
+
+WORKERS = ("w1", "w2")
+PORT = "6379"
+LONG = ["--seeds", "1", "--fidelity", "full", "--concurrent", "3"]
+"""With three trials at once on two workers of two CPUs each of them has one at least."""
+PATIENCE = 240.0
+# As docker/compose.yaml and docker/slurm/job.sbatch have it: a Ray that has ended is started again.
+SUPERVISED = 'while :; do "$@"; sleep 2; done'
+REACHES = "import socket, sys; socket.create_connection((sys.argv[1], 8000), timeout=3).close()"
+
+
+class Cluster:
+    """Ray on the hosts head, w1 and w2. The head runs no trials."""
+
+    def __init__(self, made: Network) -> None:
+        self.network, self.folder = made, made.folder
+        self.address = f"{made['head'].address}:{PORT}"
+        self._token()
+        self.start("head", "--head", "--port", PORT, "--num-cpus", "0", "--dashboard-host", "127.0.0.1")
+        for name in WORKERS:
+            self.start_worker(name)
+        self.wait_for_nodes(3)
+
+    def _token(self) -> None:
+        code = "from tune_lpc.engine.token import ensure_users_token as make; make()"
+        assert self.network["head"].run("python", "-c", code).returncode == 0
+
+    def start(self, name: str, *options: str) -> None:
+        """Start Ray on a host, under supervision."""
+        command = ("ray", "start", "--block", "--disable-usage-stats", *options)
+        self.network[name].start("sh", "-c", SUPERVISED, "sh", *command, output=self.folder / f"ray-{name}.txt")
+
+    def start_worker(self, name: str) -> None:
+        self.start(name, "--address", self.address, "--num-cpus", "2")
+
+    def wait_for_nodes(self, count: int) -> None:
+        """Wait until so many nodes belong to it."""
+        code = "\n".join(
+            [
+                "import ray, sys, time",
+                "ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')",
+                "while sum(node['Alive'] for node in ray.nodes()) != int(sys.argv[2]):",
+                "    time.sleep(0.5)",
+            ]
+        )
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                done = self.network["head"].run("python", "-c", code, self.address, str(count), timeout=PATIENCE)
+            except subprocess.TimeoutExpired as error:
+                raise AssertionError(told_by(self.folder)) from error
+            if done.returncode == 0:
+                return
+            assert time.monotonic() < deadline, done.stderr + told_by(self.folder)
+
+
+class Search:
+    """A search on the cluster, started on the head's host."""
+
+    def __init__(self, cluster: Cluster, name: str, *options: str) -> None:
+        self.cluster, self.out = cluster, cluster.folder / "results" / name
+        self._told = cluster.folder / f"search-{name}.txt"
+        command = ["python", "-m", "tune_lpc.run", "digits", *LONG, *options, "--out", str(self.out)]
+        self.process = cluster.network["head"].start(
+            *command, "--address", cluster.address, output=self._told, OMP_NUM_THREADS="1"
+        )
+
+    def told(self) -> str:
+        return self._told.read_text(errors="replace")
+
+    def kinds(self) -> Counter[str]:
+        return Counter(entry["kind"] for entry in entries(self.out))
+
+    def epochs(self) -> int:
+        return self.kinds()["epoch"]
+
+    def hosts(self) -> dict[str, str]:
+        """Where each trial that has begun was placed last."""
+        return {entry["trial_id"]: entry["host"] for entry in entries(self.out) if entry["kind"] == "trial_placed"}
+
+    def running_on(self, host: str) -> set[str]:
+        """The trials that are there now."""
+        over = {entry["trial_id"] for entry in entries(self.out) if entry["kind"] == "trial_ended"}
+        return {trial for trial, place in self.hosts().items() if place == host and trial not in over}
+
+    def train(self, epochs: int) -> None:
+        """Wait for so many more epochs; the search must not end meanwhile."""
+        goal = self.epochs() + epochs
+        self._wait(lambda: self.epochs() >= goal, f"{epochs} more epochs")
+
+    def wait_for_trials_on(self, *names: str) -> None:
+        self._wait(lambda: all(self.running_on(name) for name in names), f"trials on {names}")
+
+    def _wait(self, happened: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not happened():
+            assert self.process.poll() is None, self.told()
+            assert time.monotonic() < deadline, f"waited for {what}\n{self.told()}\n{told_by(self.cluster.folder)}"
+            time.sleep(0.3)
+
+    def end(self) -> int:
+        """Ask it to end in good order, as Ctrl-C does; its exit status."""
+        (driver,) = self.cluster.network["head"].processes("-m tune_lpc.run digits")
+        driver.send_signal(signal.SIGINT)
+        return self.process.wait(PATIENCE)
+
+    def lost_nothing(self) -> bool:
+        """Whether every trial has its epochs from the first to its last, each once, and none has failed."""
+        trials, rows = pd.read_parquet(self.out / "trials.parquet"), pd.read_parquet(self.out / "epochs.parquet")
+        seen = {trial: sorted(group["epoch"]) for trial, group in rows.groupby("trial_id")}
+        journalled = {
+            (entry["trial_id"], entry["record"]["epoch"]) for entry in entries(self.out) if entry["kind"] == "epoch"
+        }
+        return (
+            set(trials["status"]) <= {"completed", "interrupted"}
+            and all(epochs == list(range(1, len(epochs) + 1)) for epochs in seen.values())
+            and sum(map(len, seen.values())) == len(journalled)
+        )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    if reason := why_not():
+        pytest.skip(reason)
+    with network(["head", *WORKERS]) as made:
+        yield Cluster(made)
+
+
+def endless(cluster: Cluster, name: str) -> Search:
+    """A search that goes on until it is ended, on both workers."""
+    search = Search(cluster, name, "--trials", "500", "--epochs", "300")
+    search.wait_for_trials_on(*WORKERS)
+    search.train(30)
+    return search
+
+
+def busier(search: Search) -> str:
+    return max(WORKERS, key=lambda name: len(search.running_on(name)))
+
+
+def test_a_link_that_is_cut_for_eight_seconds_does_no_harm(cluster: Cluster) -> None:
+    search = endless(cluster, "short")
+    host = cluster.network[busier(search)]
+    host.cut()
+    time.sleep(8)
+    host.mend()
+    search.train(60)
+    assert search.kinds()["trial_restarted"] == 0
+    assert search.end() == 130 and search.lost_nothing()
+
+
+def test_a_link_that_is_cut_for_long_costs_a_restart_and_no_epoch(cluster: Cluster) -> None:
+    search = endless(cluster, "long")
+    name = busier(search)
+    there = search.running_on(name)
+    cluster.network[name].cut()
+    time.sleep(76)
+    assert search.process.poll() is None, search.told()
+    assert search.running_on(name) < there, "none of them goes on elsewhere"
+    cluster.network[name].mend()
+    cluster.wait_for_nodes(3)
+    search.wait_for_trials_on(name)
+    search.train(60)
+    assert search.kinds()["trial_restarted"] >= len(there)
+    assert search.end() == 130 and search.lost_nothing()
+    assert "Traceback" not in search.told() and "*** " not in search.told()
+
+
+def test_a_worker_that_is_unplugged_and_started_again_is_used_again(cluster: Cluster) -> None:
+    search = endless(cluster, "unplugged")
+    name = busier(search)
+    there = search.running_on(name)
+    cluster.network[name].kill()
+    search.train(60)
+    cluster.network[name].boot()
+    cluster.start_worker(name)
+    search.wait_for_trials_on(name)
+    search.train(60)
+    assert search.kinds()["trial_restarted"] >= len(there)
+    assert search.end() == 130 and search.lost_nothing()
+    assert "Traceback" not in search.told()
+
+
+def test_when_the_head_dies_the_search_ends_with_its_tables_and_goes_on_later(cluster: Cluster) -> None:
+    options = ("--trials", "6", "--epochs", "60")
+    search = Search(cluster, "headless", *options)
+    search.wait_for_trials_on(*WORKERS)
+    search.train(60)
+    (gcs,) = cluster.network["head"].processes("gcs_server")
+    gcs.kill()
+    assert search.process.wait(PATIENCE) == 1
+    assert "go on with: python -m tune_lpc.run digits" in search.told() and "Traceback" not in search.told()
+    assert entries(search.out)[-1]["kind"] == "run_ended"
+    assert search.lost_nothing()
+    wait_until(lambda: bool(cluster.network["head"].processes("gcs_server")), "the supervisor of the head", every=0.5)
+    cluster.wait_for_nodes(3)
+    resumed = Search(cluster, "headless", *options, "--resume")
+    assert resumed.process.wait(PATIENCE) == 0, resumed.told()
+    assert resumed.lost_nothing()
+    trials = pd.read_parquet(resumed.out / "trials.parquet")
+    assert (
+        trials["status"].tolist() == ["completed"] * 6 and len(pd.read_parquet(resumed.out / "epochs.parquet")) == 360
+    )
+
+
+def test_a_cut_link_and_an_unplugged_host_are_what_they_say(tmp_path: Path) -> None:
+    """What the tests above do to the hosts."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with network(["one", "two"]) as made:
+        one, two = made["one"], made["two"]
+
+        def reached() -> bool:
+            return one.run("python", "-c", REACHES, "two", timeout=60).returncode == 0
+
+        def serve() -> None:
+            two.start("python", "-m", "http.server", "8000", output=made.folder / "server.txt")
+            wait_until(reached, "the server", every=0.2)
+
+        serve()
+        assert one.run("hostname").stdout == "one\n" and not one.processes("http.server")
+        two.cut()
+        assert not reached()
+        two.mend()
+        wait_until(reached, "the mended link", every=0.2)
+        two.run("touch", "/tmp/kept")
+        assert not one.run("ls", "/tmp/kept").stdout
+        two.kill()
+        assert not two.processes() and not reached()
+        two.boot()
+        assert not two.processes("http.server") and not two.run("ls", "/tmp/kept").stdout
+        serve()
+        assert str(ROOT) in one.run("sh", "-c", "echo $PYTHONPATH").stdout
+    spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+    assert made.prefix not in spaces and not made.folder.exists()
