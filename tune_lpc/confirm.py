@@ -18,7 +18,7 @@ from rich.console import Console
 from tune_lpc.cli.confirmation import SEEDS, TIES, Confirmation, planned
 from tune_lpc.cli.home import check_home
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
-from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.paths import folders_given, path_given
 from tune_lpc.cli.terminal import print_lines, terminal
 from tune_lpc.plan import UserError
 from tune_lpc.plan.errors import shown
@@ -92,7 +92,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     problems += resources.problems() + data_dir_problems(options.data_dir)
     asked = {"top": values["top"], "seeds": values["seeds"], "train_on": options.train_on, "measures": options.measure}
     found: list[Confirmation] = []
-    for directory in run_folders([Path(text) for text in options.directories]):
+    for directory in run_folders(folders_given(options.directories)):
         try:
             found.append(planned(directory, asked, resume=options.resume))
         except UserError as error:

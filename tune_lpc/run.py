@@ -22,6 +22,7 @@ from tune_lpc.plan.errors import shown
 from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.plan.objectives import MOST_OBJECTIVES, measures_of
+from tune_lpc.plan.places import is_address
 from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT, SAMPLERS
@@ -31,6 +32,7 @@ from tune_lpc.results import folder_problems, holds_run, load_run
 
 if TYPE_CHECKING:
     from tune_lpc.engine.request import Outcome, Request
+    from tune_lpc.storage.uploading import Uploader
 
 FAILURES = 2
 """How often a trial goes on after its worker or node failed, where the user does not say."""
@@ -63,7 +65,18 @@ def parser() -> Parser:
     parser.add_argument(
         "--dry-run", action="store_true", help="show the space, rungs, resources and cost; start nothing"
     )
-    parser.add_argument("--out", metavar="DIR", type=path_given, help="folder for the results (default results/SPACE)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=path_given,
+        help="folder for the results, or s3://BUCKET/PATH (default results/SPACE; docs/storage.md)",
+    )
+    parser.add_argument(
+        "--local-copy",
+        metavar="DIR",
+        type=path_given,
+        help="with --out s3://…: folder for the journal and a copy of the results (default: below the cache folder)",
+    )
     parser.add_argument(
         "--trials", metavar="N", help="number of trials (default: the space's, or as many as fit into a time given)"
     )
@@ -200,12 +213,13 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
 
 
 def searches_of(
-    options: argparse.Namespace, command: str, began: float, console: Console
+    options: argparse.Namespace, command: str, began: float, console: Console, uploads: Uploader | None = None
 ) -> Generator[tuple[Request, Outcome]]:
     """Run the searches that the options ask for, one after another: each with how it ended, once it is summed up.
 
     options: those of the command line; `space` may be a Space, too. command: how all that can be asked for again.
-    began: when, by `time.monotonic`. Raises UserError with all that is wrong, before anything is written.
+    began: when, by `time.monotonic`. uploads: what uploads the folder `out`, the copy of results elsewhere.
+    Raises UserError with all that is wrong, before anything is written.
     """
     if options.space is None:
         raise UserError(f"give a search space, one of {', '.join(shipped_names())}, or a file (see --list)")
@@ -214,6 +228,15 @@ def searches_of(
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     warm_start = tuple(map(Path, options.warm_start))
     check_home()
+    if is_address(options.out) and not options.dry_run:
+        from tune_lpc.cli.storage import searches_stored  # nothing of it where results go to a folder
+
+        def search(folder: Path, uploads: Uploader) -> Generator[tuple[Request, Outcome]]:
+            here = argparse.Namespace(**{**vars(options), "out": str(folder), "local_copy": None})
+            return searches_of(here, command, began, console, uploads)
+
+        yield from searches_stored(options.out, options.local_copy, console, search, resume=options.resume)
+        return
     # torch and Ray take seconds to import: only now, when the options are known to be right.
     from tune_lpc.search.dashboard import check_storage, without_password
     from tune_lpc.training.measures import measures_asked_for
@@ -249,6 +272,7 @@ def searches_of(
             began=began,
             optuna_storage=options.optuna_storage,
             without_token=options.no_token,
+            uploads=uploads,
             **guards,
         )
         for space, folder in zip(spaces, folders, strict=True)
@@ -310,6 +334,8 @@ def checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _
     problems += data_dir_problems(options.data_dir)
     if options.out is not None and not options.out.strip():
         problems.append("--out is empty, but must name a folder")
+    if options.local_copy is not None and not is_address(options.out):
+        problems.append("--local-copy is for results at an address; leave it out, or give one: --out s3://BUCKET/PATH")
     spaces: list[Space] = []
     try:
         space = options.space.checked() if isinstance(options.space, Space) else load_space(options.space)
@@ -329,7 +355,7 @@ def checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _
         spaces = spaces_of_methods(space, dict.fromkeys(options.method), changes)
     except UserError as error:
         problems += error.problems
-    if spaces and (options.out is None or options.out.strip()):
+    if spaces and (options.out is None or options.out.strip()) and not is_address(options.out):
         for folder in _folders(options, spaces):
             problems += folder_problems(folder, resume=options.resume)
         problems += _mixed_problems(options, spaces)
