@@ -22,6 +22,7 @@ from tune_lpc.cli.paths import folders_given, path_given
 from tune_lpc.cli.terminal import print_lines, terminal
 from tune_lpc.plan import UserError
 from tune_lpc.plan.errors import shown
+from tune_lpc.plan.places import is_address
 from tune_lpc.plan.resources import ResourcesAsked
 from tune_lpc.results import holds_run, load_run, write_run
 from tune_lpc.results.confirmed import ALL, CONFIRM_FOLDER, OPENINGS, PLAN, TRAIN, export_confirmed, openings
@@ -91,6 +92,7 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     resources = ResourcesAsked(values["concurrent"], values["cpus_per_trial"], values["gpus_per_trial"])
     problems += resources.problems() + data_dir_problems(options.data_dir)
     asked = {"top": values["top"], "seeds": values["seeds"], "train_on": options.train_on, "measures": options.measure}
+    stored = [text for text in options.directories if is_address(text)]
     found: list[Confirmation] = []
     for directory in run_folders(folders_given(options.directories)):
         try:
@@ -99,7 +101,12 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
             problems += error.problems
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return _confirm(found, options, resources, command, began, console)
+    status = _confirm(found, options, resources, command, began, console)
+    if stored:
+        from tune_lpc.cli.storage import upload_again
+
+        upload_again(stored, console)
+    return status
 
 
 def _confirm(

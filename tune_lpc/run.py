@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypedDict
 from rich.console import Console
 
 from tune_lpc.cli.dry_run import describe_search
+from tune_lpc.cli.folders import folders_of, problems_of_folders
 from tune_lpc.cli.home import check_home
 from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
-from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.paths import address_problems, path_given
 from tune_lpc.cli.terminal import print_lines, print_summary, terminal
 from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.plan.errors import shown
@@ -28,7 +29,7 @@ from tune_lpc.plan.resources import AUTO, ResourcesAsked
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT, SAMPLERS
 from tune_lpc.plan.searches import spaces_of_methods
 from tune_lpc.plan.trial import setting_default
-from tune_lpc.results import folder_problems, holds_run, load_run
+from tune_lpc.results import holds_run
 
 if TYPE_CHECKING:
     from tune_lpc.engine.request import Outcome, Request
@@ -224,7 +225,7 @@ def searches_of(
     if options.space is None:
         raise UserError(f"give a search space, one of {', '.join(shipped_names())}, or a file (see --list)")
     spaces, asked, guards, hours = checked(options)
-    folders = _folders(options, spaces)
+    folders = folders_of(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     warm_start = tuple(map(Path, options.warm_start))
     check_home()
@@ -248,7 +249,8 @@ def searches_of(
         for space, folder in zip(spaces, folders, strict=True):
             # One that goes on has what it took over in its run.json, and the folders may be gone by now.
             earlier = () if options.resume and holds_run(folder) else warm_start
-            describe_search(console, space, asked, data_dir, folder, options.address, hours, earlier)
+            out = options.out if is_address(options.out) else folder
+            describe_search(console, space, asked, data_dir, out, options.address, hours, earlier)
         return
     for space in spaces:
         print_lines(console, space.notes)
@@ -334,6 +336,7 @@ def checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _
     problems += data_dir_problems(options.data_dir)
     if options.out is not None and not options.out.strip():
         problems.append("--out is empty, but must name a folder")
+    problems += address_problems(options.out)
     if options.local_copy is not None and not is_address(options.out):
         problems.append("--local-copy is for results at an address; leave it out, or give one: --out s3://BUCKET/PATH")
     spaces: list[Space] = []
@@ -356,10 +359,7 @@ def checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _
     except UserError as error:
         problems += error.problems
     if spaces and (options.out is None or options.out.strip()) and not is_address(options.out):
-        for folder in _folders(options, spaces):
-            problems += folder_problems(folder, resume=options.resume)
-        problems += _mixed_problems(options, spaces)
-        problems += _warm_start_problems(options, spaces)
+        problems += problems_of_folders(options, spaces)
     if problems:
         raise UserError(dict.fromkeys(problems))
     return spaces, asked, guards, hours
@@ -375,42 +375,6 @@ def _guard_problems(guards: _Guards) -> list[str]:
     if stuck is not None and not low <= stuck <= high:
         found.append(f"--stuck-after is {shown(stuck)}, but must be a number from {low} to {high}")
     return found
-
-
-def _mixed_problems(options: argparse.Namespace, spaces: list[Space]) -> list[str]:
-    """One search and several don't share a folder: the runs of one would lie within the other."""
-    out = _folders(options, spaces)[0]
-    if len(spaces) > 1:
-        out = out.parent
-        inside = [out] if holds_run(out) else []
-    else:
-        inside = [out / name for name in METHODS if holds_run(out / name)]
-    mend = "name the methods as before, or choose another folder with --out"
-    return [f"{folder} holds a run of a search with other methods; {mend}" for folder in inside[:1]]
-
-
-def _warm_start_problems(options: argparse.Namespace, spaces: list[Space]) -> list[str]:
-    """Why earlier searches are of no use, as far as that is seen without reading what they found."""
-    found = []
-    if options.warm_start and all(space.sampler == "random" for space in spaces):
-        found.append("--warm-start has no effect with sampler 'random', which learns nothing; leave one of them out")
-    if options.resume and all(holds_run(folder) for folder in _folders(options, spaces)):
-        return found  # what was taken over stands in run.json
-    for directory in dict.fromkeys(options.warm_start):
-        if not directory.strip():
-            found.append("--warm-start is empty, but must name a folder")
-            continue
-        try:
-            load_run(Path(directory))
-        except UserError as error:
-            found += [f"--warm-start: {problem}" for problem in error.problems]
-    return found
-
-
-def _folders(options: argparse.Namespace, spaces: list[Space]) -> list[Path]:
-    """Where the results of each search go: one in the folder itself, several each in one of its method's name."""
-    out = Path("results") / spaces[0].name if options.out is None else Path(options.out)
-    return [out] if len(spaces) == 1 else [out / str(space.fixed("method")) for space in spaces]
 
 
 def _print_methods(console: Console) -> None:

@@ -48,3 +48,16 @@ def folders_given(texts: Iterable[str]) -> list[Path]:
     if problems:
         raise UserError(problems)
     return folders
+
+
+def address_problems(text: str | None) -> list[str]:
+    """What is wrong with a place for results, where that is an address; nothing where it is a folder."""
+    if not is_address(text):
+        return []
+    from tune_lpc.storage.address import Address  # only where it is needed
+
+    try:
+        Address.parse(str(text))
+    except UserError as error:
+        return error.problems
+    return []

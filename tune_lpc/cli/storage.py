@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +55,26 @@ def searches_stored(
             yield request, outcome
 
 
+def upload_again(addresses: Iterable[str], console: Console) -> None:
+    """Upload what a command has written into the copies of stored results. Raises UserError with all that is not there.
+
+    Nothing is lost then: the lines tell how to upload it later.
+    """
+    problems = []
+    for address in addresses:
+        try:
+            with opened(address, None, console, resume=True) as uploader:
+                problem = uploader.flush()
+        except UserError as error:
+            problem = "; ".join(error.problems)
+        if problem:
+            problems.append(f"not uploaded: {problem}; upload it with: {upload_command(address, None)}")
+        else:
+            print_lines(console, [f"uploaded to {address}"])
+    if problems:
+        raise UserError(problems)
+
+
 def upload_command(address: str, given: str | None) -> str:
     """What uploads the rest. given: the folder of the copy, where that is not in the cache."""
     option = [] if given is None else ["--local-copy", given]
@@ -77,10 +97,8 @@ def opened(address: str, given: str | None, console: Console, *, resume: bool) -
     folder = local_copy(store.address, store.endpoint) if given is None else Path(given).absolute()
     _check_folder(store, folder)
     try:
-        found = store.list()
+        store.list()
         store.remove(_NONE)
-        if not resume:
-            _refuse_run(store, found)
         lease = take(store, say, waits=resume)
     except StoreError as error:
         raise UserError(str(error)) from error
@@ -88,6 +106,8 @@ def opened(address: str, given: str | None, console: Console, *, resume: bool) -
         if not lease.is_safe:
             say(f"note: {store.where} knows no conditional writes, so see to it that no second search runs there")
         try:
+            if not resume:
+                _refuse_run(store, store.list())
             found = bring_here(store, folder, say, with_checkpoints=True)
         except StoreError as error:
             raise UserError(str(error)) from error

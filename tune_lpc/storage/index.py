@@ -98,7 +98,7 @@ def has_content(path: Path, tag: str) -> bool:
 
 
 def files_of(folder: Path) -> Iterator[str]:
-    """The files of results by their names below the folder, but for journals, checkpoints, and hidden and empty ones."""
+    """The files of results by their names below the folder, but for journals, checkpoints, hidden and empty ones."""
     for place, folders, names in os.walk(folder):
         inside = Path(place).relative_to(folder)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != CHECKPOINTS)
