@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from tune_lpc.cli.options import Parser, exit_status
-from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.paths import folders_given, path_given
 from tune_lpc.plan import UserError
 from tune_lpc.results.checking import problems_of
 from tune_lpc.results.folder import run_folders
@@ -29,7 +28,7 @@ def _parser() -> Parser:
 
 def _command(options: argparse.Namespace) -> int:
     problems: list[str] = []
-    for directory in run_folders([Path(text) for text in options.directories]):
+    for directory in run_folders(folders_given(options.directories)):
         try:
             found = problems_of(directory)
         except UserError as error:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from tune_lpc import __version__
 from tune_lpc.cli.options import Parser, exit_status
-from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.paths import folders_given, path_given
 from tune_lpc.cli.terminal import print_lines, terminal
 from tune_lpc.pages.writing import COMPARISON_FILE, comparison_page
 from tune_lpc.plan.errors import UserError
@@ -65,7 +65,7 @@ def _command(options: argparse.Namespace, command: str) -> int:
     named = [*options.directories, *([] if options.out is None else [options.out])]
     if not all(name.strip() for name in named):
         raise UserError("a folder is empty, but must have a name")
-    directories = list(map(Path, options.directories))
+    directories = folders_given(options.directories)
     comparison = compare(directories, options.against)
     out = common_parent(directories) if options.out is None else Path(options.out)
     pages = {COMPARISON_FILE: comparison_page(comparison, out)}

@@ -20,10 +20,11 @@ from tune_lpc.cli.confirmation import SEEDS, TIES, Confirmation, planned
 from tune_lpc.cli.home import check_home
 from tune_lpc.cli.options import TRUST_CODE, Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.cli.own_code import code_of_results
-from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.paths import folders_given, path_given
 from tune_lpc.cli.terminal import print_lines, terminal
 from tune_lpc.plan import UserError
 from tune_lpc.plan.errors import shown
+from tune_lpc.plan.places import is_address
 from tune_lpc.plan.processes import process_problems
 from tune_lpc.plan.resources import ResourcesAsked
 from tune_lpc.results import holds_run, load_run, write_run
@@ -98,8 +99,9 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
     resources = ResourcesAsked(*(values[field.name] for field in dataclasses.fields(ResourcesAsked)))
     problems += resources.problems() + data_dir_problems(options.data_dir)
     asked = {"top": values["top"], "seeds": values["seeds"], "train_on": options.train_on, "measures": options.measure}
+    stored = [text for text in options.directories if is_address(text)]
     found: list[Confirmation] = []
-    for directory in run_folders([Path(text) for text in options.directories]):
+    for directory in run_folders(folders_given(options.directories)):
         try:
             found.append(planned(directory, asked, resume=options.resume))
         except UserError as error:
@@ -108,7 +110,12 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
         problems += [problem for one in found for problem in process_problems(one.space, resources.processes)]
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return _confirm(found, options, resources, command, began, console)
+    status = _confirm(found, options, resources, command, began, console)
+    if stored:
+        from tune_lpc.cli.storage import upload_again
+
+        upload_again(stored, console)
+    return status
 
 
 def _confirm(

@@ -15,6 +15,7 @@ from tune_lpc.cli.options import Parser, exit_status
 from tune_lpc.cli.paths import path_given
 from tune_lpc.cli.terminal import terminal
 from tune_lpc.plan import UserError
+from tune_lpc.plan.places import is_address
 from tune_lpc.results.checking import problems_of
 from tune_lpc.results.folder import run_folders
 
@@ -141,6 +142,10 @@ def _fetch(jobs: Jobs, job: SearchJob, options: argparse.Namespace) -> int:
     if not job.is_over:
         stop = command_for("stop", job.name, jobs.address)
         raise UserError(f"{job.name} still {WORDS[job.status]}, and its files change; wait, or stop it: {stop}")
+    if is_address(job.out):
+        raise UserError(
+            f"the results are in {job.out}, not on the cluster; read them: python -m tune_lpc.report {job.out}"
+        )
     to = Path(options.to) if options.to else Path("results") / (PurePosixPath(job.out).name or "fetched")
     problems = []
     if to.exists() and (not to.is_dir() or any(to.iterdir())):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tune_lpc.cli.options import Parser, exit_status
-from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.paths import folders_given, path_given
 from tune_lpc.pages.folder import IMPORTANCE_FILE
 from tune_lpc.pages.writing import FIGURES_FOLDER, write_overview, write_report
 from tune_lpc.plan import UserError
@@ -57,7 +57,7 @@ def _parser() -> Parser:
 def _command(options: argparse.Namespace) -> int:
     problems: list[str] = []
     made: list[Path] = []
-    for directory in run_folders([Path(text) for text in options.directories]):
+    for directory in run_folders(folders_given(options.directories)):
         try:
             report, *figures = write_report(
                 directory, with_figures=not options.no_figures, problems=_refreshed(directory)

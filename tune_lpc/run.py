@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, TypedDict
 from rich.console import Console
 
 from tune_lpc.cli.dry_run import describe_search
+from tune_lpc.cli.folders import folders_of, problems_of_folders
 from tune_lpc.cli.home import check_home
 from tune_lpc.cli.options import TRUST_CODE, Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.cli.own_code import code_of_searches, remember
-from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.paths import address_problems, path_given
 from tune_lpc.cli.terminal import print_lines, print_summary, terminal
 from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
 from tune_lpc.plan.errors import shown
@@ -25,16 +26,18 @@ from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.plan.objectives import MOST_OBJECTIVES, measures_of
 from tune_lpc.plan.own_code import NO_CODE, OwnCode
+from tune_lpc.plan.places import is_address
 from tune_lpc.plan.processes import process_problems
 from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT, SAMPLERS
 from tune_lpc.plan.searches import spaces_of_methods
 from tune_lpc.plan.trial import setting_default
-from tune_lpc.results import folder_problems, holds_run, load_run
+from tune_lpc.results import holds_run
 
 if TYPE_CHECKING:
     from tune_lpc.engine.request import Outcome, Request
+    from tune_lpc.storage.uploading import Uploader
 
 FAILURES = 2
 """How often a trial goes on after its worker or node failed, where the user does not say."""
@@ -67,7 +70,18 @@ def parser() -> Parser:
     parser.add_argument(
         "--dry-run", action="store_true", help="show the space, rungs, resources and cost; start nothing"
     )
-    parser.add_argument("--out", metavar="DIR", type=path_given, help="folder for the results (default results/SPACE)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=path_given,
+        help="folder for the results, or s3://BUCKET/PATH (default results/SPACE; docs/storage.md)",
+    )
+    parser.add_argument(
+        "--local-copy",
+        metavar="DIR",
+        type=path_given,
+        help="with --out s3://…: folder for the journal and a copy of the results (default: below the cache folder)",
+    )
     parser.add_argument(
         "--trials", metavar="N", help="number of trials (default: the space's, or as many as fit into a time given)"
     )
@@ -210,20 +224,30 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
 
 
 def searches_of(
-    options: argparse.Namespace, command: str, began: float, console: Console
+    options: argparse.Namespace, command: str, began: float, console: Console, uploads: Uploader | None = None
 ) -> Generator[tuple[Request, Outcome]]:
     """Run the searches that the options ask for, one after another: each with how it ended, once it is summed up.
 
     options: those of the command line; `space` may be a Space, too. command: how all that can be asked for again.
-    began: when, by `time.monotonic`. Raises UserError with all that is wrong, before anything is written.
+    began: when, by `time.monotonic`. uploads: what uploads the folder `out`, the copy of results elsewhere.
+    Raises UserError with all that is wrong, before anything is written.
     """
     if options.space is None:
         raise UserError(f"give a search space, one of {', '.join(shipped_names())}, or a file (see --list)")
     spaces, code, asked, guards, hours = checked(options)
-    folders = _folders(options, spaces)
+    folders = folders_of(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     warm_start = tuple(map(Path, options.warm_start))
     check_home()
+    if is_address(options.out) and not options.dry_run:
+        from tune_lpc.cli.storage import searches_stored  # nothing of it where results go to a folder
+
+        def search(folder: Path, uploads: Uploader) -> Generator[tuple[Request, Outcome]]:
+            here = argparse.Namespace(**{**vars(options), "out": str(folder), "local_copy": None})
+            return searches_of(here, command, began, console, uploads)
+
+        yield from searches_stored(options.out, options.local_copy, console, search, resume=options.resume)
+        return
     # torch and Ray take seconds to import: only now, when the options are known to be right.
     from tune_lpc.search.dashboard import check_storage, without_password
     from tune_lpc.training.measures import measures_asked_for
@@ -235,7 +259,8 @@ def searches_of(
         for space, folder in zip(spaces, folders, strict=True):
             # One that goes on has what it took over in its run.json, and the folders may be gone by now.
             earlier = () if options.resume and holds_run(folder) else warm_start
-            describe_search(console, space, asked, data_dir, folder, options.address, hours, earlier, code)
+            out = options.out if is_address(options.out) else folder
+            describe_search(console, space, asked, data_dir, out, options.address, hours, earlier, code)
         return
     remember(code)
     for space in spaces:
@@ -261,6 +286,7 @@ def searches_of(
             optuna_storage=options.optuna_storage,
             without_token=options.no_token,
             code=code,
+            uploads=uploads,
             **guards,
         )
         for space, folder in zip(spaces, folders, strict=True)
@@ -323,6 +349,9 @@ def checked(options: argparse.Namespace) -> tuple[list[Space], OwnCode, Resource
     problems += data_dir_problems(options.data_dir)
     if options.out is not None and not options.out.strip():
         problems.append("--out is empty, but must name a folder")
+    problems += address_problems(options.out)
+    if options.local_copy is not None and not is_address(options.out):
+        problems.append("--local-copy is for results at an address; leave it out, or give one: --out s3://BUCKET/PATH")
     spaces: list[Space] = []
     try:
         space = options.space.checked() if isinstance(options.space, Space) else load_space(options.space)
@@ -344,16 +373,14 @@ def checked(options: argparse.Namespace) -> tuple[list[Space], OwnCode, Resource
         problems += error.problems
     if not asked.problems():
         problems += [problem for space in spaces for problem in process_problems(space, asked.processes)]
-    if spaces and (options.out is None or options.out.strip()):
-        for folder in _folders(options, spaces):
-            problems += folder_problems(folder, resume=options.resume)
-        problems += _mixed_problems(options, spaces)
-        problems += _warm_start_problems(options, spaces)
+    if spaces and (options.out is None or options.out.strip()) and not is_address(options.out):
+        problems += problems_of_folders(options, spaces)
     code = NO_CODE
     try:
-        code = code_of_searches(spaces, _folders(options, spaces), resume=options.resume, trust=options.trust_code)
+        code = code_of_searches(spaces, folders_of(options, spaces), resume=options.resume, trust=options.trust_code)
     except UserError as error:
-        problems += error.problems
+        # A copy of it may lie where the results are, which are looked at later.
+        problems += [] if options.resume and is_address(options.out) else error.problems
     if problems:
         raise UserError(dict.fromkeys(problems))
     return spaces, code, asked, guards, hours
@@ -369,42 +396,6 @@ def _guard_problems(guards: _Guards) -> list[str]:
     if stuck is not None and not low <= stuck <= high:
         found.append(f"--stuck-after is {shown(stuck)}, but must be a number from {low} to {high}")
     return found
-
-
-def _mixed_problems(options: argparse.Namespace, spaces: list[Space]) -> list[str]:
-    """One search and several don't share a folder: the runs of one would lie within the other."""
-    out = _folders(options, spaces)[0]
-    if len(spaces) > 1:
-        out = out.parent
-        inside = [out] if holds_run(out) else []
-    else:
-        inside = [out / name for name in METHODS if holds_run(out / name)]
-    mend = "name the methods as before, or choose another folder with --out"
-    return [f"{folder} holds a run of a search with other methods; {mend}" for folder in inside[:1]]
-
-
-def _warm_start_problems(options: argparse.Namespace, spaces: list[Space]) -> list[str]:
-    """Why earlier searches are of no use, as far as that is seen without reading what they found."""
-    found = []
-    if options.warm_start and all(space.sampler == "random" for space in spaces):
-        found.append("--warm-start has no effect with sampler 'random', which learns nothing; leave one of them out")
-    if options.resume and all(holds_run(folder) for folder in _folders(options, spaces)):
-        return found  # what was taken over stands in run.json
-    for directory in dict.fromkeys(options.warm_start):
-        if not directory.strip():
-            found.append("--warm-start is empty, but must name a folder")
-            continue
-        try:
-            load_run(Path(directory))
-        except UserError as error:
-            found += [f"--warm-start: {problem}" for problem in error.problems]
-    return found
-
-
-def _folders(options: argparse.Namespace, spaces: list[Space]) -> list[Path]:
-    """Where the results of each search go: one in the folder itself, several each in one of its method's name."""
-    out = Path("results") / spaces[0].name if options.out is None else Path(options.out)
-    return [out] if len(spaces) == 1 else [out / str(space.fixed("method")) for space in spaces]
 
 
 def _print_methods(console: Console) -> None:

@@ -56,6 +56,7 @@ def run_search(
     space: str | Path | Space,
     *,
     out: str | Path | None = None,
+    local_copy: str | Path | None = None,
     method: str | None = None,
     settings: Mapping[str, Value] | None = None,
     trials: int | None = None,
@@ -112,7 +113,7 @@ def run_search(
         if given[name] is not None:
             setattr(options, name, str(given[name]))
     try:
-        for name in ("out", "data_dir"):
+        for name in ("out", "local_copy", "data_dir"):
             if getattr(options, name) is not None:
                 setattr(options, name, path_given(getattr(options, name)))
     except argparse.ArgumentTypeError as error:

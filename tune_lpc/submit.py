@@ -9,11 +9,13 @@ from pathlib import Path
 
 from tune_lpc.cli.following import follow, send, tell_commands
 from tune_lpc.cli.options import Parser, exit_status
+from tune_lpc.cli.paths import address_problems
 from tune_lpc.plan import UserError
+from tune_lpc.plan.places import is_address
 from tune_lpc.run import checked
 from tune_lpc.run import parser as parser_of_run
 
-FOLDERS = ("out", "data_dir", "warm_start")
+FOLDERS = ("out", "local_copy", "data_dir", "warm_start")
 """Options that name folders of the cluster."""
 
 
@@ -58,7 +60,7 @@ def _command(options: argparse.Namespace, arguments: list[str]) -> int:
         # All that can be told here; folders are looked at where they are.
         with tempfile.TemporaryDirectory() as folder:
             here = {"out": str(Path(folder, "out")), "data_dir": None, "warm_start": list[str](), "resume": False}
-            _, code, *_ = checked(argparse.Namespace(**(vars(options) | here)))
+            _, code, *_ = checked(argparse.Namespace(**(vars(options) | here | {"local_copy": None})))
     except UserError as error:
         problems += error.problems
     if problems:
@@ -86,10 +88,11 @@ def _problems(options: argparse.Namespace) -> list[str]:
             found.append(f"--{name.replace('_', '-')} starts no search; ask python -m tune_lpc.run for it")
     if options.out is None:
         found.append("--out is missing, but must name a folder of the cluster, from / on, that its nodes share")
+    found += address_problems(options.out)
     for name in FOLDERS:
         given = getattr(options, name) or []
         for folder in [given] if isinstance(given, str) else given:
-            if not folder.startswith("/"):
+            if not folder.startswith("/") and not (name == "out" and is_address(folder)):
                 flag = "--" + name.replace("_", "-")
                 found.append(f"{flag} is {folder!r}, but must be a folder of the cluster, from / on")
     if "@" in options.optuna_storage:

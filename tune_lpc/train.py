@@ -17,7 +17,7 @@ from tune_lpc import __version__
 from tune_lpc.cli.home import check_home
 from tune_lpc.cli.options import TRUST_CODE, Parser, data_dir_problems, exit_status, numbers
 from tune_lpc.cli.own_code import code_of_results
-from tune_lpc.cli.paths import path_given
+from tune_lpc.cli.paths import folders_given, path_given
 from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.plan.errors import shown
 from tune_lpc.plan.own_code import OwnCode
@@ -83,7 +83,7 @@ def _command(options: argparse.Namespace) -> int:
         problems += new_file_problems(save)
     if problems:
         raise UserError(problems)
-    directory = Path(options.directory)
+    directory = folders_given([options.directory])[0]
     spec, run = load_ranked(directory, values["rank"]), load_run(directory, NEEDED)
     trained_in = sessions_of(directory, values["rank"])
     session = session_of(run, trained_in)

@@ -29,7 +29,7 @@ def describe_search(
     space: Space,
     asked: ResourcesAsked,
     data_dir: Path | None,
-    out: Path,
+    out: Path | str,
     address: str | None,
     hours: HoursAsked = HoursAsked(),  # noqa: B008 - it is frozen
     warm_start: Sequence[Path] = (),

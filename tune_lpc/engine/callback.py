@@ -128,8 +128,15 @@ class DirectorCallback(Callback):
 class EndOfSearch(Stopper):
     """Tells Ray Tune to end the search: somebody asked for it, the director sees no use in going on, or time is up."""
 
-    def __init__(self, interrupt: Interrupt, director: Director, line: Lifeline | None = None) -> None:
-        self._interrupt, self._director, self._line = interrupt, director, line
+    def __init__(
+        self,
+        interrupt: Interrupt,
+        director: Director,
+        line: Lifeline | None = None,
+        lost: Callable[[], str] = lambda: "",
+    ) -> None:
+        """lost: why the results are not this search's any more; empty while they are."""
+        self._interrupt, self._director, self._line, self._lost = interrupt, director, line, lost
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray saves its stopper; what belongs to this process stays out of it."""
@@ -144,6 +151,7 @@ class EndOfSearch(Stopper):
         if self._line is not None:
             self._line.park()
         self._director.budget.asked(time.monotonic())
+        self._director.ends_early = self._director.ends_early or self._lost() or None
         ends = self._director.ends_early is not None or self._director.budget.is_over
         return ends or self._interrupt.requested is not None
 

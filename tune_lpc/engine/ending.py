@@ -81,4 +81,6 @@ def end_without_head(request: Request, interrupt: Interrupt, log: WaitingLog, co
     console.show_cursor()
     tell(console, "")  # below the live table
     print(ended.message, file=sys.stderr)
+    if request.uploads is not None and (problem := request.uploads.flush()):
+        print(f"not everything was uploaded: {problem}; the resume does it", file=sys.stderr)
     end_process(ended.exit_status)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tune_lpc.engine.trainable import Evaluate
 from tune_lpc.plan.hours import HoursAsked
@@ -16,6 +16,9 @@ from tune_lpc.plan.resources import ResourcesAsked
 from tune_lpc.plan.space import Space
 from tune_lpc.results import Tables
 from tune_lpc.search.dashboard import NONE
+
+if TYPE_CHECKING:
+    from tune_lpc.storage.uploading import Uploader
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Request:
     stuck_after: a trial that says nothing in so many times the time expected is restarted.
     fingerprint: of the images that are needed, None where any will do. trains_on_all, evaluate: see `trainable.Job`.
     about: further content of run.json. optuna_storage: where a study follows the search, see `search.dashboard`.
+    uploads: what uploads `out`, where that is the copy of results elsewhere.
     hours: that the search may take, all its sessions together. without_token: whether a Ray that is started asks for
         none. code: of the user's own. began: when the command did, by `time.monotonic`.
     """
@@ -52,6 +56,7 @@ class Request:
     without_token: bool = False
     code: OwnCode = NO_CODE
     began: float = field(default_factory=time.monotonic)
+    uploads: Uploader | None = None
 
     @property
     def resume_command(self) -> str:

@@ -108,7 +108,7 @@ class TrialTrainable(tune.Trainable):
         if not (job.folder / JOURNAL_FILE).exists():
             raise UserError(
                 f"the results folder {job.folder} is not there on {socket.gethostname()}; "
-                "put it, with --out, where all nodes see the same files"
+                "put it, with --out (of results at s3://: --local-copy), where all nodes see the same files"
             )
         trainer: Trains
         if job.processes > 1:

@@ -393,7 +393,7 @@ def _fit(
                 storage_path=storage,
                 verbose=0,
                 progress_reporter=tune.CLIReporter(),  # silent, where Ray's for notebooks puts an empty output
-                stop=EndOfSearch(interrupt, director, line),
+                stop=EndOfSearch(interrupt, director, line, lambda: request.uploads.lost if request.uploads else ""),
                 callbacks=[DirectorCallback(director, log, view, request.out, interrupt.take_over)],
                 failure_config=tune.FailureConfig(max_failures=request.max_failures),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tune_lpc import __version__
 from tune_lpc.plan.errors import UserError
 from tune_lpc.plan.own_code import OWN, OwnCode
+from tune_lpc.plan.places import is_address
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.results.confirmed import load_confirmed
 from tune_lpc.training.loop import Training
@@ -154,6 +155,10 @@ def _about(metadata: dict[str, str]) -> About:
 def load_network(directory: str | Path, rank: int, seed: int, *, trust_code: bool = False) -> TrainedNetwork:
     """See `tune_lpc.load`."""
     path = Path(directory)
+    if is_address(directory):
+        from tune_lpc.storage.reading import fetched  # only where it is needed
+
+        path = fetched(str(directory), print)
     if path.is_file():
         return read_network(path, trust_code=trust_code)
     table = load_confirmed(path)
