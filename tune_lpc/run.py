@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shlex
 import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from tune_lpc.cli.asked import FAILURES, STUCK_AFTER, STUCK_LIMITS, checked
 from tune_lpc.cli.dry_run import describe_search
-from tune_lpc.cli.folders import folders_of, problems_of_folders
+from tune_lpc.cli.folders import folders_of
 from tune_lpc.cli.home import check_home
-from tune_lpc.cli.options import TRUST_CODE, Parser, data_dir_problems, exit_status, numbers
-from tune_lpc.cli.own_code import code_of_searches, remember
-from tune_lpc.cli.paths import address_problems, path_given
+from tune_lpc.cli.options import TRUST_CODE, Parser, exit_status
+from tune_lpc.cli.own_code import remember
+from tune_lpc.cli.paths import path_given
 from tune_lpc.cli.terminal import print_lines, print_summary, terminal
 from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
-from tune_lpc.plan.errors import shown
-from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.plan.objectives import MOST_OBJECTIVES, measures_of
-from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.places import is_address
-from tune_lpc.plan.processes import process_problems
 from tune_lpc.plan.record import SCORE
-from tune_lpc.plan.resources import AUTO, ResourcesAsked
-from tune_lpc.plan.search_settings import AS_MANY_AS_FIT, SAMPLERS
-from tune_lpc.plan.searches import spaces_of_methods
+from tune_lpc.plan.search_settings import SAMPLERS
 from tune_lpc.plan.trial import setting_default
 from tune_lpc.results import holds_run
 
@@ -39,12 +33,6 @@ if TYPE_CHECKING:
     from tune_lpc.engine.request import Outcome, Request
     from tune_lpc.storage.uploading import Uploader
 
-FAILURES = 2
-"""How often a trial goes on after its worker or node failed, where the user does not say."""
-MOST_FAILURES = 100
-STUCK_AFTER = 20
-"""In so many times the time expected a trial without an epoch is restarted, where the user does not say."""
-STUCK_LIMITS = (2, 10**6)
 UNLESS = "unless the space sets another"
 
 
@@ -234,7 +222,8 @@ def searches_of(
     """
     if options.space is None:
         raise UserError(f"give a search space, one of {', '.join(shipped_names())}, or a file (see --list)")
-    spaces, code, asked, guards, hours = checked(options)
+    asked = checked(options)
+    spaces, code, hours = asked.spaces, asked.code, asked.hours
     folders = folders_of(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     warm_start = tuple(map(Path, options.warm_start))
@@ -260,7 +249,7 @@ def searches_of(
             # One that goes on has what it took over in its run.json, and the folders may be gone by now.
             earlier = () if options.resume and holds_run(folder) else warm_start
             out = options.out if is_address(options.out) else folder
-            describe_search(console, space, asked, data_dir, out, options.address, hours, earlier, code)
+            describe_search(console, space, asked.resources, data_dir, out, options.address, hours, earlier, code)
         return
     remember(code)
     for space in spaces:
@@ -275,7 +264,7 @@ def searches_of(
             space,
             folder,
             data_dir,
-            asked,
+            asked.resources,
             options.address,
             measures,
             command,
@@ -287,7 +276,8 @@ def searches_of(
             without_token=options.no_token,
             code=code,
             uploads=uploads,
-            **guards,
+            max_failures=asked.guards.max_failures,
+            stuck_after=asked.guards.stuck_after,
         )
         for space, folder in zip(spaces, folders, strict=True)
     ]
@@ -297,105 +287,6 @@ def searches_of(
             print_summary(console, outcome.tables, request.space, request.out)
             print_lines(console, report_lines(request.out))
         yield request, outcome
-
-
-class _Guards(TypedDict):
-    """What the search does about trials whose worker fails or says nothing more."""
-
-    max_failures: int
-    stuck_after: float
-
-
-CHANGES = {
-    "trials": int,
-    "epochs": int,
-    "seed": int,
-    "fidelity": str,
-    "first_rung_after": float,
-    "control_trials": int,
-    "seeds": int,
-    "objective": str,
-    "sampler": str,
-}
-"""Options that change the space, with the types of their values."""
-CHANGED_NAMES = {"fidelity": "fidelity_mode", "objective": "objectives"}
-"""What such an option changes, where that has another name."""
-
-
-def checked(options: argparse.Namespace) -> tuple[list[Space], OwnCode, ResourcesAsked, _Guards, HoursAsked]:
-    """A space a method with the options' changes, the code of the user's own that they need, the resources asked for,
-    the guards, and the time.
-
-    Raises UserError with all problems of the options together.
-    """
-    kinds: dict[str, type[int | float]] = {name: kind for name, kind in CHANGES.items() if kind is not str}
-    kinds |= {"concurrent": int, "cpus_per_trial": int, "gpus_per_trial": float, "processes_per_trial": int}
-    kinds |= {"max_failures": int, "stuck_after": float, "hours": float, "gpu_hours": float}
-    measured = {name: AUTO for name in ("cpus_per_trial", "gpus_per_trial") if getattr(options, name) == AUTO}
-    values, problems = numbers(options, {name: kind for name, kind in kinds.items() if name not in measured})
-    values |= measured
-    may_be_auto = ("--cpus-per-trial", "--gpus-per-trial")
-    problems = [f"{problem}, or {AUTO}" if problem.startswith(may_be_auto) else problem for problem in problems]
-    values |= {name: getattr(options, name) for name, kind in CHANGES.items() if kind is str}
-    values["objective"] = None if options.objective is None else ",".join(options.objective)
-    asked = ResourcesAsked(*(values[field.name] for field in dataclasses.fields(ResourcesAsked)))
-    problems += asked.problems()
-    guards = _Guards(max_failures=values["max_failures"], stuck_after=values["stuck_after"])
-    problems += _guard_problems(guards)
-    hours = HoursAsked(values["hours"], values["gpu_hours"])
-    problems += hours.problems()
-    if asked.gpus_per_trial == 0 and not hours.problems():
-        problems += hours.gpu_problems(0)
-    problems += data_dir_problems(options.data_dir)
-    if options.out is not None and not options.out.strip():
-        problems.append("--out is empty, but must name a folder")
-    problems += address_problems(options.out)
-    if options.local_copy is not None and not is_address(options.out):
-        problems.append("--local-copy is for results at an address; leave it out, or give one: --out s3://BUCKET/PATH")
-    spaces: list[Space] = []
-    try:
-        space = options.space.checked() if isinstance(options.space, Space) else load_space(options.space)
-        changes = space.parse_changes(text for texts in options.set for text in texts)
-        for option in CHANGES:
-            name = CHANGED_NAMES.get(option, option)
-            if values[option] is None:
-                continue
-            if name in changes:
-                problems.append(f"{name} is given by --{option.replace('_', '-')} and by --set; give it once")
-            changes[name] = values[option]
-        if hours.is_limited:
-            changes.setdefault("trials", AS_MANY_AS_FIT)
-    except UserError as error:
-        raise UserError(problems + error.problems) from error
-    try:
-        spaces = spaces_of_methods(space, dict.fromkeys(options.method), changes)
-    except UserError as error:
-        problems += error.problems
-    if not asked.problems():
-        problems += [problem for space in spaces for problem in process_problems(space, asked.processes)]
-    if spaces and (options.out is None or options.out.strip()) and not is_address(options.out):
-        problems += problems_of_folders(options, spaces)
-    code = NO_CODE
-    try:
-        code = code_of_searches(spaces, folders_of(options, spaces), resume=options.resume, trust=options.trust_code)
-    except UserError as error:
-        # A copy of it may lie where the results are, which are looked at later.
-        problems += [] if options.resume and is_address(options.out) else error.problems
-    if problems:
-        raise UserError(dict.fromkeys(problems))
-    return spaces, code, asked, guards, hours
-
-
-def _guard_problems(guards: _Guards) -> list[str]:
-    """What is wrong with the guards; one that is no number at all is told elsewhere."""
-    found = []
-    failures, stuck = guards["max_failures"], guards["stuck_after"]
-    if failures is not None and not 0 <= failures <= MOST_FAILURES:
-        found.append(f"--max-failures is {shown(failures)}, but must be a whole number from 0 to {MOST_FAILURES}")
-    low, high = STUCK_LIMITS
-    if stuck is not None and not low <= stuck <= high:
-        found.append(f"--stuck-after is {shown(stuck)}, but must be a number from {low} to {high}")
-    return found
 
 
 def _print_methods(console: Console) -> None:

@@ -7,12 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tune_lpc.cli.asked import checked
 from tune_lpc.cli.following import follow, send, tell_commands
 from tune_lpc.cli.options import Parser, exit_status
 from tune_lpc.cli.paths import address_problems
 from tune_lpc.plan import UserError
 from tune_lpc.plan.places import is_address
-from tune_lpc.run import checked
 from tune_lpc.run import parser as parser_of_run
 
 FOLDERS = ("out", "local_copy", "data_dir", "warm_start")
@@ -60,7 +60,7 @@ def _command(options: argparse.Namespace, arguments: list[str]) -> int:
         # All that can be told here; folders are looked at where they are.
         with tempfile.TemporaryDirectory() as folder:
             here = {"out": str(Path(folder, "out")), "data_dir": None, "warm_start": list[str](), "resume": False}
-            _, code, *_ = checked(argparse.Namespace(**(vars(options) | here | {"local_copy": None})))
+            code = checked(argparse.Namespace(**(vars(options) | here | {"local_copy": None}))).code
     except UserError as error:
         problems += error.problems
     if problems:

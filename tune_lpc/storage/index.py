@@ -99,8 +99,10 @@ def has_content(path: Path, tag: str) -> bool:
 
 
 def files_of(folder: Path) -> Iterator[str]:
-    """The files of results by their names below the folder, but for journals, checkpoints, hidden and empty ones; an empty
-    module of code stays."""
+    """The files of results by their names below the folder, but for journals, checkpoints, hidden and empty ones.
+
+    An empty module of the user's own code counts.
+    """
     for place, folders, names in os.walk(folder):
         inside = Path(place).relative_to(folder)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != CHECKPOINTS)
