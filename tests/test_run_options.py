@@ -15,7 +15,9 @@ from tune_lpc.plan import Space, UserError, load_space, shipped_names
 from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.run import main
+from tune_lpc.storage.address import Address, local_copy
 from tune_lpc.train import main as train
+from tune_lpc.training.data.cache import cache_folder
 
 Asked = Callable[..., list[Any]]
 
@@ -190,7 +192,9 @@ def test_every_default_that_the_help_of_run_tells_is_the_one_in_force(
     assert (on_cpus.concurrent, on_gpus.concurrent) == (8, 2)
     assert on_cpus.gpus_per_trial == 0
     assert (request.space.trials, request.space.epochs) == (plain.trials, plain.epochs)
+    copy = local_copy(Address("bucket", "path"), "http://localhost")
     assert told == {
+        "--local-copy": "below the cache folder" if copy.is_relative_to(cache_folder()) else str(copy),
         "--out": str(request.out).replace("digits", "SPACE"),
         "--optuna-storage": request.optuna_storage,
         "--trials": "the space's",
