@@ -225,7 +225,7 @@ def test_every_default_that_the_help_of_train_tells_is_the_one_in_force(
     monkeypatch.setattr("tune_lpc.train.load_run", lambda *_: run)
     monkeypatch.setattr("tune_lpc.train.sessions_of", lambda *_: [])
 
-    def prepare(spec: object, folder: Path) -> None:
+    def prepare(spec: object, folder: Path, code: object) -> None:
         folders.append(folder)
         raise UserError("far enough")
 

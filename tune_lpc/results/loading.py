@@ -66,6 +66,8 @@ def load_ranked(directory: Path, rank: int) -> TrialSpec:
     row = _ranked_row(directory, rank)
     settings = {name.removeprefix("config."): row[name] for name in row if name.startswith("config.")}
     settings |= {name: value for name, value in BEFORE.items() if settings.get(name) is None}
+    # Of before there was such a setting; its default is what was done then.
+    settings = {name: value for name, value in settings.items() if value is not None or not _is_later(name)}
     try:
         return TrialSpec.build(settings)
     except UserError as error:
