@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from tune_lpc import __version__
-from tune_lpc.plan.trial import TrialSpec, setting_field, setting_names
+from tune_lpc.plan.trial import TrialSpec, setting_default, setting_field, setting_names
 from tune_lpc.results import Journal, export, load_ranked, load_run
 from tune_lpc.results.events import RunResumed, TrialPlaced
 from tune_lpc.results.loading import BEFORE
