@@ -257,8 +257,9 @@ class Training:
         """As `represent`; of several processes each does its part, and all get the whole."""
         if self._group is None or len(images) < self._group.size:
             return self.represent(images)
-        logits, z, _ = self.represent(images, rows=self._group.share(len(images)).rows)
-        return self._group.rows_of_all(logits), self._group.rows_of_all(z), images.labels.to(self.device)
+        share = self._group.share(len(images))
+        logits, z, _ = self.represent(images, rows=share.rows)
+        return self._group.rows_of_all(logits, share), self._group.rows_of_all(z, share), images.labels.to(self.device)
 
     def evaluated(self, images: Images | DiskImages | None = None) -> Evaluated:
         """What the measures need of the network as it stands, on `images`; attacks see 1,000 of them at most.
@@ -314,7 +315,7 @@ def share_of_batches(spec: TrialSpec, images: int, group: Group | None) -> Share
     rows_of_a_unit = batches.group_size if isinstance(batches, GroupedBatches) else 1
     units = rows // rows_of_a_unit
     if group is None:
-        return Share(rows, 0, rows)
+        return Share(rows, 0, rows, (rows,))
     if spec.compile != "off":
         raise UserError(f"compile is {spec.compile!r}, but a trial in {group.size} processes needs off")
     if units < group.size:
