@@ -18,7 +18,8 @@ from rich.console import Console
 
 from tune_lpc.cli.confirmation import SEEDS, TIES, Confirmation, planned
 from tune_lpc.cli.home import check_home
-from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.options import TRUST_CODE, Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.own_code import code_of_results
 from tune_lpc.cli.paths import path_given
 from tune_lpc.cli.terminal import print_lines, terminal
 from tune_lpc.plan import UserError
@@ -77,6 +78,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--processes-per-trial", metavar="N", help="processes that train a network together (default: one a GPU of it)"
     )
+    parser.add_argument("--trust-code", action="store_true", help=TRUST_CODE)
     return parser
 
 
@@ -127,11 +129,12 @@ def _confirm(
     from tune_lpc.final.test_images import check_test_images
 
     problems = []
-    data_dirs = {}
+    data_dirs, codes = {}, {}
     for one in found:
         text = options.data_dir or one.run["data"]["data_dir"]
         data_dirs[one.directory] = Path(text).resolve() if text else None  # workers run elsewhere
         try:
+            codes[one.directory] = code_of_results(one.directory, one.run, trust=options.trust_code)
             check_test_images(one.specs[0], data_dirs[one.directory])
             if options.export:
                 check_onnx()
@@ -161,6 +164,7 @@ def _confirm(
                 evaluate=evaluate,
                 about={PLAN: one.plan},
                 without_token=options.no_token,
+                code=codes[one.directory],
                 began=began,
             )
         by_folder = {one.folder: one for one in group}

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from tune_lpc.cli.dry_run import describe_search
 from tune_lpc.cli.home import check_home
-from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.options import TRUST_CODE, Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.own_code import code_of_searches, remember
 from tune_lpc.cli.paths import path_given
 from tune_lpc.cli.terminal import print_lines, print_summary, terminal
 from tune_lpc.plan import MODES, Space, UserError, load_space, shipped_names
@@ -23,6 +24,7 @@ from tune_lpc.plan.errors import shown
 from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.methods import DEFAULT_METHOD, METHODS
 from tune_lpc.plan.objectives import MOST_OBJECTIVES, measures_of
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.processes import process_problems
 from tune_lpc.plan.record import SCORE
 from tune_lpc.plan.resources import AUTO, ResourcesAsked
@@ -189,6 +191,7 @@ def parser() -> Parser:
     parser.add_argument(
         "--no-token", action="store_true", help="let a Ray that is started here run the code of whoever reaches it"
     )
+    parser.add_argument("--trust-code", action="store_true", help=TRUST_CODE)
     return parser
 
 
@@ -216,7 +219,7 @@ def searches_of(
     """
     if options.space is None:
         raise UserError(f"give a search space, one of {', '.join(shipped_names())}, or a file (see --list)")
-    spaces, asked, guards, hours = checked(options)
+    spaces, code, asked, guards, hours = checked(options)
     folders = _folders(options, spaces)
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     warm_start = tuple(map(Path, options.warm_start))
@@ -232,8 +235,9 @@ def searches_of(
         for space, folder in zip(spaces, folders, strict=True):
             # One that goes on has what it took over in its run.json, and the folders may be gone by now.
             earlier = () if options.resume and holds_run(folder) else warm_start
-            describe_search(console, space, asked, data_dir, folder, options.address, hours, earlier)
+            describe_search(console, space, asked, data_dir, folder, options.address, hours, earlier, code)
         return
+    remember(code)
     for space in spaces:
         print_lines(console, space.notes)
     from tune_lpc.cli.live import Progress
@@ -256,6 +260,7 @@ def searches_of(
             began=began,
             optuna_storage=options.optuna_storage,
             without_token=options.no_token,
+            code=code,
             **guards,
         )
         for space, folder in zip(spaces, folders, strict=True)
@@ -291,8 +296,9 @@ CHANGED_NAMES = {"fidelity": "fidelity_mode", "objective": "objectives"}
 """What such an option changes, where that has another name."""
 
 
-def checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _Guards, HoursAsked]:
-    """A space a method with the options' changes, the resources asked for, the guards, and the time.
+def checked(options: argparse.Namespace) -> tuple[list[Space], OwnCode, ResourcesAsked, _Guards, HoursAsked]:
+    """A space a method with the options' changes, the code of the user's own that they need, the resources asked for,
+    the guards, and the time.
 
     Raises UserError with all problems of the options together.
     """
@@ -343,9 +349,14 @@ def checked(options: argparse.Namespace) -> tuple[list[Space], ResourcesAsked, _
             problems += folder_problems(folder, resume=options.resume)
         problems += _mixed_problems(options, spaces)
         problems += _warm_start_problems(options, spaces)
+    code = NO_CODE
+    try:
+        code = code_of_searches(spaces, _folders(options, spaces), resume=options.resume, trust=options.trust_code)
+    except UserError as error:
+        problems += error.problems
     if problems:
         raise UserError(dict.fromkeys(problems))
-    return spaces, asked, guards, hours
+    return spaces, code, asked, guards, hours
 
 
 def _guard_problems(guards: _Guards) -> list[str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SEVERAL = ("objective", "measure", "warm_start")
 """Arguments that are lists."""
+_SWITCHES = ("resume", "no_token", "trust_code", "quiet")
 
 __all__ = ["SearchResult", "UserError", "run_search"]
 
@@ -81,6 +82,7 @@ def run_search(
     optuna_storage: str | None = None,
     address: str | None = None,
     no_token: bool = False,
+    trust_code: bool = False,
     quiet: bool = False,
 ) -> SearchResult:
     """Run a search to its end, with the same checks, files and defaults as `python -m tune_lpc.run`.
@@ -105,8 +107,8 @@ def run_search(
             values = [given[name]] if isinstance(given[name], str) else given[name]
             setattr(options, name, [str(value) for value in values])
     options.set = [[f"{name}={_text(value)}" for name, value in (settings or {}).items()]]
-    options.resume, options.no_token = resume, no_token
-    for name in set(given) - {*_SEVERAL, "space", "method", "settings", "resume", "no_token", "quiet"}:
+    options.resume, options.no_token, options.trust_code = resume, no_token, trust_code
+    for name in set(given) - {*_SEVERAL, *_SWITCHES, "space", "method", "settings"}:
         if given[name] is not None:
             setattr(options, name, str(given[name]))
     try:
@@ -130,7 +132,7 @@ def _check_kinds(given: Mapping[str, Any]) -> None:
         "space": ((str, Path, Space), "a name, a file or a Space"),
         "method": (str, "the name of one method; call run_search once for each"),
         "settings": (Mapping, "a dict of names and values"),
-        **dict.fromkeys(("resume", "no_token", "quiet"), (bool, "True or False")),
+        **dict.fromkeys(_SWITCHES, (bool, "True or False")),
         **dict.fromkeys(_SEVERAL, (Sequence, "a list")),
     }
     found = [

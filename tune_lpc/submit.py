@@ -58,7 +58,7 @@ def _command(options: argparse.Namespace, arguments: list[str]) -> int:
         # All that can be told here; folders are looked at where they are.
         with tempfile.TemporaryDirectory() as folder:
             here = {"out": str(Path(folder, "out")), "data_dir": None, "warm_start": list[str](), "resume": False}
-            checked(argparse.Namespace(**(vars(options) | here)))
+            _, code, *_ = checked(argparse.Namespace(**(vars(options) | here)))
     except UserError as error:
         problems += error.problems
     if problems:
@@ -66,7 +66,7 @@ def _command(options: argparse.Namespace, arguments: list[str]) -> int:
     from tune_lpc.engine.jobs import Jobs  # Ray takes seconds to import
 
     jobs = Jobs(options.address)
-    name = send(jobs, options.space, arguments, options.out)
+    name = send(jobs, options.space, arguments, options.out, code)
     if options.detach:
         tell_commands(jobs, name)
         return 0

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from tune_lpc import __version__
 from tune_lpc.cli.home import check_home
-from tune_lpc.cli.options import Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.options import TRUST_CODE, Parser, data_dir_problems, exit_status, numbers
+from tune_lpc.cli.own_code import code_of_results
 from tune_lpc.cli.paths import path_given
 from tune_lpc.plan import TrialSpec, UserError
 from tune_lpc.plan.errors import shown
+from tune_lpc.plan.own_code import OwnCode
 from tune_lpc.plan.resources import MOST_PROCESSES
 from tune_lpc.results import load_ranked, load_run, sessions_of
 
@@ -67,6 +69,7 @@ def _parser() -> Parser:
         metavar="N",
         help="processes that train it together, each on a GPU of its own or all on CPUs (default: as in the search)",
     )
+    parser.add_argument("--trust-code", action="store_true", help=TRUST_CODE)
     return parser
 
 
@@ -88,7 +91,9 @@ def _command(options: argparse.Namespace) -> int:
         session = dataclasses.replace(session, processes=values["processes"])
     for line in changes_of_machine(trained_in):
         print(line)
-    return _train(spec, run, session, options.data_dir, save)
+    check_home(with_ray=False)
+    code = code_of_results(directory, run, trust=options.trust_code)
+    return _train(spec, run, session, options.data_dir, save, code)
 
 
 def new_file_problems(path: Path) -> list[str]:
@@ -145,17 +150,20 @@ def changes_of_machine(trained_in: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _train(spec: TrialSpec, run: Mapping[str, Any], session: Session, data_dir: str | None, save: Path | None) -> int:
-    check_home(with_ray=False)
+def _train(
+    spec: TrialSpec, run: Mapping[str, Any], session: Session, data_dir: str | None, save: Path | None, code: OwnCode
+) -> int:
     # torch takes seconds to import: only now, when the options are known to be right.
     from tune_lpc.training.prepare import check_image_size, prepare
 
     folder = data_dir or run["data"]["data_dir"]
-    prepared = prepare(spec, Path(folder) if folder else None)
+    prepared = prepare(spec, Path(folder) if folder else None, code=code)
     check_image_size(spec.network, prepared)
     for line in _told_of(spec, run, prepared):
         print(line)
     print(f"data: {prepared.describe()}")
+    if code:
+        print(code.describe())
     with closing(_trainer(spec, prepared, session, Path(folder) if folder else None)) as trainer:
         return _epochs(spec, trainer, save)
 
@@ -165,13 +173,13 @@ def _trainer(spec: TrialSpec, prepared: Prepared, session: Session, data_dir: Pa
     import torch
 
     from tune_lpc.training.device import best_device
+    from tune_lpc.training.distributed.batches import share_of_batches
     from tune_lpc.training.distributed.group import Group
-    from tune_lpc.training.loop import share_of_batches
     from tune_lpc.training.team import Team
     from tune_lpc.training.trainer import Conditions, Trainer
 
     device = best_device() if session.on_gpu else torch.device("cpu")
-    conditions = Conditions(data_dir, None, max(1, session.threads // session.processes))
+    conditions = Conditions(data_dir, None, max(1, session.threads // session.processes), code=prepared.code)
     if session.processes == 1:
         trainer = Trainer(conditions, device)
         trainer.prepare(spec, prepared)

@@ -15,6 +15,7 @@ from tune_lpc.plan import Space, UserError
 from tune_lpc.plan.dimensions import describe_values
 from tune_lpc.plan.hours import HoursAsked
 from tune_lpc.plan.objectives import several_objectives
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.resources import ResourcesAsked, cpus_here
 from tune_lpc.plan.search_settings import AS_MANY_AS_FIT
 from tune_lpc.plan.settings import Value
@@ -32,6 +33,7 @@ def describe_search(
     address: str | None,
     hours: HoursAsked = HoursAsked(),  # noqa: B008 - it is frozen
     warm_start: Sequence[Path] = (),
+    code: OwnCode = NO_CODE,
 ) -> None:
     """Print the space, the rungs, the sampler, the resources and the cost of a search; it trains a little, to tell
     hours too.
@@ -49,7 +51,7 @@ def describe_search(
             raise UserError(problems)
         said = "auto: measured at the start" if asked.is_auto else resources.describe()
         where = f"{said} ({cpus_here()} CPUs and {gpus_here()} GPUs here)"
-        cost += time_lines(space, measure_epoch(space, data_dir, resources.cpus_per_trial), resources, hours)
+        cost += time_lines(space, measure_epoch(space, data_dir, resources.cpus_per_trial, code), resources, hours)
     else:
         where = f"those of the Ray cluster at {address}"
         cost += [f"time: {hours.describe()} are given"] if hours.is_limited else []

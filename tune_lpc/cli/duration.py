@@ -12,6 +12,7 @@ from types import FrameType
 
 from tune_lpc.plan import Space
 from tune_lpc.plan.hours import HOUR, HoursAsked
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.resources import Resources
 from tune_lpc.plan.searches import typical_trial
 from tune_lpc.search.seeds import stages
@@ -58,21 +59,23 @@ class Work:
         return cls(configs, trained, repeats, epochs, fidelity.climb_epochs)
 
 
-def measure_epoch(space: Space, data_dir: Path | None, threads: int) -> Epoch:
+def measure_epoch(space: Space, data_dir: Path | None, threads: int, code: OwnCode = NO_CODE) -> Epoch:
     """Train a little of what the space begins with, on so many CPU threads or the GPU. Downloads nothing.
 
-    Raises UserError for data, or a network on them, that a search would refuse too.
+    code: of the user's own, that it may need.
+    Raises UserError for data, or for a network or functions on them, that a search would refuse too.
     """
     from tune_lpc.training.data import NotDownloadedError
     from tune_lpc.training.device import best_device, same_threads_after
-    from tune_lpc.training.prepare import check_image_size, prepare
+    from tune_lpc.training.prepare import check_brought, check_image_size, prepare
     from tune_lpc.training.probe import Probe
 
     spec, config = typical_trial(space)
     try:
         with _at_most(LONGEST), same_threads_after():
-            prepared = prepare(spec, data_dir, space.largest_group, may_download=False)
+            prepared = prepare(spec, data_dir, space.largest_group, code, may_download=False)
             check_image_size(spec.network, prepared)
+            check_brought([space], prepared)
             device = best_device()
             probe = Probe(spec, prepared, device)
             probe.warm_up(threads)

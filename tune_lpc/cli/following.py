@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tune_lpc.plan import UserError, load_space
+from tune_lpc.plan import UserError
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.space_modules import modules_of
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ def command_for(verb: str, name: str, address: str) -> str:
     return f"python -m tune_lpc.jobs {verb} {shlex.quote(name)} --address {shlex.quote(address)}"
 
 
-def send(jobs: Jobs, space: str, arguments: Sequence[str], out: str) -> str:
+def send(jobs: Jobs, space: str, arguments: Sequence[str], out: str, code: OwnCode = NO_CODE) -> str:
     """Send a search with its space file and the modules beside it; the name of its job.
 
-    space: the name of a shipped one, or a file here. arguments: of `tune_lpc.run`, which name it.
+    space: the name of a shipped one, or a file here. arguments: of `tune_lpc.run`, which name it. code: of the user's
+    own, which it is to find there.
     Raises UserError where the space can't be read, or the cluster not be reached.
     """
-    load_space(space)
     with tempfile.TemporaryDirectory() as package:
         arguments = list(arguments)
         if space.endswith(".py"):
@@ -44,8 +45,10 @@ def send(jobs: Jobs, space: str, arguments: Sequence[str], out: str) -> str:
                 shutil.copyfile(each, copy)
             arguments = [f"space/{path.name}" if text == space else text for text in arguments]
             space = str(path.absolute())
+            code.write(Path(package) / "space")
         else:
             (Path(package) / "shipped").touch()  # Ray wants a folder that holds something
+            code.write(Path(package))
         name = jobs.submit(Path(package), space, arguments, out)
     print(f"{name}: sent to {jobs.address}; results go into {out} of the cluster")
     return name

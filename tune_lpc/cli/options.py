@@ -14,6 +14,7 @@ from tune_lpc.cli.streams import unfailing_streams
 from tune_lpc.plan.errors import UserError, nearest, shown
 
 USER_ERROR = 2
+TRUST_CODE = "let code run that came with results, of somebody else's own networks and functions (docs/own_network.md)"
 
 
 class Parser(argparse.ArgumentParser):

@@ -197,4 +197,5 @@ def reason_of_failure(trial: Trial) -> str:
     name = re.match(r"(?:\w+\.)*(\w+: )", message[0])
     if name is not None:
         message[0] = message[0][name.end() :]
-    return textwrap.shorten((name[1] if name else "") + message[-1], LONGEST_REASON, placeholder=" …")
+    kind = name[1] if name is not None and name[1] != "UserError: " else ""
+    return textwrap.shorten(kind + message[-1], LONGEST_REASON, placeholder=" …")

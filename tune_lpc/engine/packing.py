@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.packing import Measured, Packing, PackingTable
 from tune_lpc.plan.resources import Resources, ResourcesAsked
 from tune_lpc.plan.searches import typical_trial
@@ -43,13 +44,20 @@ USABLE = 0.9
 
 
 def choose_resources(
-    asked: ResourcesAsked, space: Space, data_dir: Path | None, trials: int, console: Console, *, again: bool = False
+    asked: ResourcesAsked,
+    space: Space,
+    data_dir: Path | None,
+    trials: int,
+    console: Console,
+    *,
+    again: bool = False,
+    code: OwnCode = NO_CODE,
 ) -> Resources:
     """What a trial takes on the Ray cluster that is running, and how many run at once.
 
     An "auto" is measured on one node, with the trial that the space begins with, and printed; where that fails, a line
     says why, and the default is taken. trials: how many there are to run. again: the search goes on, and an earlier
-    choice may not hold any more, as it may run elsewhere.
+    choice may not hold any more, as it may run elsewhere. code: of the user's own.
     Raises UserError when the cluster has not what was asked for, or a node not the data.
     """
     totals = ray.cluster_resources()
@@ -68,7 +76,7 @@ def choose_resources(
     )
     console.print(told, markup=False, highlight=False, soft_wrap=True)
     start = time.monotonic()
-    work = _Work(spec, data_dir.resolve() if data_dir else None, space.largest_group)
+    work = _Work(spec, data_dir.resolve() if data_dir else None, space.largest_group, code)
     measured, problem = _measure(node, packings, work)
     table = PackingTable(str(node), config, time.monotonic() - start, tuple(measured))
     console.print(_as_rich(table))
@@ -128,6 +136,7 @@ class _Work:
     spec: TrialSpec
     data_dir: Path | None
     group_size: int | None
+    code: OwnCode
 
 
 class _Worker:
@@ -140,7 +149,7 @@ class _Worker:
         """
         device = best_device()
         before = memory_used(device), memory_free(device)
-        self._probe = Probe(work.spec, prepare(work.spec, work.data_dir, work.group_size), device)
+        self._probe = Probe(work.spec, prepare(work.spec, work.data_dir, work.group_size, work.code), device)
         return before
 
     def warm_up(self, threads: int) -> None:

@@ -47,7 +47,9 @@ def find_place(request: Request, runs: Sequence[OpenRun], resources: Resources |
     """
     if resources is None:
         to_come, again = max(run.to_come for run in runs), not all(run.is_new for run in runs)
-        resources = choose_resources(request.resources, request.space, request.data_dir, to_come, console, again=again)
+        resources = choose_resources(
+            request.resources, request.space, request.data_dir, to_come, console, again=again, code=request.code
+        )
     refuse_scattered(resources, ray.nodes())
     console.print(f"trials: {resources.describe()}", markup=False, highlight=False, soft_wrap=True)
     asks = any(leaves_precision(run.space) for run in runs)

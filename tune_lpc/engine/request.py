@@ -11,6 +11,7 @@ from typing import Any
 
 from tune_lpc.engine.trainable import Evaluate
 from tune_lpc.plan.hours import HoursAsked
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.resources import ResourcesAsked
 from tune_lpc.plan.space import Space
 from tune_lpc.results import Tables
@@ -28,7 +29,7 @@ class Request:
     fingerprint: of the images that are needed, None where any will do. trains_on_all, evaluate: see `trainable.Job`.
     about: further content of run.json. optuna_storage: where a study follows the search, see `search.dashboard`.
     hours: that the search may take, all its sessions together. without_token: whether a Ray that is started asks for
-        none. began: when the command did, by `time.monotonic`.
+        none. code: of the user's own. began: when the command did, by `time.monotonic`.
     """
 
     space: Space
@@ -49,6 +50,7 @@ class Request:
     optuna_storage: str = NONE
     hours: HoursAsked = field(default_factory=HoursAsked)
     without_token: bool = False
+    code: OwnCode = NO_CODE
     began: float = field(default_factory=time.monotonic)
 
     @property

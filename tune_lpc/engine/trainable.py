@@ -14,6 +14,7 @@ from ray import tune
 
 from tune_lpc.engine.report import NUMBER, REPORT, SPEC, Report
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.record import EpochRecord
 from tune_lpc.results import JOURNAL_FILE
 from tune_lpc.results.events import Measured, Tested, TrialPlaced, trial_id_of
@@ -39,7 +40,7 @@ class Job:
     persistence_backend: None where no trial has a topological loss. measures: taken at the end of a trial.
     objectives: the measures that are taken at rungs, too, as they are objectives, and at which.
     trains_on_all: the validation images train, too. evaluate: what is done with each network that is trained in full.
-    space: the name of what is searched.
+    space: the name of what is searched. code: of the user's own.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Job:
     evaluate: Evaluate | None = None
     space: str = ""
     processes: int = 1
+    code: OwnCode = NO_CODE
 
     def conditions(self) -> Conditions:
         """What of that its training takes."""
@@ -68,6 +70,7 @@ class Job:
             self.needs_bfloat16,
             self.persistence_backend,
             self.trains_on_all,
+            self.code,
         )
 
 

@@ -55,7 +55,7 @@ from tune_lpc.training.checkpoints import Checkpoints
 from tune_lpc.training.data import check_hold_out
 from tune_lpc.training.device import best_device, gpus_here, resolved_precision
 from tune_lpc.training.persistence import check_backend
-from tune_lpc.training.prepare import Prepared, check_image_size, prepare
+from tune_lpc.training.prepare import Prepared, check_brought, check_image_size, prepare
 
 ViewOf = Callable[[Space, Ledger, TimeBudget], AbstractContextManager[View]]
 """What shows a search to people, given what is searched, what has happened so far, and the time that there is."""
@@ -80,6 +80,8 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
     """
     checked = _check(requests)
     tell(console, f"data: {checked.prepared.describe()}")
+    if requests[0].code:
+        tell(console, requests[0].code.describe())
     with Interrupt() as interrupt, ExitStack() as stack:
         runs = []
         for request in requests:
@@ -139,9 +141,10 @@ def _check(requests: Sequence[Request]) -> _Checked:
         spec = one.space.trial(one.space.first[0] if one.space.first else one.space.draw(RandomChooser(0)))
         if "hold_out" in one.space.settings:
             check_hold_out(spec.dataset, one.data_dir, spec.hold_out)
-        prepared = prepare(spec, one.data_dir, max(groups, default=None))
+        prepared = prepare(spec, one.data_dir, max(groups, default=None), one.code)
         for network in sorted({str(network) for request in requests for network in request.space.possible("network")}):
             check_image_size(network, prepared)
+        check_brought([request.space for request in requests], prepared)
     except UserError as error:
         problems += error.problems
     problems += _backend_problems(requests)
@@ -182,8 +185,8 @@ def _backend(space: Space) -> str | None:
 
 def _identity(request: Request, prepared: Prepared) -> Identity:
     source = prepared.source.fingerprint
-    processes = request.resources.processes
-    return Identity(request.space, source, prepared.split.hash, request.measures, request.warm_start, processes)
+    code, processes = request.code.digests, request.resources.processes
+    return Identity(request.space, source, prepared.split.hash, request.measures, request.warm_start, code, processes)
 
 
 def _tell_what_is_there(run: OpenRun, console: Console) -> None:
@@ -279,7 +282,8 @@ def _begin_or_go_on(request: Request, run: OpenRun, place: Place, checked: _Chec
         session,
         run.earlier,
     )
-    return run.begin({**about, **request.about})
+    own = {"code": request.code.digests} if request.code else {}
+    return run.begin({**about, **own, **request.about}, request.code)
 
 
 def _tidy_checkpoints(run: OpenRun) -> None:
@@ -342,6 +346,7 @@ def _job(request: Request, director: Director, resources: Resources, prepared: P
         evaluate=request.evaluate,
         space=space.name,
         processes=resources.processes_per_trial,
+        code=request.code,
     )
 
 

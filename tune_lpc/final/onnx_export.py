@@ -25,7 +25,7 @@ def export_onnx(path: Path) -> Path:
     Input `images`: float32 (n, channels, height, width) from 0 to 1, any n. Output `logits`: (n, classes). The
     preprocessing is in it. Raises UserError as `read_network`.
     """
-    network = read_network(path).to(memory_format=torch.contiguous_format)
+    network = read_network(path, trust_code=True).to(memory_format=torch.contiguous_format)
     height, width, channels = network.about.image_shape
     target = path.with_suffix(".onnx")
     part = target.with_name(f".{target.name}.part")

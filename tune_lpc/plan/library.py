@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import warnings
 from pathlib import Path
@@ -37,7 +38,8 @@ def load_space(name_or_file: str) -> Space:
         )
     if not isinstance(space, Space):
         raise UserError(f"{name_or_file} sets no SPACE; write SPACE = Space(...)")
-    return space.checked()
+    folder = Path(name_or_file).absolute().parent if name_or_file.endswith(".py") else SHIPPED
+    return dataclasses.replace(space, folder=folder).checked()
 
 
 def _run_file(path: Path) -> object:

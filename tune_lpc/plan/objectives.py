@@ -87,7 +87,7 @@ _REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("margin_gradient_norm", "margin_gradient_norm_max"), _FOOLED),
     **dict.fromkeys(("margin_gradient_norm_relative", "margin_gradient_norm_max_relative"), _FOOLED),
     **dict.fromkeys(("binarity_score", "binarity_deviation", "binarity_peak_distance"), _SLOW),
-    **dict.fromkeys(("train_loss", "train_penalty", "train_topological", "train_contrastive"), _WEIGHED),
+    **dict.fromkeys(("train_loss", "train_penalty", "train_topological", "train_contrastive", "train_extra"), _WEIGHED),
     **dict.fromkeys(("gamma", "beta", "topological_weight", "learning_rate"), _SET),
     **dict.fromkeys(("images_per_second", "seconds"), _MACHINE),
     **dict.fromkeys(("budget", "epoch", "diverged"), "is no result of a training"),

@@ -10,8 +10,8 @@ SCORE = "validation_accuracy"
 """The one metric of a search: that of the latest epoch, so that a peak before the ramps are up does not win."""
 
 
-def _column(text: str, unit: str = "") -> Any:
-    return field(metadata={"text": text, "unit": unit})
+def _column(text: str, unit: str = "", **more: Any) -> Any:
+    return field(metadata={"text": text, "unit": unit}, **more)
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class EpochRecord:
     images_per_second: float = _column("training images per second", "1/s")
     seconds: float = _column("wall time of the epoch, validation included", "s")
     diverged: str | None = _column("why training can't go on: what became infinite or not a number; null when well")
+    train_extra: float | None = _column(
+        "part of the loss from a term of the user's own, weight included; null without one", default=None
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """The values by name, in the order of declaration."""

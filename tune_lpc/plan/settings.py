@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,6 +12,30 @@ Way = Mapping[str, Container[Value]]
 """Values of other settings, all needed together."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Form:
+    """The texts of a form, such as timm/NAME. text: the form in words. pattern: a regular expression of the whole."""
+
+    text: str
+    pattern: str
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+
+
+@dataclass(frozen=True)
+class AnyForm:
+    """The texts of any of several forms."""
+
+    forms: tuple[Form, ...] = ()
+
+    def __contains__(self, value: object) -> bool:
+        return any(value in form for form in self.forms)
+
+
+NO_FORM = AnyForm()
 
 
 @dataclass(frozen=True)
@@ -31,6 +56,7 @@ def setting(
     above: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    forms: AnyForm = NO_FORM,
     later_choices: tuple[str, ...] = (),
     needs: tuple[Way, ...] = (),
     later: bool = False,
@@ -38,9 +64,10 @@ def setting(
     """A field with its meaning, its rule, and the ways in which it has an effect: one must hold, or there is none.
 
     later, later_choices: the setting, or some of its choices, came when searches were written without. Where a space
-    has no use for them it reads as it did, hash included. `choices` has all of them.
+    has no use for them it reads as it did, hash included. `choices` has all of them. forms: of what may stand in place
+    of a choice.
     """
-    rule = {"text": text, "low": low, "above": above, "high": high, "choices": choices, "needs": needs}
+    rule = {"text": text, "low": low, "above": above, "high": high, "choices": choices, "forms": forms, "needs": needs}
     rule |= {"later": later, "later_choices": later_choices}
     return field(default=default, metadata=rule)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import cast
 
 from tune_lpc.plan.as_data import parse_changes, space_as_dict
@@ -29,6 +30,7 @@ from tune_lpc.plan.fidelity import EARLIEST_LOOK, MOST_RUNGS, Fidelity
 from tune_lpc.plan.free import knots_to_search
 from tune_lpc.plan.methods import METHOD_SWITCHES, METHODS, Method, added_by, dimensions_of, overridden_by
 from tune_lpc.plan.objectives import ONE_SCORE
+from tune_lpc.plan.own_code import OWN, REFERRING
 from tune_lpc.plan.plain import make_plain
 from tune_lpc.plan.ramps import epoch_with_ramps_up, slowest_choosers
 from tune_lpc.plan.search_settings import (
@@ -51,6 +53,7 @@ class Space:
     `first` holds configs to begin with, such as a baseline and a paper's own: a value for each dimension with effect.
     Where a method or a change gives a config more dimensions, it takes them from `start`, or else from their priors,
     the method's own start, or the setting's default. `notes` says what a method or a change has made of the space.
+    `folder` is where its file lies, and the files of the user's own that it names; None of one that has no file.
 
     `fidelity_mode`, `reduction_factor` and `first_rung` place the rungs of early stopping: see `Fidelity`.
     `first_rung_after` (mode "truncated" only, in place of `first_rung`) puts the first rung where, in every trial that
@@ -94,6 +97,7 @@ class Space:
     random_starts: int = 10
     start: Mapping[str, Value] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=(), compare=False)
+    folder: Path | None = field(default=None, compare=False)
 
     SEARCH_SETTINGS = SEARCH_SETTINGS
 
@@ -182,6 +186,12 @@ class Space:
     def possible(self, name: str) -> tuple[Value, ...]:
         """Every value that a fixed setting or a Choice can take, and the ends of a range."""
         return possible_values(self.dimensions.get(name), self.fixed(name))
+
+    @property
+    def own_references(self) -> list[str]:
+        """The functions of the user's own that any trial may need, FILE.py:FUNCTION each."""
+        possible = dict.fromkeys(value for name in REFERRING for value in self.possible(name) if value in OWN)
+        return sorted(map(str, possible))
 
     @cached_property
     def _effects(self) -> Effects:

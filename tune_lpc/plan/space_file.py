@@ -40,7 +40,7 @@ def run_space_file(path: Path) -> Mapping[str, Any]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # sys.exit in the file, say, would end the command without a word
-        raise UserError(f"space file {path} can't be run: {_told(error, path, package)}") from error
+        raise UserError(f"space file {path} can't be run: {told_of(error, package, path)}") from error
 
 
 @contextmanager
@@ -64,7 +64,7 @@ class _Beside:
 
     def __init__(self, folder: Path, package: str) -> None:
         self._folder, self._package = folder, package
-        self.builtins = {**vars(builtins), "__import__": self._import}
+        self._builtins = {**vars(builtins), "__import__": self._import}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -86,7 +86,7 @@ class _Beside:
         return module
 
     def _loader(self, name: str, path: str) -> SourceFileLoader:
-        return _Loader(name, path, self.builtins)
+        return _Loader(name, path, self._builtins)
 
     def _import(
         self,
@@ -110,6 +110,51 @@ class _Beside:
         return name not in NEVER_BESIDE and any(file.is_file() for file in files)
 
 
+class Sources(_Beside):
+    """Modules whose text is in memory, each imported by the others by its own name; they stay while the process lives.
+
+    folder: in which they stand, "." for the uppermost. files: their text by their paths, those in `folder` and others.
+    """
+
+    def __init__(self, folder: str, files: Mapping[str, bytes]) -> None:
+        super().__init__(Path(folder), f"_own_code_{next(_numbers)}")
+        self._files = files
+        root = ModuleType(self._package)
+        root.__path__ = [folder]
+        sys.modules[self._package] = root
+        sys.meta_path.insert(0, self)
+
+    @property
+    def name(self) -> str:
+        """Of the package in which the modules stand."""
+        return self._package
+
+    def run(self, name: str) -> Mapping[str, Any]:  # type: ignore[override]
+        """The names that the module in the file of that name sets, and what to."""
+        stem = Path(name).stem
+        return vars(importlib.import_module(f"{self._package}.{stem}"))
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Where a module of the package is; None for those of others."""
+        package, _, rest = name.partition(".")
+        if package != self._package or not rest:
+            return None
+        base = self._folder / rest.replace(".", "/")
+        for file, is_package in ((base.with_name(f"{base.name}.py"), False), (base / "__init__.py", True)):
+            if file.as_posix() in self._files:
+                loader = _MemoryLoader(name, file.as_posix(), self._builtins, self._files)
+                return spec_from_file_location(
+                    name, file, loader=loader, submodule_search_locations=[str(base)] if is_package else None
+                )
+        return None
+
+    def _has(self, top: str) -> bool:
+        files = (self._folder / f"{top}.py", self._folder / top / "__init__.py")
+        return top not in NEVER_BESIDE and any(file.as_posix() in self._files for file in files)
+
+
 class _Loader(SourceFileLoader):
     """Runs a module with other builtins."""
 
@@ -127,11 +172,23 @@ class _Loader(SourceFileLoader):
         super().exec_module(module)
 
 
+class _MemoryLoader(_Loader):
+    """Runs a module whose text is in memory."""
+
+    def __init__(self, name: str, path: str, with_builtins: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        super().__init__(name, path, with_builtins)
+        self._files = files
+
+    def get_data(self, path: str) -> bytes:
+        """The text of a file."""
+        return self._files[path]
+
+
 # What went wrong
 
 
-def _told(error: BaseException, path: Path, package: str) -> str:
-    """Where, what, and how to mend it, in a line."""
+def told_of(error: BaseException, package: str, path: Path) -> str:
+    """Where, what, and how to mend it, in a line. package: in which the module ran. path: its file."""
     file, line = _place(error, package)
     text = error.msg if isinstance(error, SyntaxError) and file is not None else str(error)
     told = (text.replace(f"{package}.", "").strip() or "no message").splitlines()[0]

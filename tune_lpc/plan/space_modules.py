@@ -32,9 +32,9 @@ def modules_of(path: Path) -> list[Path]:
 def _imported(path: Path) -> set[str]:
     """The first names of what a file imports."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(path.read_bytes(), path.name)
     except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"space file {path} can't be read: {error}") from error
+        raise UserError(f"{path} can't be read: {error}") from error
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -9,8 +9,12 @@ from tune_lpc.plan.trial import TrialSpec
 
 @dataclass(frozen=True)
 class Strengths:
-    """The strengths in force at one step; 0 where a part of the loss is off, and the scale of the logits then 1."""
+    """The strengths in force at one step; 0 where a part of the loss is off, and the scale of the logits then 1.
 
+    progress: of the training at that step, see `tune_lpc.plan.schedules`.
+    """
+
+    progress: float
     learning_rate: float
     output_learning_rate: float
     gamma: float
@@ -24,6 +28,7 @@ class Strengths:
         """The strengths at progress t, see `tune_lpc.plan.schedules`."""
         rates, gamma, topology, margin = spec.learning_rates, spec.gamma, spec.topology, spec.angular_margin
         return cls(
+            progress=t,
             learning_rate=rates(t),
             output_learning_rate=rates.of_output(t),
             gamma=gamma(t) if gamma else 0.0,

@@ -12,10 +12,12 @@ from typing import Any, cast, get_args, get_type_hints
 from tune_lpc.plan.batching import BatchSettings
 from tune_lpc.plan.contrast import ContrastSettings
 from tune_lpc.plan.errors import UserError, nearest, shown, shown_limit
+from tune_lpc.plan.extra_loss import ExtraLossSettings
 from tune_lpc.plan.gamma import GammaSettings
 from tune_lpc.plan.learning_rate import LearningRateSettings
 from tune_lpc.plan.margin import MarginSettings
-from tune_lpc.plan.settings import Above, Way, in_effect, setting
+from tune_lpc.plan.own_code import OWN, PUBLISHED, TIMM, TORCHVISION
+from tune_lpc.plan.settings import Above, AnyForm, Way, in_effect, setting
 from tune_lpc.plan.settings import Value as Value
 from tune_lpc.plan.topology import TopologySettings
 
@@ -66,7 +68,12 @@ class DataSettings:
         high=0.5,
     )
     image_size: int | None = setting(None, "side in pixels to scale images to; None keeps them", low=8, high=512)
-    augmentation: str = setting("none", "batched augmentation", choices=("none", "flip_crop", "crop", "resized_crop"))
+    augmentation: str = setting(
+        "none",
+        "batched augmentation, or a function of your own",
+        choices=("none", "flip_crop", "crop", "resized_crop"),
+        forms=AnyForm((OWN,)),
+    )
     input_noise: float = setting(
         0.0, "standard deviation of Gaussian noise added to the normalised training images", low=0.0, high=10.0
     )
@@ -84,8 +91,30 @@ class DataSettings:
 class NetworkSettings:
     """The settings of the network."""
 
-    network: str = setting("mlp", "the backbone", choices=NETWORKS)
-    activation: str = setting("silu", "activation of the backbone", choices=("silu", "relu", "leaky_relu"))
+    network: str = setting(
+        "mlp",
+        "the backbone: one that comes with the package, one of timm or of torchvision, or a function of your own",
+        choices=NETWORKS,
+        forms=AnyForm((TIMM, TORCHVISION, OWN)),
+    )
+    pretrained: bool | None = setting(
+        False,
+        "begin with weights trained on other images: a file's, or those that timm or torchvision keep on this machine",
+        needs=({"network": PUBLISHED},),
+        later=True,
+    )
+    pretrained_file: str | None = setting(
+        None,
+        "file of these weights, a path from / on; None takes what timm or torchvision have fetched before",
+        needs=({"pretrained": (True,)},),
+        later=True,
+    )
+    activation: str | None = setting(
+        "silu",
+        "activation of the backbone, of those that come with the package, and of a nonlinear penultimate layer",
+        choices=("silu", "relu", "leaky_relu"),
+        needs=({"network": NETWORKS}, {"head": ("nonlinear",)}),
+    )
     head: str = setting(
         "linear",
         "penultimate layer: linear, nonlinear (an activation after it), or none (the backbone's features)",
@@ -128,6 +157,7 @@ class TrialSpec(
     # Dataclasses take the fields of the last base first.
     TopologySettings,
     GammaSettings,
+    ExtraLossSettings,
     ContrastSettings,
     MarginSettings,
     LearningRateSettings,
@@ -186,6 +216,8 @@ class TrialSpec(
                 f"learning_rate_end is {self.learning_rate_end:g}, "
                 f"but must not exceed learning_rate ({self.learning_rate:g})"
             )
+        if self.pretrained_file is not None and not self.pretrained_file.startswith("/"):
+            found.append(f"pretrained_file is {shown(self.pretrained_file)}, but must be a path from / on")
         return found
 
     def _missing(self) -> list[str]:
@@ -272,7 +304,7 @@ def value_problems(name: str, value: Value) -> list[str]:
         inside = inside and (above is None or value > above) and (high is None or value <= high)
         if not inside:
             return [f"{name} is {shown(value)}, but must be {describe_rule(name)}"]
-    if rule["choices"] and value not in rule["choices"]:
+    if rule["choices"] and value not in rule["choices"] and value not in rule["forms"]:
         hint = nearest(value, rule["choices"])
         return [f"{name} is {shown(value)}, but must be {describe_rule(name)}{hint}"]
     return []
@@ -295,7 +327,7 @@ def describe_rule(name: str) -> str:
     """The rule of a setting in words, such as 'a whole number from 0 to 9'."""
     kind, rule = setting_type(name), setting_field(name).metadata
     if rule["choices"]:
-        return "one of " + ", ".join(rule["choices"])
+        return "one of " + ", ".join([*rule["choices"], *(form.text for form in rule["forms"].forms)])
     noun = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}[kind]
     low, above, high = rule["low"], rule["above"], rule["high"]
     if low is not None and high is not None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.own_code import read_own_code
 from tune_lpc.results.confirmed import CONFIRM_FILE, CONFIRM_FOLDER, OPENINGS, confirm_table
 from tune_lpc.results.export import (
     BEST_FILE,
@@ -67,6 +68,10 @@ def problems_of(directory: Path) -> list[str]:
         found += _tables_by_content(directory, ledger)
     else:
         found += _by_digest(directory, manifest[0], about)
+    try:
+        read_own_code(directory, about.get("code", {}))
+    except UserError as error:
+        found += error.problems
     if (directory / CONFIRM_FOLDER).is_dir():
         found += [f"{CONFIRM_FOLDER}/{problem}" for problem in problems_of(directory / CONFIRM_FOLDER)]
         found += list(_confirmed(directory))

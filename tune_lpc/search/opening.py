@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tune_lpc.plan.compare import differences, space_hash
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.own_code import CODE_FOLDER, NO_CODE, OwnCode
 from tune_lpc.plan.schedules import SCHEDULES_VERSION
 from tune_lpc.plan.space import Space
 from tune_lpc.results import (
@@ -49,7 +50,8 @@ class Identity:
     """What a run is made of, as far as it may not change: with other images or another seed it would be another run.
 
     space: what is searched, with its size. fingerprint: of the images. split_hash: of the split. warm_start: folders of
-    earlier searches, read only when the run begins. processes: that train a trial together.
+    earlier searches, read only when the run begins. code: the digest of each file of the user's own, by its name.
+    processes: that train a trial together.
     """
 
     space: Space
@@ -57,6 +59,7 @@ class Identity:
     split_hash: str
     measures: tuple[str, ...]
     warm_start: tuple[Path, ...] = ()
+    code: Mapping[str, str] = field(default_factory=dict)
     processes: int = 1
 
     def differences(self, run: Mapping[str, Any]) -> list[str]:
@@ -79,9 +82,12 @@ class Identity:
             found.append("the training images are others than before")
         elif run["split_hash"] != self.split_hash:
             found.append("the split into training and validation images is another than before")
-        before = (run.get("resources") or {}).get("processes_per_trial", 1)
-        if before != self.processes:
-            found.append(f"processes of a trial: {before} before, {self.processes} now")
+        before = run.get("code", {})
+        changed = sorted(name for name in {*before, *self.code} if before.get(name) != self.code.get(name))
+        found += [f"{name} is another than when the search began" for name in changed]
+        processes = (run.get("resources") or {}).get("processes_per_trial", 1)
+        if processes != self.processes:
+            found.append(f"processes of a trial: {processes} before, {self.processes} now")
         folders = [one.folder for one in Earlier.of_run(run)], list(dict.fromkeys(map(folder_of, self.warm_start)))
         if sorted(folders[0]) != sorted(folders[1]):
             shown = [" ".join(names) or "none" for names in folders]
@@ -126,8 +132,8 @@ class OpenRun:
         """One that is only asked what is to come: it draws nothing that counts, and writes nothing down."""
         return Director(self.space, self.ledger, MemoryLog(), RandomSampler(self.space))
 
-    def begin(self, run: Mapping[str, Any]) -> Journal:
-        """Write what a new run begins with. run: the content of run.json.
+    def begin(self, run: Mapping[str, Any], code: OwnCode = NO_CODE) -> Journal:
+        """Write what a new run begins with. run: the content of run.json. code: of the user's own, kept with it.
 
         Raises UserError when another search has just begun there, OSError when nothing can be written.
         """
@@ -137,6 +143,7 @@ class OpenRun:
         except (FileExistsError, JournalLocked) as error:
             problem = f"another search has just begun in {self.folder}; choose another folder with --out"
             raise UserError(problem) from error
+        code.write(self.folder / CODE_FOLDER)
         write_run(self.folder, run)
         self._record(self.journal, RunStarted(run))
         return self.journal

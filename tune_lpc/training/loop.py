@@ -15,13 +15,17 @@ from torch.nn.functional import cross_entropy
 
 from tune_lpc.plan.batching import GroupedBatches
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.own_code import NO_CODE, OWN, OwnCode
 from tune_lpc.plan.record import EpochRecord
 from tune_lpc.plan.schedules import progress
 from tune_lpc.plan.strengths import Strengths
 from tune_lpc.plan.trial import TrialSpec
+from tune_lpc.training.brought.functions import OwnAugmentation
+from tune_lpc.training.brought.weights import normalisation_of_weights
 from tune_lpc.training.data.batches import BatchStream, Images, select_rows
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.device import autocast_type, keep_freed_memory
+from tune_lpc.training.distributed.batches import share_of_batches
 from tune_lpc.training.distributed.group import Group, Share
 from tune_lpc.training.distributed.layers import synchronise, with_common_gradient
 from tune_lpc.training.measures import Evaluated, MeasureError, mean_norm, nc1
@@ -43,7 +47,7 @@ class Training:
     """The training of one network.
 
     images: (n, height, width, channels) uint8, or what reads them from disk. labels: (n,) whole numbers from 0.
-    train, validation: row numbers.
+    train, validation: row numbers. code: of the user's own, where the spec names some.
     Everything random is a function of the seed and the epoch, so a restored run goes on with the numbers of one that
     was not interrupted.
     group: the processes that train the network together, each on its share of every batch; None for this one alone.
@@ -60,6 +64,7 @@ class Training:
         train: Tensor,
         validation: Tensor,
         device: torch.device | str = "cpu",
+        code: OwnCode = NO_CODE,
         group: Group | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -71,16 +76,19 @@ class Training:
             keep_freed_memory()
         self._training = select_rows(images, labels, train, self.device)
         self._validation = select_rows(images, labels, validation, self.device)
+        classes, side, channels = int(labels.max()) + 1, images.shape[1], images.shape[3]
+        own_augmentation = OwnAugmentation(spec.augmentation, code) if spec.augmentation in OWN else None
+        normalisation = normalisation_of_weights(spec.network, channels) if spec.pretrained else None
         self._share = share_of_batches(spec, len(self._training), group)
-        self._stream = BatchStream(self._training, spec, dtype, slice(None) if group is None else self._share.rows)
+        rows = slice(None) if group is None else self._share.rows
+        self._stream = BatchStream(self._training, spec, own_augmentation, normalisation, dtype, rows)
         self._steps = spec.batches.steps(len(self._training))
-        self._objective = Objective(spec, group, self._share)
+        self._objective = Objective(spec, code, group, self._share)
         # Of this step and of the epoch's last one: many steps in a row have the same progress.
         self._strengths_at = functools.lru_cache(maxsize=2)(functools.partial(Strengths.at, spec))
-        classes, side, channels = int(labels.max()) + 1, images.shape[1], images.shape[3]
         with torch.random.fork_rng(devices=self._own_devices()):
             torch.manual_seed(spec.seed)
-            network = build_network(spec, classes, channels, side)
+            network = build_network(spec, classes, channels, side, code)
         if group is not None:
             synchronise(network, group, self._share)
         self.network = network.to(self.device, dtype).to(memory_format=torch.channels_last)
@@ -216,13 +224,14 @@ class Training:
             self._group.sum(sums)
             images = steps * self._share.whole
         *parts, right_sum = sums.tolist()
-        whole, classification, penalty, topological, contrastive = (part / steps for part in parts)
+        whole, classification, penalty, topological, contrastive, extra = (part / steps for part in parts)
         return {
             "train_loss": whole,
             "train_classification": classification,
             "train_penalty": penalty,
             "train_topological": topological,
             "train_contrastive": contrastive,
+            "train_extra": extra if self.spec.own_term is not None else math.nan,  # becomes a null in the record
             "train_accuracy": right_sum / images if math.isfinite(whole) else math.nan,
             "images": images,
         }
@@ -302,26 +311,6 @@ class Training:
 
     def _own_devices(self) -> list[torch.device]:
         return [self.device] if self.device.type == "cuda" else []
-
-
-def share_of_batches(spec: TrialSpec, images: int, group: Group | None) -> Share:
-    """The part of each batch that this process of the group trains on; without a group the whole batch.
-
-    images: to train on. Same-class groups stay whole, as the topological loss is of each of them.
-    Raises UserError where the group can't share the batches, or can't train as the trial asks.
-    """
-    batches = spec.batches
-    rows = batches.images_per_epoch(images) // batches.steps(images)
-    rows_of_a_unit = batches.group_size if isinstance(batches, GroupedBatches) else 1
-    units = rows // rows_of_a_unit
-    if group is None:
-        return Share(rows, 0, rows, (rows,))
-    if spec.compile != "off":
-        raise UserError(f"compile is {spec.compile!r}, but a trial in {group.size} processes needs off")
-    if units < group.size:
-        name = "groups" if rows_of_a_unit > 1 else "images"
-        raise UserError(f"a batch has {units} {name}, but each of {group.size} processes needs one or more")
-    return group.share(units, rows_of_a_unit)
 
 
 def _build_optimizer(spec: TrialSpec, network: Network) -> torch.optim.Optimizer:

@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tune_lpc.plan.batching import GroupedBatches
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.strengths import Strengths
 from tune_lpc.plan.trial import TrialSpec
+from tune_lpc.training.brought.functions import OwnTerm
 from tune_lpc.training.distributed.group import Group, Share
 from tune_lpc.training.losses import (
     arcface_loss,
@@ -32,23 +34,29 @@ class Loss(NamedTuple):
     penalty: Tensor
     topological: Tensor
     contrastive: Tensor
+    extra: Tensor
 
 
 class Objective:
-    """The loss of a trial's batches, at the strengths in force.
+    """The loss of a trial's batches, at the strengths in force. code: where the trial has a term of the user's own.
 
     group, share: of the processes that share each batch, and of this one; the loss is that of its own rows then.
     """
 
-    def __init__(self, spec: TrialSpec, group: Group | None = None, share: Share | None = None) -> None:
+    def __init__(
+        self, spec: TrialSpec, code: OwnCode = NO_CODE, group: Group | None = None, share: Share | None = None
+    ) -> None:
         self._group, self._share = group, share
         self._gamma, self._topology, self._contrast = spec.gamma, spec.topology, spec.contrast
         self._margin, self._batches = spec.angular_margin, spec.batches
+        self._own_term = None
+        if spec.own_term is not None:
+            self._own_weight, self._own_term = spec.own_term.weight, OwnTerm(spec.own_term.reference, code)
 
     def __call__(self, strengths: Strengths, output: Output, labels: Tensor) -> Loss:
         """The loss of a batch. output: of the network, for a batch made as the trial asks. labels: (batch,)."""
         classification = self._classification(strengths, output, labels)
-        penalty = topological = contrastive = torch.zeros_like(classification)
+        penalty = topological = contrastive = extra = torch.zeros_like(classification)
         if self._gamma is not None:
             penalty = strengths.gamma * point_collapse_penalty(output.z, self._gamma.convention)
         # A weight that rises from 0 costs no persistence before it does.
@@ -58,8 +66,10 @@ class Objective:
             topological = strengths.topological_weight * loss
         if self._contrast is not None:
             contrastive = self._contrast.weight * self._contrastive(output.features, labels, self._contrast.temperature)
-        whole = classification + penalty + topological + contrastive
-        return Loss(whole, classification, penalty, topological, contrastive)
+        if self._own_term is not None:
+            extra = self._own_weight * self._own_term(output.z, output.logits, labels, strengths.progress)
+        whole = classification + penalty + topological + contrastive + extra
+        return Loss(whole, classification, penalty, topological, contrastive, extra)
 
     def _contrastive(self, features: Tensor, labels: Tensor, temperature: float) -> Tensor:
         """Of the features: with a penultimate layer the backbone's, without one z, which is the same then."""

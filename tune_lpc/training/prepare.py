@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import torch
 from torch import Tensor
 
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
+from tune_lpc.plan.space import Space
 from tune_lpc.plan.trial import TrialSpec
+from tune_lpc.training.brought.checks import Shape, to_try
+from tune_lpc.training.brought.trying import problems_of
 from tune_lpc.training.data import (
     ImageFiles,
     Split,
@@ -30,12 +35,14 @@ class Prepared:
 
     images: (n, height, width, channels) uint8, or where to read them; its `shape` tells the same of both.
     source: the images that a search may see, and what is known of those that it never sees.
+    code: of the user's own, that trainings on them may need.
     """
 
     source: TrainingImages | ImageFiles
     split: Split
     images: Tensor | ImageFiles
     labels: Tensor
+    code: OwnCode = NO_CODE
 
     @property
     def test_images(self) -> int | None:
@@ -56,12 +63,17 @@ class Prepared:
 
 
 def prepare(
-    spec: TrialSpec, data_dir: Path | None = None, group_size: int | None = None, *, may_download: bool = True
+    spec: TrialSpec,
+    data_dir: Path | None = None,
+    group_size: int | None = None,
+    code: OwnCode = NO_CODE,
+    *,
+    may_download: bool = True,
 ) -> Prepared:
     """Load or find the data set that `spec` names and split off its validation set; test data are never opened.
 
     Where the data have no test part of their own, the share `hold_out` is kept apart before anything else.
-    group_size: the largest same-class group that a trial may ask for, None where none does.
+    group_size: the largest same-class group that a trial may ask for, None where none does. code: of the user's own.
     may_download: otherwise a data set that is not on this machine is a NotDownloadedError.
     Raises UserError with everything that is wrong with the data.
     """
@@ -87,7 +99,7 @@ def prepare(
         digests=source.digests,
     )
     images = source if isinstance(source, ImageFiles) else torch.from_numpy(source.images)
-    return Prepared(source, split, images, torch.from_numpy(source.labels))
+    return Prepared(source, split, images, torch.from_numpy(source.labels), code)
 
 
 def check_image_size(network: str, prepared: Prepared) -> None:
@@ -99,12 +111,22 @@ def check_image_size(network: str, prepared: Prepared) -> None:
             f"the images are {height} x {width}, but must be square; "
             f"scale them with --set image_size={min(height, width)}"
         )
-    elif height < SMALLEST_SIDE[network]:
+    elif height < SMALLEST_SIDE.get(network, 1):  # of others a trial tells
         problems.append(
             f"the images are {height} x {width}, but {network} needs {SMALLEST_SIDE[network]} pixels or more; "
             f"scale them with --set image_size={SMALLEST_SIDE[network]} or choose --set network=mlp"
         )
     if problems:
+        raise UserError(problems)
+
+
+def check_brought(spaces: Iterable[Space], prepared: Prepared) -> None:
+    """Try the networks, augmentations and loss terms of others that any trial of the spaces may need.
+
+    Raises UserError with a line for each that does not work.
+    """
+    shape = Shape(int(prepared.labels.max()) + 1, prepared.images.shape[3], prepared.images.shape[1])
+    if problems := problems_of(to_try(spaces, shape, prepared.code)):
         raise UserError(problems)
 
 
@@ -131,6 +153,7 @@ def start_training(
         torch.from_numpy(prepared.split.train),
         torch.from_numpy(prepared.split.validation),
         device,
+        prepared.code,
         group,
         dtype,
     )

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import torch
 
 from tune_lpc.plan.errors import UserError
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
 from tune_lpc.plan.record import EpochRecord
 from tune_lpc.plan.trial import TrialSpec
 from tune_lpc.training.checkpoints import Checkpoints, Position
@@ -36,7 +37,7 @@ class Conditions:
     data_dir: of the images; group_size: the largest same-class group that a trial may ask for, None where none does.
     threads: of the CPU. fingerprint: of the images that are needed, None where any will do. needs_bfloat16: whether a
     device that does not compute in it is refused. persistence_backend: None where no trial has a topological loss.
-    trains_on_all: the validation images train, too. dtype: as `Training` takes it.
+    trains_on_all: the validation images train, too. code: of the user's own. dtype: as `Training` takes it.
     """
 
     data_dir: Path | None
@@ -46,6 +47,7 @@ class Conditions:
     needs_bfloat16: bool = False
     persistence_backend: str | None = None
     trains_on_all: bool = False
+    code: OwnCode = NO_CODE
     dtype: torch.dtype = torch.float32
 
 
@@ -116,7 +118,7 @@ class Trainer:
             self._check()
             use_threads(given.threads)
         if prepared is None:
-            prepared = prepare(spec, given.data_dir, given.group_size)
+            prepared = prepare(spec, given.data_dir, given.group_size, given.code)
         if given.fingerprint not in (None, prepared.source.fingerprint):
             raise UserError(
                 f"the images of {spec.dataset} on this node differ from those where the search was started; "

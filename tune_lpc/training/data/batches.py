@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from tune_lpc.training.data.augmentation import apply, draw, on_device, part_of
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.data.normalisation import channel_statistics
 
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+"""Of pixels (batch, height, width, channels) uint8, by random numbers on their device."""
 _STATISTICS_CHUNK = 4096
 
 
@@ -109,20 +111,26 @@ def grouped_batches(
 class BatchStream:
     """Batches of an epoch, as `spec` asks, normalised with the training images' statistics.
 
-    dtype: of the normalised images. rows: of each batch, where other processes train on the others.
+    own: an augmentation of the user's own, where the spec names one. normalisation: mean and deviation of each channel
+    in place of these statistics, as pretrained weights need them. dtype: of the normalised images. rows: of each batch,
+    where other processes train on the others.
     """
 
     def __init__(
         self,
         training: Images | DiskImages,
         spec: TrialSpec,
+        own: Augmentation | None = None,
+        normalisation: tuple[list[float], list[float]] | None = None,
         dtype: torch.dtype = torch.float32,
         rows: slice = slice(None),
     ) -> None:
-        self._images = training
-        self._spec = spec
+        self._images, self._spec, self._own = training, spec, own
         self._dtype, self._rows = dtype, rows
-        mean, deviation = training.mean_and_deviation()
+        if normalisation is None:
+            mean, deviation = training.mean_and_deviation()
+        else:
+            mean, deviation = (torch.tensor(part, device=training.device) for part in normalisation)
         self.mean, self.deviation = mean.to(dtype), deviation.to(dtype)
 
     def normalise(self, pixels: Tensor) -> Tensor:
@@ -136,8 +144,20 @@ class BatchStream:
             batches = grouped_batches(images.labels, made_of.groups, made_of.group_size, made_of.epoch_unit, generator)
         else:
             batches = shuffled_batches(len(images), made_of.batch_size, generator)
-        for pixels, of_batch in images.batches(batches, self._spec.augmentation, generator, self._rows):
+        if self._own is None:
+            augmented = images.batches(batches, self._spec.augmentation, generator, self._rows)
+        else:
+            augmented = self._augmented_by(self._own, images.batches(batches, "none", generator), generator)
+        for pixels, of_batch in augmented:
             yield self.normalise(pixels), of_batch
+
+    def _augmented_by(
+        self, own: Augmentation, batches: Iterable[tuple[Tensor, Tensor]], generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        seed = int(torch.randint(2**31, (), generator=generator))
+        on_device = torch.Generator(self._images.device).manual_seed(seed)
+        for pixels, of_batch in batches:
+            yield own(pixels, on_device), of_batch
 
     def in_order(
         self, images: Images | DiskImages, batch_size: int, rows: slice = slice(None)

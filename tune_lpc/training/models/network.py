@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
+from tune_lpc.plan.own_code import NO_CODE, OwnCode
+from tune_lpc.plan.settings import in_effect
 from tune_lpc.plan.trial import TrialSpec
+from tune_lpc.training.brought.backbones import brought_backbone
 from tune_lpc.training.models.activations import ACTIVATIONS
 from tune_lpc.training.models.backbones import BACKBONES
 
@@ -42,7 +45,7 @@ class Network(nn.Module):
         classes: int,
         head: str,
         width: int | None,
-        activation: str,
+        activation: str | None,
         dropout: float = 0.0,
         cosine_output: bool = False,
     ):
@@ -55,6 +58,7 @@ class Network(nn.Module):
             self.penultimate_width = width
             self.penultimate = nn.Linear(features, width)
             if head == "nonlinear":
+                assert activation is not None
                 self.penultimate = nn.Sequential(self.penultimate, ACTIVATIONS[activation]())
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.cosine_output = cosine_output
@@ -81,12 +85,19 @@ class Network(nn.Module):
         return linear(normalize(z, dim=1, eps=SMALLEST_NORM), weights).clamp(-1.0, 1.0)
 
 
-def build_network(spec: TrialSpec, classes: int, channels: int, side: int) -> Network:
+def build_network(spec: TrialSpec, classes: int, channels: int, side: int, code: OwnCode = NO_CODE) -> Network:
     """The network that `spec` describes, for square images of `side` pixels; initialised from torch's random state.
 
     With classification "arcface" or "cosface" its logits are cosines, to which the loss adds margin and scale.
+    code: of the user's own, where the network is.
+    Raises UserError for a network of other packages or of the user's own that is not there or does not work.
     """
-    backbone, features = BACKBONES[spec.network](channels, side, spec.activation)
+    if spec.network in BACKBONES:
+        backbone, features = BACKBONES[spec.network](channels, side, in_effect(spec.activation))
+    else:
+        backbone, features = brought_backbone(
+            spec.network, classes, channels, side, code, pretrained=bool(spec.pretrained), file=spec.pretrained_file
+        )
     cosine_output = spec.classification in ("arcface", "cosface")
     return Network(
         backbone,

@@ -1,0 +1,1 @@
+"""What a user brings: networks of other packages, and functions of her own."""
