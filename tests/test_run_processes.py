@@ -15,7 +15,7 @@ import pytest
 from tests.commands import ONE_SEED, refused
 from tests.drivers import Drivers, end_of, entries, wait_until
 
-SEARCH = ["digits", "--trials", "2", "--epochs", "2", "--concurrent", "1", *ONE_SEED, "--processes-per-trial", "2"]
+SEARCH = ["digits", "--trials", "2", "--fidelity", "full", *ONE_SEED, "--processes-per-trial", "2"]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_all_that_does_not_go_with_several_processes_is_refused_at_once(
 @pytest.mark.slow
 def test_a_search_in_two_processes_a_trial_outlives_the_death_of_a_worker(drivers: Drivers, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    search = [*SEARCH[:4], "40", *SEARCH[5:], "--out", str(out)]
+    search = [*SEARCH, "--epochs", "40", "--out", str(out)]
     driver = drivers.fork(search)
     wait_until(lambda: sum(entry["kind"] == "epoch" for entry in entries(out)) > 3, "some epochs")
     worker = next(entry["pid"] for entry in entries(out) if entry["kind"] == "trial_placed")

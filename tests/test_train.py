@@ -24,7 +24,7 @@ from tune_lpc.results import Journal, export, load_ranked, load_run
 from tune_lpc.results.events import RunResumed, TrialPlaced
 from tune_lpc.results.loading import BEFORE
 from tune_lpc.run import main as run
-from tune_lpc.train import main
+from tune_lpc.train import Session, main, session_of
 from tune_lpc.training.models import build_network
 from tune_lpc.training.prepare import prepare
 
@@ -158,6 +158,27 @@ def test_it_is_trained_as_in_the_session_of_its_last_epoch_and_changes_are_told(
     assert (told in line and "sessions with other" in line) if told else "begun by tune_lpc" in line
 
 
+def test_in_two_processes_it_reaches_the_same_and_is_saved_whole(
+    search: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = []
+    for processes in ("1", "2"):
+        path = tmp_path / f"{processes}.safetensors"
+        assert main([str(search), "--processes", processes, "--save", str(path)]) == 0
+        told.append(re.sub(r", [\d.]+ s$|^saved: .*$", "", capsys.readouterr().out, flags=re.MULTILINE))
+    assert told[0] == told[1]
+    one, two = (load_file(tmp_path / f"{processes}.safetensors") for processes in (1, 2))
+    assert one.keys() == two.keys()
+    assert all(torch.allclose(one[name], two[name], rtol=1e-3, atol=1e-4) for name in one)
+
+
+@pytest.mark.parametrize(("resources", "processes"), [({}, 1), ({"processes_per_trial": 2}, 2)])
+def test_it_is_trained_in_as_many_processes_as_in_the_search(resources: dict[str, int], processes: int) -> None:
+    told = {"resources": {"concurrent": 1, "cpus_per_trial": 4, "gpus_per_trial": 0.0, **resources}}
+    assert session_of(told, []) == Session(4, on_gpu=False, processes=processes)
+    assert session_of({"resources": {**told["resources"], "processes_per_trial": 1}}, [told]).processes == processes
+
+
 def test_images_of_other_classes_are_refused_of_every_version(
     old_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -284,6 +305,9 @@ def test_a_disk_that_is_full_in_the_end_is_one_line_and_leaves_no_part(
         (["--rank", "0"], "rank is 0, but must be from 1 to"),
         (["--rank", "first"], "--rank is 'first'"),
         (["--data-dir", "/nowhere"], "/nowhere"),
+        (["--processes", "0"], "--processes is 0, but must be from 1 to 1024"),
+        (["--processes", "two"], "--processes is 'two', but must be a whole number"),
+        (["--processes", "1000"], "a batch has 8 groups, but each of 1000 processes needs one or more"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(

@@ -173,8 +173,8 @@ def _trainer(spec: TrialSpec, prepared: Prepared, session: Session, data_dir: Pa
     import torch
 
     from tune_lpc.training.device import best_device
+    from tune_lpc.training.distributed.batches import share_of_batches
     from tune_lpc.training.distributed.group import Group
-    from tune_lpc.training.loop import share_of_batches
     from tune_lpc.training.team import Team
     from tune_lpc.training.trainer import Conditions, Trainer
 

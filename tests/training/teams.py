@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -121,10 +120,14 @@ def raise_value_error(training: Training, prepared: Prepared) -> None:
     raise ValueError("the question is wrong\nsecond line")
 
 
-if __name__ == "__main__":  # a program that is killed while its team trains
+def work_for_long(training: Training, prepared: Prepared) -> None:
+    time.sleep(600)
+
+
+if __name__ == "__main__":  # a program that is killed while one process of its team works, and the other waits
+    from tests.training import teams  # where the team finds it, too
+
     team = Team(EXACT, 2)
-    begun(team, trial("mlp", epochs=10_000))
+    begun(team, trial("mlp"))
     print(*team.pids, flush=True)
-    while True:
-        sys.stdout.write(f"{team.next_epoch().record.epoch}\n")
-        sys.stdout.flush()
+    team.ask(teams.work_for_long)

@@ -59,6 +59,7 @@ class Job:
     space: str = ""
     code: OwnCode = NO_CODE
     processes: int = 1
+    code: OwnCode = NO_CODE
 
     def conditions(self) -> Conditions:
         """What of that its training takes."""

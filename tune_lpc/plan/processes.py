@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+
+from tune_lpc.plan.own_code import OWN
 from tune_lpc.plan.space import Space
+from tune_lpc.plan.trial import NETWORKS, Value
+
+FIXED: Mapping[str, tuple[Callable[[Value], bool], str]] = {
+    "compile": (lambda value: value == "off", "off"),
+    "network": (lambda value: value in NETWORKS, "one that comes with the package"),
+    "augmentation": (lambda value: value not in OWN, "none of your own"),
+    "extra_loss": (lambda value: value not in OWN, "off"),
+}
+"""What a setting must be, and that in words: of code of others nobody knows what it does over a whole batch."""
 
 
 def process_problems(space: Space, processes: int) -> list[str]:
@@ -32,6 +44,16 @@ def process_problems(space: Space, processes: int) -> list[str]:
                 "processes: each takes its share of a batch"
             )
     return found
+
+
+def value_problems(name: str, values: Iterable[Value], processes: int) -> list[str]:
+    """The values of a setting that several processes can't train with, one line each."""
+    fits, rule = FIXED[name]
+    return [
+        f"{name} is {value!r}, but must be {rule} where a trial is trained in {processes} processes"
+        for value in dict.fromkeys(values)
+        if not fits(value)
+    ]
 
 
 def _ways(space: Space) -> tuple[bool, bool]:

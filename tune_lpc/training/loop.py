@@ -25,6 +25,7 @@ from tune_lpc.training.brought.weights import normalisation_of_weights
 from tune_lpc.training.data.batches import BatchStream, Images, select_rows
 from tune_lpc.training.data.disk import DiskImages, DiskReader
 from tune_lpc.training.device import autocast_type, keep_freed_memory
+from tune_lpc.training.distributed.batches import share_of_batches
 from tune_lpc.training.distributed.group import Group, Share
 from tune_lpc.training.distributed.layers import synchronise, with_common_gradient
 from tune_lpc.training.measures import Evaluated, MeasureError, mean_norm, nc1
@@ -265,8 +266,9 @@ class Training:
         """As `represent`; of several processes each does its part, and all get the whole."""
         if self._group is None or len(images) < self._group.size:
             return self.represent(images)
-        logits, z, _ = self.represent(images, rows=self._group.share(len(images)).rows)
-        return self._group.rows_of_all(logits), self._group.rows_of_all(z), images.labels.to(self.device)
+        share = self._group.share(len(images))
+        logits, z, _ = self.represent(images, rows=share.rows)
+        return self._group.rows_of_all(logits, share), self._group.rows_of_all(z, share), images.labels.to(self.device)
 
     def evaluated(self, images: Images | DiskImages | None = None) -> Evaluated:
         """What the measures need of the network as it stands, on `images`; attacks see 1,000 of them at most.
@@ -309,26 +311,6 @@ class Training:
 
     def _own_devices(self) -> list[torch.device]:
         return [self.device] if self.device.type == "cuda" else []
-
-
-def share_of_batches(spec: TrialSpec, images: int, group: Group | None) -> Share:
-    """The part of each batch that this process of the group trains on; without a group the whole batch.
-
-    images: to train on. Same-class groups stay whole, as the topological loss is of each of them.
-    Raises UserError where the group can't share the batches, or can't train as the trial asks.
-    """
-    batches = spec.batches
-    rows = batches.images_per_epoch(images) // batches.steps(images)
-    rows_of_a_unit = batches.group_size if isinstance(batches, GroupedBatches) else 1
-    units = rows // rows_of_a_unit
-    if group is None:
-        return Share(rows, 0, rows)
-    if spec.compile != "off":
-        raise UserError(f"compile is {spec.compile!r}, but a trial in {group.size} processes needs off")
-    if units < group.size:
-        name = "groups" if rows_of_a_unit > 1 else "images"
-        raise UserError(f"a batch has {units} {name}, but each of {group.size} processes needs one or more")
-    return group.share(units, rows_of_a_unit)
 
 
 def _build_optimizer(spec: TrialSpec, network: Network) -> torch.optim.Optimizer:

@@ -77,7 +77,7 @@ class Objective:
         if self._group is None or self._share is None:
             return supervised_contrastive_loss(features, labels, temperature)
         # Each image is compared with those of the whole batch.
-        features, labels = self._group.differentiable_rows_of_all(features), self._group.rows_of_all(labels)
+        features, labels = (self._group.rows_of_all(rows, self._share) for rows in (features, labels))
         return supervised_contrastive_loss(features, labels, temperature, self._share.rows)
 
     def _classification(self, strengths: Strengths, output: Output, labels: Tensor) -> Tensor:

@@ -241,3 +241,15 @@ def test_batches_are_augmented_as_one_after_another_would_be(augmentation: str) 
     expected = [augment(pixels[index], augmentation, generator) for index in indices]
     for (found, _), wanted in zip(images.batches(indices, augmentation, _seeded(1)), expected, strict=True):
         assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("augmentation", ["none", "crop", "flip_crop", "resized_crop"])
+def test_some_rows_of_each_batch_are_as_they_are_in_the_whole(augmentation: str) -> None:
+    _, images = _images()
+    whole, some = (
+        list(BatchStream(images, TrialSpec.build(settings), rows=rows).epoch(_seeded()))
+        for settings in ({"dataset": "digits", "batch_size": 16, "augmentation": augmentation},)
+        for rows in (slice(None), slice(5, 12))
+    )
+    for (pixels, labels), (some_pixels, some_labels) in zip(whole, some, strict=True):
+        assert torch.equal(some_pixels, pixels[5:12]) and torch.equal(some_labels, labels[5:12])

@@ -297,3 +297,16 @@ def _runs(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.parametrize("augmentation", ["none", "crop", "resized_crop"])
+def test_some_rows_of_each_batch_are_as_they_are_in_the_whole(root: Path, augmentation: str) -> None:
+    whole = _Epochs(root, augmentation=augmentation)
+    training, indices = whole.training, list(torch.randperm(100).split(50))
+    rows = slice(10, 45)  # over the end of what a worker reads at once
+    batches, parts = (
+        list(training.batches(indices, augmentation, torch.Generator().manual_seed(1), *given))
+        for given in ((), (rows,))
+    )
+    for (pixels, labels), (some_pixels, some_labels) in zip(batches, parts, strict=True):
+        assert torch.equal(some_pixels, pixels[rows]) and torch.equal(some_labels, labels[rows])

@@ -21,7 +21,10 @@ def test_shares_cover_the_batch_in_order_as_evenly_as_it_goes(units: int, size: 
 
 
 def test_what_belongs_together_is_never_parted() -> None:
-    assert [Group(rank, 2).share(5, rows_of_a_unit=8) for rank in (0, 1)] == [Share(40, 0, 24), Share(40, 24, 40)]
+    assert [Group(rank, 2).share(5, rows_of_a_unit=8) for rank in (0, 1)] == [
+        Share(40, 0, 24, (24, 16)),
+        Share(40, 24, 40, (24, 16)),
+    ]
 
 
 def test_only_one_is_the_first() -> None:
@@ -30,7 +33,7 @@ def test_only_one_is_the_first() -> None:
 
 def test_rows_come_together_in_order_however_many_each_has() -> None:
     whole = torch.arange(10).reshape(5, 2)
-    found = together(2, lambda group: group.rows_of_all(whole[group.share(5).rows]))
+    found = together(2, lambda group: group.rows_of_all(whole[(share := group.share(5)).rows], share))
     assert all(torch.equal(rows, whole) for rows in found)
 
 
@@ -41,7 +44,7 @@ def test_the_gradient_of_gathered_rows_is_that_of_all_that_use_them() -> None:
 
     def work(group: Group) -> torch.Tensor:
         own = rows[(share := group.share(5)).rows].clone().requires_grad_()
-        gathered = group.differentiable_rows_of_all(own)
+        gathered = group.rows_of_all(own, share)
         # The rows of the product that are its own.
         (gathered[share.rows] @ gathered.T).square().sum().backward()
         assert own.grad is not None

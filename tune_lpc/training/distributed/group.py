@@ -15,11 +15,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Share:
-    """The rows of a batch that one process trains on: from `start` up to `stop`, of `whole` in all."""
+    """The rows of a batch that one process trains on: from `start` up to `stop`, of `whole` in all.
+
+    counts: how many each process has, by rank.
+    """
 
     whole: int
     start: int
     stop: int
+    counts: tuple[int, ...]
 
     @property
     def rows(self) -> slice:
@@ -51,9 +55,9 @@ class Group:
         more for the first ones.
         """
         each, more = divmod(units, self.size)
-        start = self.rank * each + min(self.rank, more)
-        stop = start + each + (self.rank < more)
-        return Share(units * rows_of_a_unit, start * rows_of_a_unit, stop * rows_of_a_unit)
+        counts = tuple((each + (rank < more)) * rows_of_a_unit for rank in range(self.size))
+        start = sum(counts[: self.rank])
+        return Share(sum(counts), start, start + counts[self.rank], counts)
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over the processes, in place."""
@@ -66,17 +70,12 @@ class Group:
         dist.all_gather(parts, values.contiguous())
         return torch.stack(parts)
 
-    def rows_of_all(self, rows: Tensor) -> Tensor:
-        """The rows of all processes, in their order, where each has a `share` of them: (rows, *shape)."""
-        counts = self.stack(torch.tensor([len(rows)], device=rows.device))[:, 0].tolist()
-        padded = rows.new_zeros(max(counts), *rows.shape[1:])
-        padded[: len(rows)] = rows
-        parts = self.stack(padded)
-        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+    def rows_of_all(self, rows: Tensor, share: Share) -> Tensor:
+        """The rows of all processes in order, (whole, *shape), where each has its share of them, this one `rows`.
 
-    def differentiable_rows_of_all(self, rows: Tensor) -> Tensor:
-        """As `rows_of_all`, with a gradient: what all processes make of the rows of one comes back to it."""
-        gathered: Tensor = _RowsOfAll.apply(rows, self)
+        With a gradient: what all processes make of the rows of one comes back to it.
+        """
+        gathered: Tensor = _RowsOfAll.apply(rows, share, self)
         return gathered
 
     def from_first(self, value: T) -> T:
@@ -89,14 +88,14 @@ class Group:
 
 class _RowsOfAll(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, group: Group) -> Tensor:
-        ctx.group, ctx.count = group, len(rows)
-        return group.rows_of_all(rows)
+    def forward(ctx: Any, rows: Tensor, share: Share, group: Group) -> Tensor:
+        ctx.share, ctx.group = share, group
+        padded = rows.new_zeros(max(share.counts), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        parts = group.stack(padded)
+        return torch.cat([part[:count] for part, count in zip(parts, share.counts, strict=True)])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None]:
-        total = ctx.group.sum(slopes.contiguous().clone())
-        counts = ctx.group.stack(torch.tensor([ctx.count], device=slopes.device))[:, 0].tolist()
-        start = sum(counts[: ctx.group.rank])
-        return total[start : start + ctx.count], None
+    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.group.sum(slopes.contiguous().clone())[ctx.share.rows], None, None

@@ -108,7 +108,7 @@ class _Normalised(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x = _lifted(images)
         variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-        own = torch.tensor([x.numel() / x.shape[1]], dtype=torch.float64, device=x.device)
+        own = mean.new_full((1,), x.numel() / x.shape[1], dtype=torch.float64)
         parts = group.stack(torch.cat([own, mean.double(), variance.double()]))
         counts, means, variances = parts.split([1, len(mean), len(mean)], dim=1)
         count = counts.sum()
