@@ -159,7 +159,7 @@ def test_null_only_where_there_is_no_value(search: Search) -> None:
         "t002": {name for name, value in TrialSpec.build({**SGD}).as_dict().items() if value is None},
         "t003": {name for name, value in TrialSpec.build({}).as_dict().items() if value is None},
     }
-    never = {"train_topological", "beta", "diverged"}
+    never = {"train_topological", "train_extra", "beta", "diverged"}
     first_trials = {"repeat_of"}
     every = {field.name for field in record_fields()} - {"budget", "epoch"}
     for trial_id, names in without_effect.items():

@@ -11,8 +11,8 @@ from tune_lpc.results import export
 
 OLD = Path(__file__).parents[1] / "journals" / "version-0.1.0"
 ADDED: dict[str, dict[str, list[object]]] = {
-    "trials.parquet": {"repeat_of": [None] * 6},
-    "epochs.parquet": {},
+    "trials.parquet": {"repeat_of": [None] * 6, "best.train_extra": [None] * 6, "last.train_extra": [None] * 6},
+    "epochs.parquet": {"train_extra": [None] * 48},
     "best.parquet": {
         "low": [0.9219, 0.9219, 0.1241, None, None, None],
         "high": [0.981, 0.981, 0.2341, None, None, None],

@@ -59,7 +59,6 @@ class Job:
     space: str = ""
     code: OwnCode = NO_CODE
     processes: int = 1
-    code: OwnCode = NO_CODE
 
     def conditions(self) -> Conditions:
         """What of that its training takes."""

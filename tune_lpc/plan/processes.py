@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from tune_lpc.plan.own_code import OWN
+from tune_lpc.plan.settings import Value
 from tune_lpc.plan.space import Space
-from tune_lpc.plan.trial import NETWORKS, Value
 
 FIXED: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "compile": (lambda value: value == "off", "off"),
-    "network": (lambda value: value in NETWORKS, "one that comes with the package"),
-    "augmentation": (lambda value: value not in OWN, "none of your own"),
-    "extra_loss": (lambda value: value not in OWN, "off"),
+    "extra_loss": (lambda value: value == "off", "off"),
 }
-"""What a setting must be, and that in words: of code of others nobody knows what it does over a whole batch."""
+"""What a setting must be, and that in words: of a loss term of others nobody knows what it is of a part of a batch."""
 
 
 def process_problems(space: Space, processes: int) -> list[str]:
@@ -24,17 +21,7 @@ def process_problems(space: Space, processes: int) -> list[str]:
     """
     if processes == 1:
         return []
-    found = [
-        f"compile is {mode!r}, but must be off where a trial is trained in {processes} processes"
-        for mode in dict.fromkeys(space.possible("compile"))
-        if mode != "off"
-    ]
-    found += [
-        f"extra_loss is {term!r}, but must be off where a trial is trained in {processes} processes: each sees a part "
-        "of a batch"
-        for term in dict.fromkeys(space.possible("extra_loss"))
-        if term != "off"
-    ]
+    found = [problem for name in FIXED for problem in value_problems(name, space.possible(name), processes)]
     grouped, shuffled = _ways(space)
     for name, is_possible in (("groups", grouped), ("batch_size", shuffled)):
         least = min((value for value in space.possible(name) if isinstance(value, int)), default=processes)

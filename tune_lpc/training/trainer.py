@@ -47,7 +47,6 @@ class Conditions:
     needs_bfloat16: bool = False
     persistence_backend: str | None = None
     trains_on_all: bool = False
-    code: OwnCode = NO_CODE
     dtype: torch.dtype = torch.float32
     code: OwnCode = NO_CODE
 
