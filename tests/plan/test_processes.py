@@ -35,7 +35,7 @@ def space(dimensions: dict[str, Dimension] | None = None, **settings: Value) -> 
             ),
             ["compile is", "groups may be 3", "batch_size may be 2"],
         ),
-        (space(network="timm:resnet18"), ["network is 'timm:resnet18', but must be one that comes with the package"]),
+        (space(network="timm/resnet18"), ["network is 'timm/resnet18', but must be one that comes with the package"]),
         (space(augmentation="own.py:augment"), ["augmentation is 'own.py:augment', but must be none of your own"]),
         (space(extra_loss="own.py:term"), ["extra_loss is 'own.py:term', but must be off"]),
         (space(groups=1), []),
