@@ -12,6 +12,7 @@ import psutil
 import torch
 
 from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.own_code import OwnCode
 from tune_lpc.plan.record import EpochRecord
 from tune_lpc.plan.trial import Value
 from tune_lpc.training.loop import Training
@@ -42,6 +43,7 @@ BOTH_REGULARISERS: dict[str, Value] = {
 CASES: dict[str, dict[str, Value]] = {
     "mlp": {"network": "mlp"},
     "small_cnn": {"network": "small_cnn"},
+    "of_the_users_own": {"network": "mine.py:build", "augmentation": "mine.py:augment"},
     "all_that_is_random": {
         "network": "small_cnn",
         "topological_weight_schedule": "off",
@@ -53,7 +55,22 @@ CASES: dict[str, dict[str, Value]] = {
         "input_noise": 0.2,
     },
 }
-EXACT = Conditions(None, 8, threads=1, dtype=torch.float64)
+OWN_CODE = OwnCode(
+    {
+        "mine.py": b"""
+import torch
+from torch import nn
+
+def build(classes, channels, side):
+    return nn.Sequential(nn.Conv2d(channels, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+
+def augment(images, generator):
+    mirrored = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
+    return torch.where(mirrored, images.flip(3), images)
+"""
+    }
+)
+EXACT = Conditions(None, 8, threads=1, dtype=torch.float64, code=OWN_CODE)
 CPU = torch.device("cpu")
 OF_THE_CLOCK = ("seconds", "images_per_second")
 
