@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from ray._private import worker
+
 from tune_lpc.engine.output import LOG_FILE, rays_output
 
 
@@ -26,6 +29,22 @@ os.write(2, b"end\\n")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == "ours\nafter\nend\n"
     assert (tmp_path / LOG_FILE).read_text() == "early\nlate\n"
+
+
+def test_what_ray_prints_of_a_node_goes_into_the_file_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"pid": "raylet", "ip": "10.0.0.1", "lines": ["a node died", "*** StackTrace"], "is_err": False}
+    monkeypatch.setattr(worker.stdout_deduplicator, "deduplicate", lambda data: [data])
+    with rays_output() as output:
+        output.keep_in(tmp_path)
+        # What the thread calls that listens to the nodes.
+        worker.print_to_stdstream(data, ignore_prefix=False)
+    text = (tmp_path / LOG_FILE).read_text()
+    assert "a node died" in text and "*** StackTrace" in text
+    assert capsys.readouterr() == ("", "")
+    worker.print_to_stdstream(data, ignore_prefix=False)
+    assert "a node died" in capsys.readouterr().out
 
 
 def test_without_a_word_of_rays_there_is_no_file(tmp_path: Path) -> None:

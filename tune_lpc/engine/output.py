@@ -8,6 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from pathlib import Path
+from typing import Any
+
+from ray._private import worker
 
 LOG_FILE = "ray.log"
 """In the folder of the results; there only when Ray wrote something."""
@@ -56,7 +59,10 @@ class RaysOutput:
 
 @contextmanager
 def rays_output() -> Iterator[RaysOutput]:
-    """Within, what is written to standard error by others than Python's `sys.stderr` does not reach the terminal."""
+    """Within, what is written to standard error by others than Python's `sys.stderr` does not reach the terminal.
+
+    Neither does what Ray prints of its nodes, such as the stack trace of one that lost the head.
+    """
     with ExitStack() as stack:
         sys.stderr.flush()
         kept = os.dup(_STANDARD_ERROR)
@@ -67,7 +73,26 @@ def rays_output() -> Iterator[RaysOutput]:
         output = RaysOutput()
         stack.callback(output.close)
         stack.callback(os.dup2, kept, _STANDARD_ERROR)
+        stack.enter_context(_words_of_nodes_on_the_descriptor())
         yield output
+
+
+@contextmanager
+def _words_of_nodes_on_the_descriptor() -> Iterator[None]:
+    """Within, what nodes say goes where Ray's other words go; Ray itself would print it to our standard output."""
+    rays_worker: Any = worker
+    show = rays_worker.print_worker_logs
+    with open(_STANDARD_ERROR, "w", buffering=1, errors="backslashreplace", closefd=False) as log:
+
+        def show_there(data: Any, _: Any, ignore_prefix: bool = False) -> None:
+            with suppress(OSError):  # a full disk
+                show(data, log, ignore_prefix)
+
+        rays_worker.print_worker_logs = show_there
+        try:
+            yield
+        finally:
+            rays_worker.print_worker_logs = show
 
 
 def _is_standard_error() -> bool:
