@@ -99,6 +99,13 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
             found.append(planned(directory, asked, resume=options.resume))
         except UserError as error:
             problems += error.problems
+    if stored and not options.resume:
+        problems += [
+            f"the results at {' '.join(stored)} hold a confirmation already; go on with it with --resume, or confirm a "
+            f"copy of the folder again: {one.directory}"
+            for one in found
+            if holds_run(one.folder)
+        ]
     if problems:
         raise UserError(dict.fromkeys(problems))
     status = _confirm(found, options, resources, command, began, console)

@@ -36,6 +36,8 @@ TRIES_AGAIN_AFTER = (1.0, 15.0)
 """Seconds until the store is asked again, the first time, and at most."""
 PATIENCE = 15.0
 """Seconds for which the end of a search waits for a store that can't be reached."""
+IN_HASTE = 8.0
+"""Seconds for which a search that was interrupted waits for an upload that is under way, and its end for threads."""
 
 
 class Uploader:
@@ -73,19 +75,36 @@ class Uploader:
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(IN_HASTE)  # one that waits for a server that hangs is left alone
 
-    def flush(self, patience: float = PATIENCE) -> str:
+    @property
+    def trouble(self) -> str:
+        """Why the store could not be reached when it was last tried; empty where it could."""
+        return self._trouble
+
+    def flush(self, patience: float = PATIENCE, *, in_haste: bool = False) -> str:
         """Upload all that is not in the store yet; empty, or why that can't be done, in a line.
 
-        patience: seconds for which a store that can't be reached is asked again.
+        patience: seconds for which a store that can't be reached is asked again. in_haste: this process may be killed
+        soon, so one try must do, and none is made where the last one failed.
         """
+        if not in_haste:
+            return self._flush(patience)
+        if self._trouble or not self._files_lock.acquire(timeout=IN_HASTE):
+            return self._trouble or f"{self._store.where} took too long to answer"
+        try:
+            return self._flush(0.0)
+        finally:
+            self._files_lock.release()
+
+    def _flush(self, patience: float) -> str:
         deadline = time.monotonic() + patience
         while True:
             try:
                 self._send_files(with_tables=True)
             except StoreError as error:
                 if not error.is_passing or time.monotonic() > deadline:
+                    self._trouble = str(error)
                     return str(error)
             except LeaseLost as error:
                 return str(error)
