@@ -226,6 +226,8 @@ print([name for name in sys.modules if name.startswith(("tune_lpc.storage", "tun
 # A search
 
 
+@pytest.mark.cluster  # as tests/test_stored_seaweed.py, but for a server that can't be had everywhere
+@pytest.mark.slow
 def test_a_search_goes_on_elsewhere_and_its_end_is_uploaded_later_where_the_store_was_gone(
     server: Server,
     ray_session: str,

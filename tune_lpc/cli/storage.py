@@ -113,7 +113,8 @@ def opened(address: str, given: str | None, console: Console, *, resume: bool) -
         try:
             if not resume:
                 _refuse_run(store, store.list())
-            found = bring_here(store, folder, say, with_checkpoints=True)
+            with lease.kept():
+                found = bring_here(store, folder, say, with_checkpoints=True)
         except StoreError as error:
             raise UserError(str(error)) from error
         say(f"results go to {store.where}; their local copy, with the journal, is {folder}")
