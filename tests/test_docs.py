@@ -18,6 +18,7 @@ from tune_lpc.report import main as report
 from tune_lpc.run import main as run
 from tune_lpc.submit import main as submit
 from tune_lpc.train import main as train
+from tune_lpc.upload import main as upload
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -52,7 +53,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_every_option_and_setting_named_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     of_jobs = [[verb, "--help"] for verb in ("logs", "resume", "fetch")]
-    for command in (run, train, confirm, compare, report, check, submit):
+    for command in (run, train, confirm, compare, report, check, submit, upload):
         with pytest.raises(SystemExit):
             command(["--help"])
     for options in of_jobs:

@@ -22,6 +22,7 @@ from tune_lpc.storage.address import Address, local_copy
 from tune_lpc.storage.lease import LEASE_FILE
 from tune_lpc.storage.s3 import S3Store
 from tune_lpc.storage.segments import End
+from tune_lpc.storage.uploading import Uploader
 
 ADDRESS = "s3://bucket/run"
 
@@ -225,6 +226,8 @@ print([name for name in sys.modules if name.startswith(("tune_lpc.storage", "tun
 # A search
 
 
+@pytest.mark.cluster  # as tests/test_stored_seaweed.py, but for a server that can't be had everywhere
+@pytest.mark.slow
 def test_a_search_goes_on_elsewhere_and_its_end_is_uploaded_later_where_the_store_was_gone(
     server: Server,
     ray_session: str,
@@ -245,14 +248,11 @@ def test_a_search_goes_on_elsewhere_and_its_end_is_uploaded_later_where_the_stor
 
     # Elsewhere, longer, and the store goes when the search is at its end.
     monkeypatch.setenv("TUNE_LPC_CACHE", str(tmp_path / "elsewhere"))
-    monkeypatch.setattr("tune_lpc.storage.uploading.PATIENCE", 0.0)
     flush = "tune_lpc.storage.uploading.Uploader.flush"
 
-    def gone(uploader: object, patience: float = 0.0) -> str:
+    def gone(uploader: Uploader, **_: object) -> str:
         server.refusal = 503, "ServiceUnavailable"
-        return original(uploader, 0.0)
-
-    from tune_lpc.storage.uploading import Uploader
+        return original(uploader, patience=0.0)
 
     original = Uploader.flush
     monkeypatch.setattr(flush, gone)
@@ -264,6 +264,7 @@ def test_a_search_goes_on_elsewhere_and_its_end_is_uploaded_later_where_the_stor
     assert error.strip().endswith(command) and "ServiceUnavailable" in error
     monkeypatch.setattr(flush, original)
     assert upload.main([ADDRESS]) == 2, "the store is still gone"
+    assert "ServiceUnavailable" in capsys.readouterr().err
     server.refusal = None
     bucket.objects.pop(f"run/{LEASE_FILE}")  # which the driver could not give back, instead of a minute's wait
     assert upload.main([ADDRESS]) == 0

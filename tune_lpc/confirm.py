@@ -108,6 +108,13 @@ def _command(options: argparse.Namespace, command: str, began: float) -> int:
             problems += error.problems
     if not resources.problems():
         problems += [problem for one in found for problem in process_problems(one.space, resources.processes)]
+    if stored and not options.resume:
+        problems += [
+            f"the results at {' '.join(stored)} hold a confirmation already; go on with it with --resume, or confirm a "
+            f"copy of the folder again: {one.directory}"
+            for one in found
+            if holds_run(one.folder)
+        ]
     if problems:
         raise UserError(dict.fromkeys(problems))
     status = _confirm(found, options, resources, command, began, console)

@@ -265,6 +265,15 @@ def test_failures_in_a_row_for_the_same_reason_end_the_search(search: Search) ->
     assert EndOfSearch(search.interrupt, search.director).stop_all(), "those that still run need not go on"
 
 
+def test_a_search_whose_results_another_has_taken_over_ends_and_says_so(search: Search) -> None:
+    reasons = [""]
+    end = EndOfSearch(search.interrupt, search.director, None, lambda: reasons[0])
+    assert not end.stop_all() and search.director.ends_early is None
+    reasons[0] = "another search has taken over s3://bucket/path"
+    assert end.stop_all() and search.director.ends_early == reasons[0]
+    assert search.director.ask(0.0) is None
+
+
 def test_the_search_goes_on_until_somebody_asks_it_to_end(search: Search) -> None:
     end = EndOfSearch(search.interrupt, search.director)
     assert not end.stop_all()

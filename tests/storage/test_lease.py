@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -77,6 +78,18 @@ def test_resume_is_refused_as_soon_as_the_first_renews(store: MemoryStore) -> No
     with pytest.raises(UserError, match="a search is running"):
         take(store, lambda line: None, waits=True, seconds=60.0, sleep=sleep)
     assert store.now < 15.0
+
+
+def test_it_is_kept_while_something_else_takes_long(store: MemoryStore) -> None:
+    lease = take(store, lambda line: None, waits=False, seconds=0.2)
+    first = store.objects[LEASE_FILE]
+    with lease.kept():
+        time.sleep(0.3)
+        assert store.objects[LEASE_FILE] != first
+        store.is_down = True
+        time.sleep(0.1)
+        store.is_down = False
+    lease.renew()
 
 
 def test_one_that_was_given_back_is_free(store: MemoryStore) -> None:

@@ -53,6 +53,7 @@ def test_a_missing_one_in_the_middle_leaves_every_other_byte_in_its_place_and_is
     start, end = len(parts[0]), len(parts[0]) + len(parts[1])
     assert journal[:start] == whole[:start] and journal[end:] == whole[end:]
     assert journal[start:end].count(b"\n") == 1 and journal[start:end].endswith(b"\n")
+    assert end_of(segments_in(store.list())[""]) == End(4, len(whole)), "what comes next goes after the last byte"
     (line,) = told
     assert line.startswith(
         f"{sorted(store.objects)[1]}: the {len(parts[1])} bytes of the journal before it are missing"

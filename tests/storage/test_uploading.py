@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,34 @@ def test_at_the_end_a_store_that_does_not_answer_is_told(store: MemoryStore, wri
     assert writing.uploader.flush(patience=0.0) == "s3://bucket/path can't be reached"
     store.is_down = False
     assert writing.uploader.flush(patience=0.0) == ""
+
+
+def test_who_is_in_haste_tries_once_and_not_at_all_where_the_last_try_failed(
+    store: MemoryStore, writing: Writing
+) -> None:
+    writing.search.start()
+    assert writing.uploader.flush(in_haste=True) == "" and store.journal() == writing.journal
+    writing.search.start()
+    store.is_down = True
+    assert writing.uploader.flush(in_haste=True) == "s3://bucket/path can't be reached"
+    store.is_down = False
+    assert writing.uploader.flush(in_haste=True) == writing.uploader.trouble != ""
+    assert writing.uploader.flush() == writing.uploader.trouble == ""
+
+
+def test_a_store_that_hangs_does_not_hold_the_end_up(
+    store: MemoryStore, writing: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tune_lpc.storage.uploading.IN_HASTE", 0.3)
+    hangs = threading.Event()
+    create = store.create
+    monkeypatch.setattr(store, "create", lambda key, data: hangs.wait(20.0) and create(key, data))
+    begin = time.monotonic()
+    with writing.uploader:
+        time.sleep(3.5)  # both threads wait for an answer
+        assert writing.uploader.flush(in_haste=True) == "s3://bucket/path took too long to answer"
+    assert time.monotonic() - begin < 6.0
+    hangs.set()
 
 
 def test_a_segment_whose_answer_was_lost_is_there_once(store: MemoryStore, writing: Writing) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tune_lpc.engine.request import Outcome, Request
 
 Searches = Generator[tuple["Request", "Outcome"]]
+INTERRUPTED = 128
+"""Exit statuses from here on tell of a signal."""
 _NONE = ".none"
 """No object has this key: removing it shows whether objects may be removed."""
 
@@ -44,7 +46,7 @@ def searches_stored(
     """
     with opened(address, given, console, resume=resume) as uploader, closing(search(uploader.folder, uploader)) as each:
         for request, outcome in each:
-            problem = uploader.flush()
+            problem = uploader.flush(in_haste=outcome.exit_status >= INTERRUPTED)
             if problem:
                 mend = f"all of it is in {uploader.folder}; upload it with: {upload_command(address, given)}"
                 told = f"not everything was uploaded: {problem}; {mend}"
@@ -99,23 +101,28 @@ def opened(address: str, given: str | None, console: Console, *, resume: bool) -
     try:
         store.list()
         store.remove(_NONE)
-        lease = take(store, say, waits=resume)
+        # What uploads tries again itself, and must not hang at the end.
+        hasty = S3Store(store.address, tries=1)
+        lease = take(hasty, say, waits=resume)
     except StoreError as error:
         raise UserError(str(error)) from error
+    is_gone = False
     try:
         if not lease.is_safe:
             say(f"note: {store.where} knows no conditional writes, so see to it that no second search runs there")
         try:
             if not resume:
                 _refuse_run(store, store.list())
-            found = bring_here(store, folder, say, with_checkpoints=True)
+            with lease.kept():
+                found = bring_here(store, folder, say, with_checkpoints=True)
         except StoreError as error:
             raise UserError(str(error)) from error
         say(f"results go to {store.where}; their local copy, with the journal, is {folder}")
-        with Uploader(store, folder, found, lease, say) as uploader:
+        with Uploader(hasty, folder, found, lease, say) as uploader:
             yield uploader
+            is_gone = bool(uploader.trouble)
     finally:
-        _release(lease, store, say)
+        _release(lease, store, say, is_gone=is_gone)
 
 
 def _check_folder(store: Store, folder: Path) -> None:
@@ -139,8 +146,11 @@ def _refuse_run(store: Store, found: list[Found]) -> None:
         )
 
 
-def _release(lease: Lease, store: Store, say: Callable[[str], None]) -> None:
+def _release(lease: Lease, store: Store, say: Callable[[str], None], *, is_gone: bool) -> None:
     try:
-        lease.release()
+        if not is_gone:
+            lease.release()
     except StoreError:
+        is_gone = True
+    if is_gone:
         say(f"note: the lease of {store.where} could not be given back; it ends by itself within a minute")

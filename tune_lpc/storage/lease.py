@@ -14,11 +14,12 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tune_lpc.plan.errors import UserError
-from tune_lpc.storage.store import Content, Store
+from tune_lpc.storage.store import Content, Store, StoreError
 
 LEASE_FILE = "lease.json"
 SECONDS = 60.0
@@ -68,6 +69,25 @@ class Lease:
                 if tag is None:
                     raise LeaseLost(self._other(self._store.read(LEASE_FILE)) or f"{self._store.where}: lease lost")
             self._tag, self._renewed = tag, self._clock()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Within, a thread renews it; for what takes long before uploads begin, which renew it themselves."""
+        is_over = threading.Event()
+
+        def keep() -> None:
+            while not is_over.wait(self._seconds / RENEWALS):
+                # What is wrong shows at the next renewal, which those who upload make.
+                with suppress(StoreError, LeaseLost):
+                    self.renew()
+
+        thread = threading.Thread(target=keep, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
 
     def release(self) -> None:
         """Let others have it; one that others hold stays. Raises StoreError."""

@@ -38,8 +38,11 @@ except ImportError as _error:
     raise UserError("results at s3:// need botocore; install it: pip install 'tune_lpc[s3]'") from _error
 
 CONNECT_SECONDS = 5
-READ_SECONDS = 20
-TRIES = 2
+READ_SECONDS = 10
+"""To wait for an answer."""
+LARGE, LARGE_READ_SECONDS = 8 * 2**20, 60
+"""Bytes of an object that a server may take longer to store, and how long."""
+TRIES = 3
 CONNECTIONS = 16
 _NOT_MET = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _PASSING = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "RequestTimeTooSkewed")
@@ -57,12 +60,15 @@ _REFUSED = {
 
 
 class S3Store:
-    """The objects of an address. Raises UserError where credentials or endpoint can't even be asked for."""
+    """The objects of an address. tries: how often a request is made that fails, at most.
 
-    def __init__(self, address: Address) -> None:
-        self.address = address
+    Raises UserError where credentials or endpoint can't even be asked for.
+    """
+
+    def __init__(self, address: Address, tries: int = TRIES) -> None:
+        self.address, self._tries = address, tries
         self._prefix = f"{address.path}/" if address.path else ""
-        self._client = self._checked(_client)
+        self._client = self._checked(partial(_client, tries, READ_SECONDS))
         self.endpoint: str = self._client.meta.endpoint_url
 
     @property
@@ -117,7 +123,8 @@ class S3Store:
     def _put(self, key: str, data: bytes, **conditions: str) -> dict[str, Any]:
         # A digest that every server knows, where newer checksums break some.
         digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-        put = partial(self._client.put_object, Body=data, ContentMD5=digest, **conditions)
+        client = self._client if len(data) < LARGE else self._checked(partial(_client, self._tries, LARGE_READ_SECONDS))
+        put = partial(client.put_object, Body=data, ContentMD5=digest, **conditions)
         return self._ask("write", put, Key=self._prefix + key)
 
     def _put_if(self, key: str, data: bytes, **conditions: str) -> str | None:
@@ -196,15 +203,15 @@ class _NotImplementedError(StoreError):
     """The server knows no conditions."""
 
 
-def _client() -> Any:
+def _client(tries: int, read_seconds: int) -> Any:
     session = botocore.session.Session()
     own = session.get_scoped_config().get("s3") or {}
     region = session.get_config_variable("region") or "us-east-1"
     settings: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": READ_SECONDS,
+        "read_timeout": read_seconds,
         "max_pool_connections": CONNECTIONS,
-        "retries": {"total_max_attempts": TRIES, "mode": "standard"},
+        "retries": {"total_max_attempts": tries, "mode": "standard"},
         # What only newer servers know is left out where it is not needed.
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",

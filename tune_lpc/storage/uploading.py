@@ -30,10 +30,14 @@ CHECKPOINTS_EVERY = 3.0
 FILES_EVERY = 10.0
 SHARE = 0.05
 """Of the time, at most, goes into uploading tables and pages while the search runs."""
+TIMES = 3
+"""That it is looked again whether tables have changed while they were uploaded, at most."""
 TRIES_AGAIN_AFTER = (1.0, 15.0)
 """Seconds until the store is asked again, the first time, and at most."""
 PATIENCE = 15.0
 """Seconds for which the end of a search waits for a store that can't be reached."""
+IN_HASTE = 8.0
+"""Seconds for which a search that was interrupted waits for an upload that is under way, and its end for threads."""
 
 
 class Uploader:
@@ -71,19 +75,36 @@ class Uploader:
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(IN_HASTE)  # one that waits for a server that hangs is left alone
 
-    def flush(self, patience: float = PATIENCE) -> str:
+    @property
+    def trouble(self) -> str:
+        """Why the store could not be reached when it was last tried; empty where it could."""
+        return self._trouble
+
+    def flush(self, patience: float = PATIENCE, *, in_haste: bool = False) -> str:
         """Upload all that is not in the store yet; empty, or why that can't be done, in a line.
 
-        patience: seconds for which a store that can't be reached is asked again.
+        patience: seconds for which a store that can't be reached is asked again. in_haste: this process may be killed
+        soon, so one try must do, and none is made where the last one failed.
         """
+        if not in_haste:
+            return self._flush(patience)
+        if self._trouble or not self._files_lock.acquire(timeout=IN_HASTE):
+            return self._trouble or f"{self._store.where} took too long to answer"
+        try:
+            return self._flush(0.0)
+        finally:
+            self._files_lock.release()
+
+    def _flush(self, patience: float) -> str:
         deadline = time.monotonic() + patience
         while True:
             try:
                 self._send_files(with_tables=True)
             except StoreError as error:
                 if not error.is_passing or time.monotonic() > deadline:
+                    self._trouble = str(error)
                     return str(error)
             except LeaseLost as error:
                 return str(error)
@@ -201,10 +222,13 @@ class Uploader:
 
     def _send_tables(self) -> None:
         names = list(files_of(self.folder))
-        # The manifest tells what the others are, so it comes after them.
-        for name in sorted(names, key=lambda name: name.endswith(MANIFEST_FILE)):
-            if not self._index.is_stored(name):
+        for _ in range(TIMES):
+            changed = [name for name in names if not self._index.is_stored(name)]
+            # The manifest tells what the others are, so it comes after them.
+            for name in sorted(changed, key=lambda name: name.endswith(MANIFEST_FILE)):
                 self._send(name)
+            if not changed:
+                break
         for name in [each for each in self._index.files if not is_checkpoint(each) and each not in names]:
             if not (self.folder / name).exists():
                 self._store.remove(name)
