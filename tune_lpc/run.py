@@ -68,7 +68,7 @@ def parser() -> Parser:
         "--local-copy",
         metavar="DIR",
         type=path_given,
-        help="with --out s3://…: folder for the journal and a copy of the results, else one below the cache folder",
+        help="with --out s3://…: folder for the journal and a copy of the results (default: below the cache folder)",
     )
     parser.add_argument(
         "--trials", metavar="N", help="number of trials (default: the space's, or as many as fit into a time given)"
