@@ -86,7 +86,7 @@ def test_no_null_where_a_value_exists(finished: Path) -> None:
     trials, epochs = pd.read_parquet(finished / "trials.parquet"), pd.read_parquet(finished / "epochs.parquet")
     topological = epochs["topological_weight"] > 0
     assert epochs.loc[topological, "beta"].notna().all()
-    assert epochs.drop(columns=["beta", "diverged"]).notna().all(axis=None)
+    assert epochs.drop(columns=["beta", "diverged", "train_extra"]).notna().all(axis=None)
     ramped = trials["config.gamma_ramp"] != "off"
     assert trials.loc[ramped, "config.gamma_end"].notna().all()
     assert trials.loc[~ramped, "config.gamma_end"].isna().all()
@@ -115,7 +115,8 @@ def test_polars_and_duckdb_read_the_tables_alike_with_numeric_types(finished: Pa
     numbers = {(polars.Float64, "DOUBLE"), (polars.Int64, "BIGINT")}
     for column, kind in frame.schema.items():
         allowed = {(polars.String, "VARCHAR")} if column in text else numbers
-        if column in ("config.nesterov", "control", "goes_on", "promoted", "tied"):
+        switches = {f"config.{name}" for name in setting_names() if setting_type(name) is bool}
+        if column in switches | {"control", "goes_on", "promoted", "tied"}:
             allowed = {(polars.Boolean, "BOOLEAN")}
         assert (kind, duckdb_types[column]) in allowed, column
 
