@@ -142,7 +142,7 @@ def call_stuck_soon() -> None:
 def search(cache_of_the_session: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
     """The search with its three faults, over."""
     folder = tmp_path_factory.mktemp("faults")
-    ray_folder = tempfile.mkdtemp(prefix="tl-")
+    ray_folder = tempfile.mkdtemp(prefix="t")
     environment = {**os.environ, "RAY_TMPDIR": ray_folder, "RAY_USAGE_STATS_ENABLED": "0"}
     nodes = subprocess.Popen(
         [sys.executable, "-c", NODES],

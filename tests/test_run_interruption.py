@@ -40,7 +40,7 @@ def drivers(ray_session: str, tmp_path: Path) -> Iterator[Drivers]:
 @pytest.fixture
 def ray_folder() -> Iterator[str]:
     """Where the Ray of a search's own keeps its files; all of its processes have the name in their environment."""
-    folder = tempfile.mkdtemp(prefix="tl-")
+    folder = tempfile.mkdtemp(prefix="t")
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -142,7 +142,7 @@ def test_a_search_killed_three_times_ends_as_if_it_had_not_been(drivers: Drivers
 
     search = KilledSearch(drivers, arguments, tmp_path / "killed")
     search.kill_itself(moments.in_checkpoint, draw.randint(1, 3))
-    ray_folder = tempfile.mkdtemp(prefix="tl-")
+    ray_folder = tempfile.mkdtemp(prefix="t")
     own_ray = drivers.command(search.arguments, ray_folder)
     search.kill_at(share(facts, draw, 0.3, 0.9), draw.uniform(0, LONGEST_DELAY / 2), own_ray)
     wait_until(lambda: not processes_with(ray_folder), "the end of Ray's processes", every=0.2)

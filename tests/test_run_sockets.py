@@ -70,7 +70,7 @@ def _has(pid: int, folder: str) -> bool:
 @pytest.fixture
 def ray_folder() -> Iterator[str]:
     """A short folder of its own, by which the processes of a search are known."""
-    folder = tempfile.mkdtemp(prefix="tl-")
+    folder = tempfile.mkdtemp(prefix="t")
     yield folder
     wait_until(lambda: not processes_with(folder), "the end of Ray's processes", every=0.2)
     shutil.rmtree(folder, ignore_errors=True)

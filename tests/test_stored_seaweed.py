@@ -60,7 +60,7 @@ class Machine:
 
     def __init__(self, folder: Path, seaweed: Seaweed) -> None:
         self.cache, self._folder, self._seaweed = folder / "cache", folder, seaweed
-        self.ray = tempfile.mkdtemp(prefix="tl-")  # short, as Ray puts sockets there
+        self.ray = tempfile.mkdtemp(prefix="t")  # short, as Ray puts sockets there
         (folder / "home").mkdir(parents=True)
         self._started: list[subprocess.Popen[bytes]] = []
 

@@ -106,7 +106,7 @@ class Watched:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     if shutil.which("prometheus") is None:
         pytest.skip("needs Debian's package prometheus")
-    folder, ray_folder = tmp_path_factory.mktemp("watched"), tempfile.mkdtemp(prefix="tl-")
+    folder, ray_folder = tmp_path_factory.mktemp("watched"), tempfile.mkdtemp(prefix="t")
     out, port = folder / "out", free_port()
     options = ["--trials", "500", "--epochs", "27", "--seeds", "1", "--concurrent", "2", "--set", "rung_rule=stop"]
     with (folder / "told.txt").open("w") as told:
