@@ -13,6 +13,7 @@ import torch
 from benchmarks.gpu.running import Bench, in_one_line
 from benchmarks.gpu.trainings import CNN13, SIDES, SMALL_CNN, SMALLER, noise
 from tune_lpc.plan import TrialSpec
+from tune_lpc.plan.own_code import NO_CODE
 from tune_lpc.plan.packing import Measured, Packing, PackingTable
 from tune_lpc.plan.resources import cpus_here
 from tune_lpc.plan.settings import Value
@@ -125,10 +126,9 @@ def _serve(values: dict[str, Value], images: int, device: str, pipe: Connection)
         side, channels = SIDES[str(values["network"])]
         pixels, labels = noise(2 * images, side, channels)
         rows = torch.arange(2 * images).numpy()
-        # Of what a trial is prepared with, a probe reads these three alone.
-        prepared: Any = SimpleNamespace(
-            images=pixels, labels=labels, split=SimpleNamespace(train=rows[:images], validation=rows[images:])
-        )
+        # Of what a trial is prepared with, a probe reads these four alone.
+        split = SimpleNamespace(train=rows[:images], validation=rows[images:])
+        prepared: Any = SimpleNamespace(images=pixels, labels=labels, split=split, code=NO_CODE)
         spec = TrialSpec.build({**values, "epochs": 310, "epoch_unit": "anchors"})
         probe = Probe(spec, prepared, torch.device(device))
         pipe.send(None)
