@@ -84,6 +84,8 @@ def bits_of(highest: int) -> int:
 
 def read_header(item: Encoded) -> Header:
     """What the file tells, as far as can be without decoding the pixels."""
+    if isinstance(item, Path) and item.suffix.lower() == ".png":
+        item = item.read_bytes()  # all of it is looked through, so it is opened but once
     with _open(item) as image:
         _refuse(image)
         width, height = image.size
