@@ -159,6 +159,8 @@ def _converted(image: Image.Image, form: Form) -> Image.Image:
     _refuse(image)
     image.load()  # some files say only behind their pixels how they are to be turned
     turn = _TURNS.get(_orientation(image))
+    if turn is None and image.mode == ("L" if form.grey else "RGB") and "transparency" not in image.info:
+        return image  # as most are
     if image.mode in DEEP_MODES:
         image = _shallow(image, form.bits)
     elif image.has_transparency_data:
