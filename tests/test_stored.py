@@ -14,7 +14,7 @@ import pytest
 import tune_lpc
 from tests.commands import ONE_SEED, refused, space_file
 from tests.pages.made import made_run
-from tests.storage.stores import MemoryStore, Server, s3_server
+from tests.storage.stores import MemoryStore, Server, server_in_the_environment
 from tune_lpc import check, compare, confirm, report, run, train, upload
 from tune_lpc.plan import UserError
 from tune_lpc.results import read_journal
@@ -30,11 +30,7 @@ ADDRESS = "s3://bucket/run"
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     """A server that stands in for S3, named in the environment, with a cache of the test's own."""
-    with s3_server() as running:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", running.address)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "known")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
-        monkeypatch.setenv("TUNE_LPC_CACHE", str(tmp_path / "cache"))
+    with server_in_the_environment(monkeypatch, tmp_path) as running:
         yield running
 
 

@@ -9,8 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+import pytest
 
 from tune_lpc.storage.store import Content, Found, StoreError
 
@@ -166,3 +169,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nothing: the output belongs to the tests."""
+
+
+@contextmanager
+def server_in_the_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Server]:
+    """A server that stands in for S3, which the environment names, with a cache of the test's own in `folder`."""
+    with s3_server() as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", running.address)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "known")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
+        monkeypatch.setenv("TUNE_LPC_CACHE", str(folder / "cache"))
+        yield running

@@ -132,7 +132,7 @@ class S3Store:
             return str(self._put(key, data, **conditions)["ETag"])
         except (_NotMetError, _NotThereError):
             return None
-        except _NotImplementedError:
+        except _UnsupportedError:
             return str(self._put(key, data)["ETag"])
 
     def _ask(self, verb: str, call: Callable[..., dict[str, Any]], **asked: Any) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class S3Store:
         if code in _NOT_MET or status == 412:
             return _NotMetError(f"{self.where}: another one wrote there at the same time")
         if code == "NotImplemented" or status == 501:
-            return _NotImplementedError(f"{self.where}: the server can't do that ({verb})")
+            return _UnsupportedError(f"{self.where}: the server can't do that ({verb})")
         at = f"{self.where}: {_shown(self.endpoint)}"
         if code in _REFUSED:
             return StoreError(f"{self.where}: {_REFUSED[code]} ({_shown(self.endpoint)})", is_passing=code in _PASSING)
@@ -199,7 +199,7 @@ class _NotMetError(StoreError):
     """The condition of a write is not met."""
 
 
-class _NotImplementedError(StoreError):
+class _UnsupportedError(StoreError):
     """The server knows no conditions."""
 
 
