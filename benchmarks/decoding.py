@@ -1,8 +1,10 @@
-"""How fast images are read, against an older checkout: `python -m benchmarks.decoding OLDER [--rounds 5]`.
+"""How fast images are read, against an older checkout: `python -m benchmarks.decoding OLDER [--rounds 10]`.
 
 10,000 CIFAR-10 images as PNG files in class folders: the first reading into the cache, headers and pixels, and
-streaming from disk by this process. Both checkouts by turns, each in a process of its own; the ratio is that of
-the medians. `--data-dir` holds cifar10 in Parquet; without it random images are taken.
+streaming from disk by one process. Each checkout has a process of its own, which lives through all rounds; they go by
+turns, and every other round the other one begins. The ratio is the median of those of the rounds. `--control` takes
+this checkout for both: how far its ratio is from 1 tells how far the machine can be believed. `--data-dir` holds
+cifar10 in Parquet; without it random images are taken.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +26,9 @@ from tune_lpc.training.data import load_training_images
 
 IMAGES = 10_000
 BATCH = 250
-ONE_ROUND = """
-import json, sys, time
+KINDS = ("first reading", "streaming")
+READER = """
+import json, shutil, sys, time
 from pathlib import Path
 import torch
 from tune_lpc.training.data import load_training_images
@@ -31,40 +36,82 @@ from tune_lpc.training.data.disk import DiskReader, Task
 from tune_lpc.training.data.image_files import find_image_files
 
 root, cache, batch = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-start = time.perf_counter()
-images = load_training_images("images", root, cache_dir=cache).images
-first = len(images) / (time.perf_counter() - start)
-files = find_image_files("images", root, images.shape[1], cache)
+files = find_image_files("images", root, 32, cache)
 reader = DiskReader(files, 0, torch.device("cpu"))
-tasks = [Task(files.paths[i : i + batch], [None] * batch) for i in range(0, len(files.paths), batch)]
-start = time.perf_counter()
-for pixels in reader.read(tasks):
-    pass
-print(json.dumps([first, len(images) / (time.perf_counter() - start)]))
+tasks = [files.paths[i : i + batch] for i in range(0, len(files.paths), batch)]
+tasks = [Task(paths, [None] * len(paths)) for paths in tasks]
+for line in sys.stdin:
+    start = time.perf_counter()
+    if line == "streaming\\n":
+        for pixels in reader.read(tasks):
+            pass
+    else:
+        load_training_images("images", root, cache_dir=cache / "anew")
+    print(json.dumps(time.perf_counter() - start), flush=True)
+    shutil.rmtree(cache / "anew", ignore_errors=True)
 """
 
 
+class Reader:
+    """Reads the images of `root` with the code of a checkout."""
+
+    def __init__(self, checkout: Path, root: Path, cache: Path) -> None:
+        command = [sys.executable, "-c", READER, str(root), str(cache), str(BATCH)]
+        self.process = subprocess.Popen(
+            command, cwd=checkout, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def seconds(self, kind: str) -> float:
+        """Read all of them once."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        print(kind, file=self.process.stdin, flush=True)
+        if not (line := self.process.stdout.readline()):
+            raise SystemExit(f"{self.process.args!r} ended with status {self.process.wait()}")
+        return float(json.loads(line))
+
+
 def main() -> None:
-    """Print a table: images a second before and now, and the ratio."""
+    """Print a table: images a second before and now, the ratio, and the middle half of the rounds' ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("older", type=Path, help="a checkout of an older version")
-    parser.add_argument("--rounds", type=int, default=5)
+    here = Path(__file__).resolve().parents[1]
+    older = parser.add_mutually_exclusive_group(required=True)
+    older.add_argument("older", type=Path, nargs="?", help="a checkout of an older version")
+    older.add_argument("--control", action="store_const", const=here, dest="older", help="this checkout against itself")
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--data-dir", type=Path)
     options = parser.parse_args()
-    here = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_images(root, options.data_dir)
-        rates: dict[Path, list[list[float]]] = {options.older.resolve(): [], here: []}
-        for number in range(options.rounds):
-            for checkout, found in rates.items():
-                command = [sys.executable, "-c", ONE_ROUND, name, f"{name}/cache-{number}-{len(found)}-{checkout.name}"]
-                done = subprocess.run([*command, str(BATCH)], cwd=checkout, capture_output=True, text=True, check=True)
-                found.append(json.loads(done.stdout))
-    before, now = ([statistics.median(column) for column in zip(*found, strict=True)] for found in rates.values())
-    print(f"{'images a second':<16} {'before':>8} {'now':>8} {'ratio':>6}")
-    for what, old, new in zip(("first reading", "streaming"), before, now, strict=True):
-        print(f"{what:<16} {old:>8,.0f} {new:>8,.0f} {new / old:>6.2f}")
+        with readers([options.older.resolve(), here], root) as both:
+            print(f"{'images a second':<16} {'before':>8} {'now':>8} {'ratio':>6}  middle half of the ratios")
+            for kind in KINDS:
+                before, now = zip(*one_by_one(both, kind, options.rounds), strict=True)
+                ratios = [old / new for old, new in zip(before, now, strict=True)]
+                low, ratio, high = statistics.quantiles(ratios, n=4)
+                old, new = (IMAGES / statistics.median(seconds) for seconds in (before, now))
+                print(f"{kind:<16} {old:>8,.0f} {new:>8,.0f} {ratio:>6.2f}  {low:.2f} to {high:.2f}", flush=True)
+
+
+@contextmanager
+def readers(checkouts: list[Path], root: Path) -> Iterator[list[Reader]]:
+    """One for each checkout; they end with the context."""
+    made = [Reader(checkout, root, root / f"cache-{i}") for i, checkout in enumerate(checkouts)]
+    try:
+        yield made
+    finally:
+        for reader in made:
+            reader.process.kill()
+            reader.process.wait()
+
+
+def one_by_one(both: list[Reader], kind: str, rounds: int) -> Iterator[list[float]]:
+    """The seconds of each reader in each round, after one that does not count."""
+    for number in range(rounds + 1):
+        order = both if number % 2 else both[::-1]
+        seconds = {reader: reader.seconds(kind) for reader in order}
+        if number:
+            yield [seconds[reader] for reader in both]
 
 
 def write_images(root: Path, data_dir: Path | None) -> None:
