@@ -74,8 +74,10 @@ class Outcome:
     tables: None when the files could not be written.
     exit_status: 0; 1 when no trial reached a score, or when the search or the writing of its files failed; 128 and the
         signal's number.
+    is_last: whether no other search can follow, as their Ray is lost.
     """
 
     tables: Tables | None
     exit_status: int
     message: str
+    is_last: bool = False
