@@ -29,6 +29,11 @@ def address_problems(address: str | None) -> list[str]:
     return _problems(found, f"{found}, where --address auto found the last Ray of this machine,")
 
 
+def uses_tls() -> bool:
+    """Whether Ray speaks TLS, where it is told to."""
+    return os.environ.get("RAY_USE_TLS", "0") == "1"
+
+
 def is_answer(begins: bytes) -> bool:
     """Whether it is a server of gRPC whose answer to the greeting begins so, with the nine bytes before a frame."""
     return len(begins) > 3 and begins[3] == _SETTINGS
@@ -77,7 +82,7 @@ def _problems(address: str, told: str) -> list[str]:
         return [f"{told} is {address!r}, but must be auto or HOST:PORT".replace(f" {address} is", " is", 1)]
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS) as connection:
-            if os.environ.get("RAY_USE_TLS", "0") == "1":
+            if uses_tls():
                 return []  # it would not understand the greeting
             connection.settimeout(ANSWER_SECONDS)
             connection.sendall(GREETING)

@@ -11,7 +11,7 @@ from enum import Enum
 from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 from ray.exceptions import AuthenticationError, RayError
 
-from tune_lpc.engine.address import ANSWER_SECONDS, GREETING, is_answer
+from tune_lpc.engine.address import ANSWER_SECONDS, GREETING, is_answer, uses_tls
 
 _ACKNOWLEDGED = b"\x00\x00\x00\x04\x01\x00\x00\x00\x00"
 """Settings of HTTP/2 are acknowledged (RFC 9113, 6.5.3), or gRPC would close the connection."""
@@ -77,10 +77,19 @@ class Head:
             self._held.close()
             self._held = None
 
+    def cluster_there(self) -> str | None:
+        """The id of the cluster whose head answers at the address; None where it lets nobody in that has our token.
+
+        Raises RayError and its like where none answers.
+        """
+        try:
+            return str(GcsClient(address=self.address).cluster_id.hex())
+        except AuthenticationError:
+            return None
+
     def _asked(self, connection: socket.socket) -> Standing:
         try:
-            connection.sendall(GREETING + _ACKNOWLEDGED)
-            answers = is_answer(connection.recv(9))
+            answers = uses_tls() or _greeted(connection)
         except OSError:
             answers = False
         if not answers:
@@ -88,11 +97,14 @@ class Head:
             return Standing.SILENT
         if not self._is_sure and self._cluster is not None:
             try:
-                if GcsClient(address=self.address).cluster_id.hex() != self._cluster:
+                if self.cluster_there() != self._cluster:
                     return Standing.ANOTHER
-            except AuthenticationError:
-                return Standing.ANOTHER  # it asks for another token
             except (RayError, RuntimeError, OSError, ValueError):
                 return Standing.SILENT
         self._is_sure = True
         return Standing.HERE
+
+
+def _greeted(connection: socket.socket) -> bool:
+    connection.sendall(GREETING + _ACKNOWLEDGED)
+    return is_answer(connection.recv(9))

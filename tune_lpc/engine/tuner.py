@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +73,7 @@ class _Checked:
     seconds: float
 
 
-def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf) -> Iterator[tuple[Request, Outcome]]:
+def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf) -> Generator[tuple[Request, Outcome]]:
     """Run the searches that are asked for one after another, from checks to Parquet, yielding how each ended.
 
     They share data, resources and Ray; an interrupted one is the last. Raises UserError with every problem of all of
@@ -251,7 +251,7 @@ def _run(
                     with follow, tables, metrics, watched as line:
                         _fit(request, director, place.resources, checked.prepared, log, view, interrupt, line)
             except HeadLost as reason:
-                lost = reason
+                lost = reason.with_traceback(None)  # which would keep all that Ray Tune had
             except BaseException as error:
                 # Whatever ended the search, what was finished goes into the files.
                 outcome = "failed" if isinstance(error, Exception) else "interrupted"
