@@ -68,7 +68,7 @@ def outcome_of(
         return Outcome(tables, 128 + interrupt.signal_number, f"the search was interrupted ({name}); {kept}; {go_on}")
     if ends_early is not None:
         mend = "" if lost is not None and lost.is_mended else "mend it, then "
-        return Outcome(tables, 1, f"the search ended early: {ends_early}; {mend}{go_on}", lost is not None)
+        return Outcome(tables, 1, f"the search ended early: {ends_early}; {mend}{go_on}", lost)
     if tables is None:
         return Outcome(tables, 1, f"{problem}; nothing is lost: free space, then {go_on}")
     if tables.best.empty:

@@ -112,7 +112,7 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
             if outcome.exit_status == 1 and folder is not None and (logs := folder.keep_logs()) is not None:
                 tell(console, f"Ray's logs are kept in {logs}")
             yield request, outcome
-            if interrupt.requested is not None or outcome.is_last:
+            if interrupt.requested is not None or outcome.lost is not None:
                 return
 
 
@@ -251,7 +251,7 @@ def _run(
                     with follow, tables, metrics, watched as line:
                         _fit(request, director, place.resources, checked.prepared, log, view, interrupt, line)
             except HeadLost as reason:
-                lost = reason.with_traceback(None)  # which would keep all that Ray Tune had
+                lost = reason
             except BaseException as error:
                 # Whatever ended the search, what was finished goes into the files.
                 outcome = "failed" if isinstance(error, Exception) else "interrupted"
