@@ -75,8 +75,8 @@ class Outcome:
     tables: None when the files could not be written.
     exit_status: 0; 1 when no trial reached a score, or when the search or the writing of its files failed; 128 and the
         signal's number.
-    lost: why no other search can follow: their Ray is lost. To be kept until Ray is shut down, as Ray Tune's objects, which
-        its traceback keeps, would turn to the new head when they are deleted before.
+    lost: why no other search can follow: their Ray is lost. To be kept until Ray is shut down: the objects of Ray Tune
+        that its traceback keeps would turn to the new head when they are deleted before.
     """
 
     tables: Tables | None
