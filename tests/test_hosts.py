@@ -80,13 +80,13 @@ class Cluster:
 
 
 class Search:
-    """A search on the cluster, started on the head's host."""
+    """A search on the cluster. host: where it is started."""
 
-    def __init__(self, cluster: Cluster, name: str, *options: str) -> None:
-        self.cluster, self.out = cluster, cluster.folder / "results" / name
+    def __init__(self, cluster: Cluster, name: str, *options: str, host: str = "head") -> None:
+        self.cluster, self.host, self.out = cluster, host, cluster.folder / "results" / name
         self._told = cluster.folder / f"search-{name}.txt"
         command = ["python", "-m", "tune_lpc.run", "digits", *LONG, *options, "--out", str(self.out)]
-        self.process = cluster.network["head"].start(
+        self.process = cluster.network[host].start(
             *command, "--address", cluster.address, output=self._told, OMP_NUM_THREADS="1"
         )
 
@@ -125,7 +125,7 @@ class Search:
 
     def end(self) -> int:
         """Ask it to end in good order, as Ctrl-C does; its exit status."""
-        (driver,) = self.cluster.network["head"].processes("-m tune_lpc.run digits")
+        (driver,) = self.cluster.network[self.host].processes("-m tune_lpc.run digits")
         driver.send_signal(signal.SIGINT)
         return self.process.wait(PATIENCE)
 
@@ -151,9 +151,9 @@ def cluster() -> Iterator[Cluster]:
         yield Cluster(made)
 
 
-def endless(cluster: Cluster, name: str) -> Search:
+def endless(cluster: Cluster, name: str, host: str = "head") -> Search:
     """A search that goes on until it is ended, on both workers."""
-    search = Search(cluster, name, "--trials", "500", "--epochs", "300")
+    search = Search(cluster, name, "--trials", "500", "--epochs", "300", host=host)
     search.wait_for_trials_on(*WORKERS)
     search.train(30)
     return search
@@ -163,9 +163,30 @@ def busier(search: Search) -> str:
     return max(WORKERS, key=lambda name: len(search.running_on(name)))
 
 
+def ended_in_good_order(search: Search, reason: str) -> None:
+    """It ends for want of a head, tells why and how to go on, and has written its files."""
+    assert search.process.wait(PATIENCE) == 1, search.told()
+    told = search.told()
+    assert reason in told and "go on with: python -m tune_lpc.run --resume digits" in told, told
+    assert not any(word in told for word in ("Traceback", "StackTrace", "WrongClusterID")), told
+    assert entries(search.out)[-1]["kind"] == "run_ended" and reason in entries(search.out)[-1]["reason"]
+    assert search.lost_nothing()
+
+
 def test_a_link_that_is_cut_for_eight_seconds_does_no_harm(cluster: Cluster) -> None:
     search = endless(cluster, "short")
     host = cluster.network[busier(search)]
+    host.cut()
+    time.sleep(8)
+    host.mend()
+    search.train(60)
+    assert search.kinds()["trial_restarted"] == 0
+    assert search.end() == 130 and search.lost_nothing()
+
+
+def test_a_link_of_the_search_itself_that_is_cut_for_eight_seconds_does_no_harm(cluster: Cluster) -> None:
+    search = endless(cluster, "own", host="w1")
+    host = cluster.network["w1"]
     host.cut()
     time.sleep(8)
     host.mend()
@@ -214,8 +235,8 @@ def test_a_head_that_dies_and_is_started_again_loses_no_epoch(cluster: Cluster) 
     search.train(60)
     (gcs,) = cluster.network["head"].processes("gcs_server")
     gcs.kill()
-    # Its supervisor has another head there within seconds, which knows nothing of this search: Ray ends the process.
-    assert search.process.wait(PATIENCE) == 1
+    # Its supervisor has another head there within seconds, which knows nothing of this search.
+    ended_in_good_order(search, "was started anew")
     before = search.epochs()
     cluster.wait_for_nodes(3)
     resumed = Search(cluster, "headless", *options, "--resume")
@@ -231,10 +252,7 @@ def test_a_head_that_dies_for_good_lets_the_search_end_with_its_tables(cluster: 
     search.wait_for_trials_on(*WORKERS)
     search.train(60)
     cluster.kill_head()
-    assert search.process.wait(PATIENCE) == 1
-    assert "go on with: python -m tune_lpc.run" in search.told() and "Traceback" not in search.told()
-    assert entries(search.out)[-1]["kind"] == "run_ended"
-    assert search.lost_nothing()
+    ended_in_good_order(search, "does not answer any more")
 
 
 def test_a_cut_link_and_an_unplugged_host_are_what_they_say(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -282,11 +283,12 @@ def searches_of(
         for space, folder in zip(spaces, folders, strict=True)
     ]
     searches = run_searches(requests, console, lambda space, ledger, budget: Progress(space, console, ledger, budget))
-    for request, outcome in searches:
-        if outcome.tables is not None:
-            print_summary(console, outcome.tables, request.space, request.out)
-            print_lines(console, report_lines(request.out))
-        yield request, outcome
+    with closing(searches):  # and with them Ray
+        for request, outcome in searches:
+            if outcome.tables is not None:
+                print_summary(console, outcome.tables, request.space, request.out)
+                print_lines(console, report_lines(request.out))
+            yield request, outcome
 
 
 def _print_methods(console: Console) -> None:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 ANSWER_SECONDS = 10.0
-_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 """How a client of gRPC begins (RFC 9113, 3.4): the preface and empty settings."""
 _SETTINGS = 4
 """The type of the frame that a server of gRPC answers with, its fourth byte."""
@@ -29,9 +29,14 @@ def address_problems(address: str | None) -> list[str]:
     return _problems(found, f"{found}, where --address auto found the last Ray of this machine,")
 
 
-def answer_problems(address: str) -> list[str]:
-    """Why no Ray answers at HOST:PORT."""
-    return _problems(address, address)
+def uses_tls() -> bool:
+    """Whether Ray speaks TLS, where it is told to."""
+    return os.environ.get("RAY_USE_TLS", "0") == "1"
+
+
+def is_answer(begins: bytes) -> bool:
+    """Whether it is a server of gRPC whose answer to the greeting begins so, with the nine bytes before a frame."""
+    return len(begins) > 3 and begins[3] == _SETTINGS
 
 
 def host_and_port(address: str) -> str:
@@ -77,16 +82,16 @@ def _problems(address: str, told: str) -> list[str]:
         return [f"{told} is {address!r}, but must be auto or HOST:PORT".replace(f" {address} is", " is", 1)]
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS) as connection:
-            if os.environ.get("RAY_USE_TLS", "0") == "1":
+            if uses_tls():
                 return []  # it would not understand the greeting
             connection.settimeout(ANSWER_SECONDS)
-            connection.sendall(_GREETING)
+            connection.sendall(GREETING)
             answer = connection.recv(9)
     except TimeoutError:
         return [f"{told} can't be joined: it does not answer in {ANSWER_SECONDS:.0f} s; is Ray running there?"]
     except OSError as error:
         return [f"nothing can be joined at {told} ({error}); is Ray running there?"]
-    if len(answer) > 3 and answer[3] == _SETTINGS:
+    if is_answer(answer):
         return []
     if answer.startswith((b"HTTP/", b"<")):
         return [f"{told} is a web server, as Ray's dashboard is (port 8265); give the port of Ray itself, usually 6379"]

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import worker
 from ray.exceptions import RayError
 from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
+from tune_lpc.engine.head import Head
 from tune_lpc.engine.loopback import is_on_loopback_alone, on_loopback
 from tune_lpc.engine.temporary import RayFolder, private_ray_folder
 from tune_lpc.engine.token import token_as_asked_for
@@ -150,9 +152,10 @@ def _mend(address: str | None, text: str) -> str:
     )
 
 
-def head_of_cluster() -> str:
-    """HOST:PORT of the head of the running Ray."""
-    return str(ray.get_runtime_context().gcs_address)
+def head_of_cluster() -> Head:
+    """The head of the running Ray."""
+    rays_worker: Any = worker
+    return Head(str(ray.get_runtime_context().gcs_address), rays_worker.global_worker.node.cluster_id.hex())
 
 
 def end_process(status: int) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from tune_lpc.engine.cluster import end_process
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.journalling import WaitingLog
+from tune_lpc.engine.lifeline import HeadLost
 from tune_lpc.engine.request import Outcome, Request
 from tune_lpc.engine.trainable import CHECKPOINT_FOLDER, checkpoint_folder
 from tune_lpc.plan.errors import UserError
@@ -52,15 +53,22 @@ def finish(
 
 
 def outcome_of(
-    request: Request, interrupt: Interrupt, ends_early: str | None, tables: Tables | None, problem: str
+    request: Request,
+    interrupt: Interrupt,
+    ends_early: str | None,
+    tables: Tables | None,
+    problem: str,
+    lost: HeadLost | None = None,
 ) -> Outcome:
+    """How the search ended, and what its user is told. lost: why no other search can follow on this Ray."""
     go_on = f"go on with: {request.resume_command}"
     if interrupt.signal_number is not None:
         name = signal.Signals(interrupt.signal_number).name
         kept = problem or "what was finished is kept"
         return Outcome(tables, 128 + interrupt.signal_number, f"the search was interrupted ({name}); {kept}; {go_on}")
     if ends_early is not None:
-        return Outcome(tables, 1, f"the search ended early: {ends_early}; mend it, then {go_on}")
+        mend = "" if lost is not None and lost.is_mended else "mend it, then "
+        return Outcome(tables, 1, f"the search ended early: {ends_early}; {mend}{go_on}", lost)
     if tables is None:
         return Outcome(tables, 1, f"{problem}; nothing is lost: free space, then {go_on}")
     if tables.best.empty:
@@ -74,10 +82,10 @@ def tell(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def end_without_head(request: Request, interrupt: Interrupt, log: WaitingLog, console: Console) -> None:
+def end_without_head(request: Request, interrupt: Interrupt, log: WaitingLog, console: Console, lost: HeadLost) -> None:
     """End the process in good order although the head of the cluster is lost, and the first thread may hang in Ray."""
-    reason = f"the head of the cluster ({request.address or 'here'}) does not answer any more"
-    ended = outcome_of(request, interrupt, reason, *finish(request, log, RunEnded("failed", reason)))
+    tables, problem = finish(request, log, RunEnded("failed", lost.reason))
+    ended = outcome_of(request, interrupt, lost.reason, tables, problem, lost)
     console.show_cursor()
     tell(console, "")  # below the live table
     print(ended.message, file=sys.stderr)

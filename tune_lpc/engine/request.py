@@ -18,6 +18,7 @@ from tune_lpc.results import Tables
 from tune_lpc.search.dashboard import NONE
 
 if TYPE_CHECKING:
+    from tune_lpc.engine.lifeline import HeadLost
     from tune_lpc.storage.uploading import Uploader
 
 
@@ -74,8 +75,11 @@ class Outcome:
     tables: None when the files could not be written.
     exit_status: 0; 1 when no trial reached a score, or when the search or the writing of its files failed; 128 and the
         signal's number.
+    lost: why no other search can follow: their Ray is lost. To be kept until Ray is shut down: the objects of Ray Tune
+        that its traceback keeps would turn to the new head when they are deleted before.
     """
 
     tables: Tables | None
     exit_status: int
     message: str
+    lost: HeadLost | None = None

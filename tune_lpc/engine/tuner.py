@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import ray
 from ray import tune
@@ -24,7 +25,7 @@ from tune_lpc.engine.hours import budget_of, has_time, lines_of_time, why_over
 from tune_lpc.engine.interrupt import Interrupt
 from tune_lpc.engine.joining import joining_problems
 from tune_lpc.engine.journalling import View, WaitingLog
-from tune_lpc.engine.lifeline import Lifeline, lifeline
+from tune_lpc.engine.lifeline import HeadLost, Lifeline, lifeline
 from tune_lpc.engine.metrics import published_meanwhile
 from tune_lpc.engine.output import RaysOutput, rays_output
 from tune_lpc.engine.place import Place, find_place, leaves_precision, refuse_other_precision
@@ -72,7 +73,7 @@ class _Checked:
     seconds: float
 
 
-def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf) -> Iterator[tuple[Request, Outcome]]:
+def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf) -> Generator[tuple[Request, Outcome]]:
     """Run the searches that are asked for one after another, from checks to Parquet, yielding how each ended.
 
     They share data, resources and Ray; an interrupted one is the last. Raises UserError with every problem of all of
@@ -111,7 +112,7 @@ def run_searches(requests: Sequence[Request], console: Console, view_of: ViewOf)
             if outcome.exit_status == 1 and folder is not None and (logs := folder.keep_logs()) is not None:
                 tell(console, f"Ray's logs are kept in {logs}")
             yield request, outcome
-            if interrupt.requested is not None:
+            if interrupt.requested is not None or outcome.lost is not None:
                 return
 
 
@@ -234,10 +235,8 @@ def _run(
         budget.asked(time.monotonic())
         with view_of(request.space, run.ledger, budget) as view:
             log = WaitingLog(journal, view, interrupt)
-
-            def lost() -> None:
-                end_without_head(request, interrupt, log, console)
-
+            end_here = partial(end_without_head, request, interrupt, log, console)
+            lost = None
             director = _director(request, run, place, log, view, budget)
             decoding = DECODING_SECONDS * len(checked.prepared.labels)
             director.watch.expect(PREPARING, max(checked.seconds, decoding))
@@ -248,14 +247,17 @@ def _run(
                     follow = followed_by_study(request, director, lambda line: tell(console, line))
                     tables = tables_meanwhile(request.out, view.say_once)
                     metrics = published_meanwhile(request, director, view.say_once)
-                    with follow, tables, metrics, lifeline(head_of_cluster(), lost) as line:
+                    watched = lifeline(head_of_cluster(), end_here, view.say, lambda: interrupt.requested is not None)
+                    with follow, tables, metrics, watched as line:
                         _fit(request, director, place.resources, checked.prepared, log, view, interrupt, line)
+            except HeadLost as reason:
+                lost = reason
             except BaseException as error:
                 # Whatever ended the search, what was finished goes into the files.
                 outcome = "failed" if isinstance(error, Exception) else "interrupted"
                 finish(request, log, RunEnded(outcome, f"{type(error).__name__}: {error}"))
                 raise
-        early = director.ends_early or unfinished(director)
+        early = lost.reason if lost else director.ends_early or unfinished(director)
         if interrupt.requested is not None:
             end = RunEnded("interrupted", interrupt.requested)
         elif early is not None:
@@ -264,7 +266,7 @@ def _run(
             end = RunEnded("finished", why_over(director))
             for told in lines_of_time(request, director):
                 tell(console, told)
-        ended = outcome_of(request, interrupt, early, *finish(request, log, end, director.waiting))
+        ended = outcome_of(request, interrupt, early, *finish(request, log, end, director.waiting), lost)
         if output is not None and output.path is not None:
             tell(console, f"what Ray itself had to say: {output.path}")
         return ended
@@ -364,7 +366,7 @@ def _fit(
     log: WaitingLog,
     view: View,
     interrupt: Interrupt,
-    line: Lifeline,
+    line: Lifeline | None,
 ) -> None:
     """Let Ray Tune run the trials that are to come."""
     space = request.space

@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from tune_lpc.engine.lifeline import HeadLost
 from tune_lpc.engine.trainable import Job
 from tune_lpc.results import JOURNAL_FILE
 
@@ -54,7 +55,7 @@ class UnfitNodes:
     def keep_looking(self) -> None:
         """Look again and again, in a thread of its own, until the search is over."""
         while not self._over.wait(LOOKED_EVERY):
-            with suppress(RayError, RuntimeError, OSError):
+            with suppress(RayError, RuntimeError, OSError, HeadLost):
                 self.look()
 
     def close(self) -> None:
