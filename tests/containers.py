@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -52,7 +52,7 @@ def why_not() -> str | None:
         return reason
     if missing := [package for program, package in _PROGRAMS.items() if shutil.which(program, path=PATH) is None]:
         return f"needs Debian's packages {', '.join(missing)}, to run containers"
-    return None if find_spec("podman_compose") else "needs podman-compose, which comes with the extra `dev`"
+    return None if find_spec("podman_compose") else "needs podman-compose, from PyPI"
 
 
 class Services:

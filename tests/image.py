@@ -84,16 +84,17 @@ def image() -> Iterator[Image]:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
         store = folder / _key()
-        for other in folder.iterdir():
-            if other.is_dir() and other != store:  # of another source, or the draft of a test that was killed
-                shutil.rmtree(other)
         if not store.exists():
             draft = folder / "draft"
+            shutil.rmtree(draft, ignore_errors=True)  # of a test that was killed
             try:
                 _build(draft)
                 draft.rename(store)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
+        for other in folder.iterdir():
+            if other.is_dir() and other != store:
+                shutil.rmtree(other)
         yield Image(store)
 
 
@@ -133,23 +134,16 @@ def _build(folder: Path) -> None:
     run("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _RELEASE, str(base), str(_mirror()))
     # As the image python:3 has it: `python` and `pip`, which may install into the system.
     for name in ("python", "pip"):
-        (base / "usr/bin" / name).symlink_to(f"{name}3")
+        link = base / "usr/bin" / name
+        if not link.exists():
+            link.symlink_to(f"{name}3")
     for path in [*base.glob("usr/lib/python3*/EXTERNALLY-MANAGED"), *base.glob("var/cache/apt/archives/*.deb")]:
         path.unlink()
     script = 'made=$(buildah from scratch) && buildah add "$made" "$1" / && buildah commit --rm "$made" "$2"'
     run("sh", "-c", script, "sh", str(base), BASE)
     shutil.rmtree(base)
     started = time.monotonic()
-    options = (
-        "--isolation",
-        "chroot",
-        "--network",
-        "host",
-        "--format",
-        "docker",
-        "--build-arg",
-        f"PYTHON_IMAGE={BASE}",
-    )
+    options = f"--isolation chroot --network host --format docker --build-arg PYTHON_IMAGE={BASE}".split()
     settings = [word for volume in _settings_of_pip(folder) for word in ("--volume", volume)]
     run("buildah", "build", *options, *settings, "--file", str(DOCKER / "Dockerfile"), "--tag", IMAGE, ".")
     (folder / "seconds").write_text(f"{time.monotonic() - started:.0f}")
