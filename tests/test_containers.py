@@ -1,7 +1,8 @@
 """The image of docker/ built and its services run, for real; and what docker/README.md says of them.
 
-Left out: Grafana, which is not to be had without a registry of images (tests/test_grafana.py reads its files); VARIANT=cpu,
-whose wheels are not to be had either; GPUs. In the service `prometheus` Debian's program stands in for the image's.
+Left out: Grafana, which is not to be had without a registry of images (tests/test_grafana.py reads its files),
+VARIANT=cpu, whose wheels are not to be had either, and GPUs. In the service `prometheus` Debian's program stands in for
+that of the image.
 """
 
 from __future__ import annotations
