@@ -92,8 +92,10 @@ class Services:
 
     def compose(self, *arguments: str, timeout: float = PATIENCE) -> CompletedProcess[str]:
         """Run `podman-compose ARGUMENTS`, to its end."""
-        files = ("-f", str(DOCKER / "compose.yaml"), "-f", str(self._changed))
-        return self.run(sys.executable, "-m", "podman_compose", *files, *arguments, timeout=timeout)
+        options = ("-f", str(DOCKER / "compose.yaml"), "-f", str(self._changed))
+        # Docker's Compose takes the profile of a service that is named.
+        options += ("--profile", "search", "--profile", "watch")
+        return self.run(sys.executable, "-m", "podman_compose", *options, *arguments, timeout=timeout)
 
     def start(self, service: str, *options: str) -> None:
         """Start a service, but nothing that it depends on."""
