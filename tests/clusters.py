@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
+from pathlib import Path
 
-from tests.hosts import Network, told_by
+import pytest
+import ray
+
+from tests.hosts import ROOT, Network, told_by
 
 WORKERS = ("w1", "w2")
 PORT = "6379"
 PATIENCE = 240.0
 # As docker/compose.yaml and docker/slurm/job.sbatch have it: a Ray that has ended is started again.
 SUPERVISED = 'while :; do "$@"; sleep 2; done'
+OTHER_RAY = "2.59.0" if ray.__version__ != "2.59.0" else "2.58.1"
 
 
 class Cluster:
-    """Ray on the hosts head, w1 and w2. The head runs no trials."""
+    """Ray on the hosts head, w1 and w2. The head runs no trials.
 
-    def __init__(self, made: Network) -> None:
+    dashboard_host: the address of the head on which its dashboard listens.
+    """
+
+    def __init__(self, made: Network, dashboard_host: str = "127.0.0.1") -> None:
         self.network, self.folder = made, made.folder
         self.address = f"{made['head'].address}:{PORT}"
         self._token()
-        self.start("head", "--head", "--port", PORT, "--num-cpus", "0", "--dashboard-host", "127.0.0.1")
+        self.start("head", "--head", "--port", PORT, "--num-cpus", "0", "--dashboard-host", dashboard_host)
         for name in WORKERS:
             self.start_worker(name)
         self.wait_for_nodes(3)
@@ -64,3 +73,15 @@ class Cluster:
             if done.returncode == 0:
                 return
             assert time.monotonic() < deadline, done.stderr + told_by(self.folder)
+
+
+def with_another_ray(folder: Path) -> dict[str, str]:
+    """The environment in which Python finds Ray `OTHER_RAY`, put into a folder; the test is skipped where pip can't."""
+    if not (folder / "ray" / "__init__.py").exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        done = subprocess.run(
+            [*pip, "--target", str(folder), f"ray=={OTHER_RAY}"], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            pytest.skip(f"pip can't get Ray {OTHER_RAY}: {done.stderr.strip().splitlines()[-1]}")
+    return {"PYTHONPATH": f"{folder}:{ROOT}"}
