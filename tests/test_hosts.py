@@ -12,71 +12,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.clusters import PATIENCE, WORKERS, Cluster
 from tests.drivers import entries, wait_until
-from tests.hosts import ROOT, Network, network, told_by, why_not
+from tests.hosts import ROOT, network, told_by, why_not
 
 pytestmark = pytest.mark.cluster
 
-WORKERS = ("w1", "w2")
-PORT = "6379"
 LONG = ["--seeds", "1", "--fidelity", "full", "--concurrent", "3"]
 """With three trials at once on two workers of two CPUs each of them has one at least."""
-PATIENCE = 240.0
-# As docker/compose.yaml and docker/slurm/job.sbatch have it: a Ray that has ended is started again.
-SUPERVISED = 'while :; do "$@"; sleep 2; done'
 REACHES = "import socket, sys; socket.create_connection((sys.argv[1], 8000), timeout=3).close()"
-
-
-class Cluster:
-    """Ray on the hosts head, w1 and w2. The head runs no trials."""
-
-    def __init__(self, made: Network) -> None:
-        self.network, self.folder = made, made.folder
-        self.address = f"{made['head'].address}:{PORT}"
-        self._token()
-        self.start("head", "--head", "--port", PORT, "--num-cpus", "0", "--dashboard-host", "127.0.0.1")
-        for name in WORKERS:
-            self.start_worker(name)
-        self.wait_for_nodes(3)
-
-    def _token(self) -> None:
-        code = "from tune_lpc.engine.token import ensure_users_token as make; make()"
-        assert self.network["head"].run("python", "-c", code).returncode == 0
-
-    def start(self, name: str, *options: str) -> None:
-        """Start Ray on a host, under supervision."""
-        command = ("ray", "start", "--block", "--disable-usage-stats", *options)
-        self.network[name].start("sh", "-c", SUPERVISED, "sh", *command, output=self.folder / f"ray-{name}.txt")
-
-    def start_worker(self, name: str) -> None:
-        self.start(name, "--address", self.address, "--num-cpus", "2")
-
-    def kill_head(self) -> None:
-        """End its GCS for good: the supervisor ends first."""
-        for each in self.network["head"].processes(SUPERVISED):
-            each.kill()
-        for each in self.network["head"].processes("gcs_server"):
-            each.kill()
-
-    def wait_for_nodes(self, count: int) -> None:
-        """Wait until so many nodes belong to it."""
-        code = "\n".join(
-            [
-                "import ray, sys, time",
-                "ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')",
-                "while sum(node['Alive'] for node in ray.nodes()) != int(sys.argv[2]):",
-                "    time.sleep(0.5)",
-            ]
-        )
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                done = self.network["head"].run("python", "-c", code, self.address, str(count), timeout=PATIENCE)
-            except subprocess.TimeoutExpired as error:
-                raise AssertionError(told_by(self.folder)) from error
-            if done.returncode == 0:
-                return
-            assert time.monotonic() < deadline, done.stderr + told_by(self.folder)
 
 
 class Search:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
+from warnings import catch_warnings
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from tune_lpc.engine.address import answer_problems
 from tune_lpc.engine.output import rays_output
 from tune_lpc.plan.errors import UserError
 
@@ -32,22 +34,42 @@ def fetch_folder(host: str, port: int, folder: str, node: str | None, to: Path) 
             pass
     except OSError as error:
         raise UserError(f"nothing can be fetched through {told} ({error}); {mend}") from error
+    if answer_problems(f"{host}:{port}"):
+        raise UserError(f"nothing can be fetched through {told}: what answers there is not Ray's client; {mend}")
     to.parent.mkdir(parents=True, exist_ok=True)
-    with rays_output(), _draft_of(to) as draft:
+    with rays_output(), catch_warnings(action="ignore"), _draft_of(to) as draft:  # Ray's, of what the line tells
         try:
-            ray.init(told, logging_level=40, log_to_driver=False)
+            _connect(told)
             size = _copy(folder, node, Path(draft))
         except UserError:
             raise
         except Exception as error:  # Ray's client raises bare ones
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            raise UserError(f"{folder} can't be fetched through {told} ({reason[:200]}); {mend}") from error
+            raise UserError(f"{folder} can't be fetched through {told} ({_reason(error)}); {mend}") from error
         finally:
             with suppress(Exception):
                 ray.shutdown()
         Path(draft).chmod(0o755)
         Path(draft).rename(to)  # in place of an empty one
     return size
+
+
+def _connect(address: str) -> None:
+    """Join as Ray's client; once more where the head could not start a server for it in time, as when it is busy."""
+    for tries_left in (1, 0):
+        try:
+            ray.init(address, logging_level=40, log_to_driver=False)
+        except ConnectionAbortedError:
+            ray.shutdown()
+            if not tries_left:
+                raise
+        else:
+            return
+
+
+def _reason(error: Exception) -> str:
+    """The line that says something: the first, or the last where that announces a traceback of the cluster."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1 if lines[0].endswith(":") else 0][:200]
 
 
 def _draft_of(to: Path) -> tempfile.TemporaryDirectory[str]:
