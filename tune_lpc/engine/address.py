@@ -29,6 +29,11 @@ def address_problems(address: str | None) -> list[str]:
     return _problems(found, f"{found}, where --address auto found the last Ray of this machine,")
 
 
+def answer_problems(address: str) -> list[str]:
+    """Why no Ray answers at HOST:PORT."""
+    return _problems(address, address)
+
+
 def uses_tls() -> bool:
     """Whether Ray speaks TLS, where it is told to."""
     return os.environ.get("RAY_USE_TLS", "0") == "1"
