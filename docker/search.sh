@@ -5,7 +5,8 @@
 # no trial runs here, and the node goes when the container does.
 set -eu
 export RAY_AUTH_MODE="${RAY_AUTH_MODE:-token}"
-if ! ray start --address "${RAY_HEAD:-head:6379}" --num-cpus 0 --num-gpus 0 > /tmp/ray-start.log 2>&1; then
+if ! ray start --address "${RAY_HEAD:-head:6379}" --num-cpus 0 --num-gpus 0 --object-store-memory 100000000 \
+    > /tmp/ray-start.log 2>&1; then
     cat /tmp/ray-start.log >&2
     exit 1
 fi

@@ -101,8 +101,8 @@ def _ray(
 
 
 @contextmanager
-def ray_head(cpus: int = 2, *, dashboard: bool = True) -> Iterator[Head]:
-    """A head that asks for a token, until the context ends."""
+def ray_head(cpus: int = 2, *, dashboard: bool = True, **of_its_own: str) -> Iterator[Head]:
+    """A head that asks for a token, until the context ends. of_its_own: environment."""
     folder = Path(tempfile.mkdtemp(prefix="th-"))  # short, as Ray puts sockets there
     token = folder / "token"
     token.write_text(TOKEN)
@@ -115,6 +115,7 @@ def ray_head(cpus: int = 2, *, dashboard: bool = True) -> Iterator[Head]:
         "PYTHONPATH": str(ROOT),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
+        **of_its_own,
     }
     # Below 10002, where the ports of workers begin.
     ports = [free_port(low, low + 200) for low in (9000, 9200, 9600)]

@@ -215,6 +215,13 @@ def test_all_runs_as_a_user_without_rights(cluster: Services) -> None:
         assert cluster.run("podman", "exec", name, "touch", "/usr/bin/mine").returncode != 0
 
 
+def test_the_objects_of_ray_lie_in_shared_memory(cluster: Services) -> None:
+    """And not on the container's disk, where Ray puts them when it finds too little of that."""
+    for name in (cluster.name("head"), *cluster.names("worker")):
+        told = cluster.inside(name, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'")
+        assert {line for line in told.splitlines() if "plasma_directory" in line} == {"--plasma_directory=/dev/shm"}
+
+
 def test_the_dashboard_asks_for_the_token_and_is_published_on_this_host_alone(cluster: Services) -> None:
     right, wrong = cluster.folder / "right", cluster.folder / "wrong"
     right.write_text(cluster.inside(cluster.name("head"), "cat", TOKEN))

@@ -19,6 +19,7 @@ import pytest
 
 from tests.commands import ONE_SEED
 from tests.drivers import entries, processes_with, wait_until
+from tests.heads import ray_head
 from tests.storage.seaweed import Seaweed, weed
 from tune_lpc.storage.address import Address, local_copy
 from tune_lpc.storage.lease import LEASE_FILE
@@ -249,6 +250,52 @@ def test_the_server_is_gone_at_the_end(machines: list[Machine], objects: type[Ob
     assert status == 0, lines
     assert there.journal() == (machines[0].copy(address) / "journal.jsonl").read_bytes()
     assert machines[1].run("tune_lpc.check", address)[0] == 0
+
+
+def test_what_is_found_is_confirmed_on_another_machine(machines: list[Machine], objects: type[Objects]) -> None:
+    address = "s3://runs/confirmed"
+    there = objects(address)
+    short = ["digits", "--trials", "2", "--epochs", "3", "--fidelity", "full", *ONE_SEED[:2]]
+    status, lines = machines[0].run("tune_lpc.run", *short, "--out", address)
+    assert status == 0, lines
+    before, searched = set(there.names()), there.journal()
+    command = ("tune_lpc.confirm", address, "--top", "1", "--seeds", "2")
+    status, lines = machines[1].run(*command)
+    assert status == 0 and lines[-1] == f"uploaded to {address}", lines
+    written = set(there.names()) - before
+    assert "confirm.parquet" in written and len([key for key in written if key.startswith("confirm/networks/")]) >= 2
+    assert there.journal() == searched and LEASE_FILE not in there.names()
+
+    status, lines = machines[0].run(*command)
+    assert status == 2 and f"error: the results at {address} hold a confirmation already" in lines[-1], lines
+    status, lines = machines[0].run("tune_lpc.check", address)
+    assert status == 0, lines
+    found = [(machine.copy(address) / "confirm.parquet").read_bytes() for machine in machines]
+    assert found[0] == found[1]
+
+
+def test_a_job_of_a_cluster_writes_there(objects: type[Objects], seaweed: Seaweed, tmp_path: Path) -> None:
+    address, cache = "s3://runs/job", tmp_path / "of-the-cluster"
+    with ray_head(**seaweed.environment(), TUNE_LPC_CACHE=str(cache)) as head:
+        told = head.python(
+            "-m",
+            "tune_lpc.submit",
+            *SEARCH[:5],
+            *ONE_SEED[:2],
+            "--epochs",
+            "3",
+            "--out",
+            address,
+            "--address",
+            head.jobs,
+        )
+        assert told.returncode == 0 and f"uploaded to {address}" in told.stdout, told.stdout + told.stderr
+        fetched = head.python("-m", "tune_lpc.jobs", "fetch", "--to", str(tmp_path / "to"), "--address", head.jobs)
+        assert fetched.returncode == 2 and f"read them: python -m tune_lpc.report {address}" in fetched.stderr
+        assert not (tmp_path / "to").exists()
+    (journal,) = cache.rglob("journal.jsonl")
+    assert objects(address).journal() == journal.read_bytes()
+    assert {"trials.parquet", "best.parquet"} <= set(objects(address).names())
 
 
 def test_refusals(machines: list[Machine], seaweed: Seaweed) -> None:
