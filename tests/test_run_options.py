@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     def run(*options: str, out: Path | None = tmp_path / "run") -> list[Any]:
         requests: list[Any] = []
 
-        def run_searches(made: list[Any], *_: object) -> list[Any]:
+        def run_searches(made: list[Any], *_: object) -> Iterator[Any]:
             requests.extend(made)
-            return []
+            yield from ()
 
         monkeypatch.setattr("tune_lpc.engine.tuner.run_searches", run_searches)
         assert main(["digits", *([] if out is None else ["--out", str(out)]), *options]) == 0
