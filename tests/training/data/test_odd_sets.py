@@ -55,7 +55,7 @@ def read_all(root: Path, side: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_same_pixels_are_read_from_disk(name: str, tmp_path: Path) -> None:
+def test_the_same_pixels_are_read_from_disk(name: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     made = SETS[name](tmp_path)
     try:
         source = find_source(NAME, tmp_path, tmp_path / "cache")
@@ -75,3 +75,4 @@ def test_the_same_pixels_are_read_from_disk(name: str, tmp_path: Path) -> None:
     read = read_all(tmp_path, side)
     whole = load_training_images(NAME, tmp_path, image_size=side).images
     assert same(read, whole)
+    assert not [str(each.message) for each in recwarn if "PIL" in each.filename], "Pillow's raw words"

@@ -17,7 +17,7 @@ from tune_lpc.training.data.contents import DIGEST_BYTES
 from tune_lpc.training.data.decoding import ALL_OF_ONE_COLOUR, attempt, decoding_threads, each, form_of, is_varied
 from tune_lpc.training.data.folder_images import Files, FileSource
 from tune_lpc.training.data.hold_out import FinalTest, held_out_rows
-from tune_lpc.training.data.pillow_warnings import pillow_warnings
+from tune_lpc.training.data.pillow_warnings import pillow_warnings, silent_pillow
 from tune_lpc.training.data.pixels import Form, Header, bits_of, read_header_and_digest, read_pixels
 from tune_lpc.training.data.problems import Problems
 from tune_lpc.training.data.sources import described, find_source
@@ -149,8 +149,9 @@ def _read_headers(files: Files, problems: Problems) -> np.ndarray:
                 headers[i] = (header[:2], *header[2:], np.frombuffer(of_bytes, np.uint8))
                 found[header] += 1
         form = form_of(found, problems)
-        if not problems and not any(_is_varied(path, form) for path in files.paths):
-            problems.add(ALL_OF_ONE_COLOUR)
+        with silent_pillow():
+            if not problems and not any(_is_varied(path, form) for path in files.paths):
+                problems.add(ALL_OF_ONE_COLOUR)
     problems.raise_if_any()
     return headers
 
