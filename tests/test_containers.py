@@ -170,11 +170,13 @@ def test_the_token_is_made_in_less_than_a_second(engine: Services) -> None:
 
 
 def test_one_machine_without_a_cluster(engine: Services) -> None:
-    options = ("--init", "--shm-size", "2g", "-v", "tune_lpc_results:/work/results")
+    # A volume of its own, as podman-compose removes none that it did not make.
+    options = ("--init", "--shm-size", "2g", "-v", "tune_lpc_alone:/work/results")
     search = ["digits", "--trials", "2", "--epochs", "4", "--seeds", "1", "--out", "results/alone"]
     engine.told("podman", "run", "--rm", *options, IMAGE, *search, timeout=400.0)
-    trials = pd.read_parquet(engine.volume("results") / "alone" / "trials.parquet")
+    trials = pd.read_parquet(engine.volume("alone") / "alone" / "trials.parquet")
     assert trials["status"].tolist() == ["completed"] * 2
+    engine.told("podman", "volume", "rm", "tune_lpc_alone")
 
 
 # The services
