@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,8 @@ PATIENCE = 30.0
 _PREFIX = "tl"
 _SWITCH = "switch"
 _NETWORK = "10.213.0"
+_numbers = count()
+"""Of the networks that this process makes: several can be there at once."""
 _INIT = """
 set -e
 hostname "$1"
@@ -178,8 +181,8 @@ class Network:
     folder: what all hosts share, at the same place. environment: of commands on a host; its HOME is in the folder.
     """
 
-    def __init__(self, names: Sequence[str], setup: str, environment: Mapping[str, str]) -> None:
-        self.prefix = f"{_PREFIX}{os.getpid()}-"
+    def __init__(self, prefix: str, names: Sequence[str], setup: str, environment: Mapping[str, str]) -> None:
+        self.prefix = prefix
         self.switch = f"{self.prefix}{_SWITCH}"
         self.folder = Path(tempfile.mkdtemp(prefix="th-"))
         (self.folder / "home").mkdir()
@@ -220,14 +223,14 @@ def network(
 ) -> Iterator[Network]:
     """Hosts of these names, joined by a switch, until the context ends. setup: shell commands when each comes up."""
     _remove_those_of_killed_tests()
-    made = None
+    made, prefix = None, f"{_PREFIX}{os.getpid()}x{next(_numbers)}-"
     try:
-        made = Network(names, setup, environment or {})
+        made = Network(prefix, names, setup, environment or {})
         yield made
     finally:
         if made is not None:
             made.remove()
-        _remove_spaces(f"{_PREFIX}{os.getpid()}-")
+        _remove_spaces(prefix)
 
 
 def told_by(folder: Path) -> str:
@@ -253,7 +256,7 @@ def _remove_spaces(prefix: str) -> None:
 def _remove_those_of_killed_tests() -> None:
     """Remove hosts whose makers are gone: they were killed."""
     for name in _spaces():
-        made = re.fullmatch(rf"{_PREFIX}([0-9]+)-\w+", name)
+        made = re.fullmatch(rf"{_PREFIX}([0-9]+)(?:x[0-9]+)?-\w+", name)
         if made and not psutil.pid_exists(int(made[1])):
             done = subprocess.run(["ip", "netns", "pids", name], check=False, capture_output=True, text=True)
             for pid in map(int, done.stdout.split()):
