@@ -14,7 +14,7 @@ import pytest
 
 from tests.clusters import PATIENCE, WORKERS, Cluster
 from tests.drivers import entries, wait_until
-from tests.hosts import ROOT, network, told_by, why_not
+from tests.hosts import ROOT, Host, network, told_by, why_not
 
 pytestmark = pytest.mark.cluster
 
@@ -117,26 +117,23 @@ def ended_in_good_order(search: Search, reason: str) -> None:
     assert search.lost_nothing()
 
 
-def test_a_link_that_is_cut_for_eight_seconds_does_no_harm(cluster: Cluster) -> None:
-    search = endless(cluster, "short")
-    host = cluster.network[busier(search)]
+def no_harm_is_done_by_eight_seconds_without(host: Host, search: Search) -> None:
     host.cut()
     time.sleep(8)
     host.mend()
     search.train(60)
     assert search.kinds()["trial_restarted"] == 0
     assert search.end() == 130 and search.lost_nothing()
+
+
+def test_a_link_that_is_cut_for_eight_seconds_does_no_harm(cluster: Cluster) -> None:
+    search = endless(cluster, "short")
+    no_harm_is_done_by_eight_seconds_without(cluster.network[busier(search)], search)
 
 
 def test_a_link_of_the_search_itself_that_is_cut_for_eight_seconds_does_no_harm(cluster: Cluster) -> None:
     search = endless(cluster, "own", host="w1")
-    host = cluster.network["w1"]
-    host.cut()
-    time.sleep(8)
-    host.mend()
-    search.train(60)
-    assert search.kinds()["trial_restarted"] == 0
-    assert search.end() == 130 and search.lost_nothing()
+    no_harm_is_done_by_eight_seconds_without(cluster.network["w1"], search)
 
 
 def test_a_link_that_is_cut_for_long_costs_a_restart_and_no_epoch(cluster: Cluster) -> None:

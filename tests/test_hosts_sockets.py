@@ -9,7 +9,7 @@ import pytest
 
 from tests.clusters import PATIENCE, WORKERS, Cluster
 from tests.drivers import entries
-from tests.hosts import Host, network, told_by, why_not
+from tests.hosts import ROOT, Host, network, told_by, why_not
 
 pytestmark = pytest.mark.cluster
 
@@ -30,6 +30,14 @@ def listening(host: Host) -> set[tuple[str, int, str]]:
 
 def is_loopback(address: str) -> bool:
     return address.removeprefix("[::ffff:").startswith("127.") or address == "[::1]"
+
+
+def test_the_documentation_has_these_ports_and_no_others() -> None:
+    """What the test below holds against a real cluster."""
+    _, _, after = (ROOT / "docker" / "README.md").read_text().partition("\n| port | what | token |\n")
+    table, _, _ = after.partition("\n\n")
+    told = {int(port) for row in table.splitlines() for port in re.findall(r"\b[0-9]{4,5}\b", row.split(" | ")[0])}
+    assert told == OF_THE_HEAD | {DASHBOARD, OF_A_NODE, OF_PROCESSES[0], OF_PROCESSES[-1]}
 
 
 def test_a_cluster_listens_on_what_the_documentation_says() -> None:
