@@ -39,7 +39,7 @@ def fetch_folder(host: str, port: int, folder: str, node: str | None, to: Path) 
     to.parent.mkdir(parents=True, exist_ok=True)
     with rays_output(), catch_warnings(action="ignore"), _draft_of(to) as draft:  # Ray's, of what the line tells
         try:
-            _connect(told)
+            ray.init(told, logging_level=40, log_to_driver=False)
             size = _copy(folder, node, Path(draft))
         except UserError:
             raise
@@ -51,19 +51,6 @@ def fetch_folder(host: str, port: int, folder: str, node: str | None, to: Path) 
         Path(draft).chmod(0o755)
         Path(draft).rename(to)  # in place of an empty one
     return size
-
-
-def _connect(address: str) -> None:
-    """Join as Ray's client; once more where the head could not start a server for it in time, as when it is busy."""
-    for tries_left in (1, 0):
-        try:
-            ray.init(address, logging_level=40, log_to_driver=False)
-        except ConnectionAbortedError:
-            ray.shutdown()
-            if not tries_left:
-                raise
-        else:
-            return
 
 
 def _reason(error: Exception) -> str:
